@@ -1,0 +1,48 @@
+#include <cmath>
+#include <cstddef>
+#include <vector>
+
+#include "curvseg/data.hpp"
+#include "host/data/parallel.hpp"
+
+namespace curvseg {
+
+void Dataset::validate_pixels() const {
+  parallel_for_each_index(size(), [this](std::size_t index) { static_cast<void>(get(index)); });
+}
+
+Normalisation measure_normalisation(const Dataset& dataset, std::size_t max_samples) {
+  const std::size_t size = dataset.size();
+  const std::size_t count = max_samples < size ? max_samples : size;
+  if (count == 0) {
+    throw Error("measure_normalisation: " + dataset.name() + ": no samples to measure");
+  }
+  const auto channels = static_cast<std::size_t>(dataset.channels());
+  // Sums about 0.5 keep the cancellation in E[x^2] - E[x]^2 far from the precision of a double.
+  constexpr double kPivot = 0.5;
+  std::vector<double> sum(channels, 0.0);
+  std::vector<double> squares(channels, 0.0);
+  double pixels = 0.0;
+  for (std::size_t k = 0; k < count; ++k) {
+    const Sample sample = dataset.get(k * size / count);
+    for (std::size_t i = 0; i < sample.image.size(); i += channels) {
+      for (std::size_t c = 0; c < channels; ++c) {
+        const double value = static_cast<double>(sample.image[i + c]) - kPivot;
+        sum[c] += value;
+        squares[c] += value * value;
+      }
+    }
+    pixels += static_cast<double>(sample.image.size() / channels);
+  }
+  Normalisation result;
+  for (std::size_t c = 0; c < channels; ++c) {
+    const double mean = sum[c] / pixels;
+    const double variance = squares[c] / pixels - mean * mean;
+    const bool constant = !(variance > 1e-12);
+    result.mean.push_back(static_cast<float>(mean + kPivot));
+    result.stddev.push_back(constant ? 1.0F : static_cast<float>(std::sqrt(variance)));
+  }
+  return result;
+}
+
+}  // namespace curvseg

@@ -1,0 +1,61 @@
+// Launchers of conv2d_gather.hpp: forward and data gradient of a convolution.
+#include "conv2d/conv2d_gather.hpp"
+
+#include "conv2d/launchers.hpp"
+
+namespace curvseg::CURVSEG_TARGET {
+namespace {
+
+template <class Shape>
+void gather_with_tile(StreamHandle stream, const Conv2dGather& p) {
+  constexpr GatherTile kTile = Shape::kTile;
+  const Conv2dProblem& c = p.problem;
+  const bool forward = p.direction == Conv2dDirection::kForward;
+  const int outputs = forward ? c.k : c.c;
+  const int reduction = forward ? c.c : c.k;
+  const int taps = c.r * c.s;
+  const std::int64_t floats = panel_floats(taps, reduction, outputs, kTile.panel);
+  for (int t = 0; t < p.terms && floats > 0; ++t) {
+    const PackFilter pack{p.term[t].w, p.workspace + t * floats, taps, reduction, outputs,
+                          forward ? c.k : 1, forward ? 1 : c.k, kTile.panel, !forward};
+    launch<pack_filter_kernel>(
+        stream, dim3{static_cast<unsigned>(divide_up(outputs, kTile.panel) * taps), 1, 1}, 128,
+        pack);
+  }
+  // Phase 0 has the most outputs.
+  const GatherAxis rows =
+      gather_axis(p.direction, 0, c.h, c.p, c.r, c.stride_h, c.pad_h, c.dilation_h);
+  const GatherAxis columns =
+      gather_axis(p.direction, 0, c.w, c.q, c.s, c.stride_w, c.pad_w, c.dilation_w);
+  const std::int64_t pixels = static_cast<std::int64_t>(c.n) * rows.outputs * columns.outputs;
+  const std::int64_t blocks = divide_up(pixels, kTile.pixels) * divide_up(outputs, kTile.channels);
+  if (blocks == 0) return;
+  const unsigned phases = static_cast<unsigned>(gather_phases(p.direction, c.stride_h) *
+                                                gather_phases(p.direction, c.stride_w));
+  launch<conv2d_gather_kernel<Shape>, GatherShared<Shape>>(
+      stream, dim3{static_cast<unsigned>(blocks), phases, 1}, kTile.threads, p);
+}
+
+int gather_panel(const Conv2dGather& p) {
+  const int outputs = p.direction == Conv2dDirection::kForward ? p.problem.k : p.problem.c;
+  return outputs <= NarrowGatherTile::kTile.channels ? NarrowGatherTile::kTile.panel : WideGatherTile::kTile.panel;
+}
+
+}  // namespace
+
+std::int64_t conv2d_gather_workspace(const Conv2dGather& p) {
+  const Conv2dProblem& c = p.problem;
+  const bool forward = p.direction == Conv2dDirection::kForward;
+  return p.terms * panel_floats(c.r * c.s, forward ? c.c : c.k, forward ? c.k : c.c,
+                                gather_panel(p));
+}
+
+void conv2d_gather(StreamHandle stream, const Conv2dGather& p) {
+  const int outputs = p.direction == Conv2dDirection::kForward ? p.problem.k : p.problem.c;
+  if (outputs <= NarrowGatherTile::kTile.channels)
+    gather_with_tile<NarrowGatherTile>(stream, p);
+  else
+    gather_with_tile<WideGatherTile>(stream, p);
+}
+
+}  // namespace curvseg::CURVSEG_TARGET

@@ -1,0 +1,68 @@
+// Launcher of conv2d_weight_gradient.hpp.
+#include "conv2d/conv2d_weight_gradient.hpp"
+
+#include "conv2d/launchers.hpp"
+
+namespace curvseg::CURVSEG_TARGET {
+namespace {
+
+constexpr WeightTile kTile = WeightShape::kTile;
+
+/// Enough blocks to fill the machine, few enough that partial sums stay small.
+WeightPlan weight_plan(const Conv2dProblem& c) {
+  constexpr std::int64_t kBlocks = kStagedOperands ? 1024 : 48;
+  constexpr std::int64_t kPixelsPerSplit = kStagedOperands ? 256 : 512;
+  constexpr std::int64_t kPartialFloats = std::int64_t{1} << 24;
+  constexpr int kAccumulatorBytes = 24 * 1024;
+  WeightPlan plan;
+  plan.channel_blocks = static_cast<int>(divide_up(c.c, kTile.channels));
+  plan.output_blocks = static_cast<int>(divide_up(c.k, kTile.outputs));
+  const int taps = c.r * c.s;
+  if (kTile.taps == 1) {
+    plan.taps_per_block = 1;
+  } else {
+    const int rows = static_cast<int>(divide_up(c.c < kTile.channels ? c.c : kTile.channels,
+                                                kTileRows)) * kTileRows;
+    const int columns = static_cast<int>(divide_up(c.k < kTile.outputs ? c.k : kTile.outputs,
+                                                   kTileColumns)) * kTileColumns;
+    const int fit = kAccumulatorBytes / (4 * rows * columns);
+    plan.taps_per_block = fit < 1 ? 1 : fit < kTile.taps ? fit : kTile.taps;
+  }
+  plan.tap_blocks = static_cast<int>(divide_up(taps, plan.taps_per_block));
+  const std::int64_t tiles = static_cast<std::int64_t>(plan.channel_blocks) * plan.output_blocks *
+                             plan.tap_blocks;
+  const std::int64_t floats = static_cast<std::int64_t>(taps) * c.c * c.k;
+  const std::int64_t pixels = static_cast<std::int64_t>(c.n) * c.p * c.q;
+  std::int64_t splits = divide_up(kBlocks, tiles);
+  if (splits > divide_up(pixels, kPixelsPerSplit)) splits = divide_up(pixels, kPixelsPerSplit);
+  if (splits > kPartialFloats / floats) splits = kPartialFloats / floats;
+  plan.splits = splits < 1 ? 1 : static_cast<int>(splits);
+  return plan;
+}
+
+}  // namespace
+
+std::int64_t conv2d_weight_workspace(const Conv2dWeightGradient& p) {
+  const Conv2dProblem& c = p.problem;
+  const std::int64_t floats = static_cast<std::int64_t>(c.r) * c.s * c.c * c.k;
+  if (floats == 0) return 0;
+  const int splits = weight_plan(c).splits;
+  return splits == 1 ? 0 : splits * floats;
+}
+
+void conv2d_weight_gradient(StreamHandle stream, const Conv2dWeightGradient& p) {
+  const Conv2dProblem& c = p.problem;
+  const std::int64_t floats = static_cast<std::int64_t>(c.r) * c.s * c.c * c.k;
+  if (floats == 0) return;
+  const WeightPlan plan = weight_plan(c);
+  const std::int64_t blocks = static_cast<std::int64_t>(plan.tap_blocks) * plan.channel_blocks *
+                              plan.output_blocks * plan.splits;
+  launch<conv2d_weight_gradient_kernel<WeightShape>, WeightShared<WeightShape>>(
+      stream, dim3{static_cast<unsigned>(blocks), 1, 1}, kTile.threads,
+      WeightGradientParams{p, plan});
+  if (plan.splits > 1)
+    launch<sum_splits_kernel>(stream, grid_for(floats), kGridThreads,
+                              SumSplits{p.workspace, p.dw, floats, plan.splits, p.accumulate});
+}
+
+}  // namespace curvseg::CURVSEG_TARGET

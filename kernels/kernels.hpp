@@ -1,0 +1,77 @@
+// The list of what exists: one function pointer a kernel, filled once by every target.
+//
+// Every function is asynchronous on its stream, validates nothing (host/ops does) and takes one
+// trivially copyable aggregate, documented in the header of its folder. A `*_workspace` member
+// gives the floats of device memory that a call with these parameters needs.
+#pragma once
+
+#include <cstdint>
+
+#include "conv2d/conv2d.hpp"
+#include "exec/stream.hpp"
+#include "loss/loss.hpp"
+#include "metrics/metrics.hpp"
+#include "pointwise/pointwise.hpp"
+#include "pool/pool.hpp"
+#include "random/random.hpp"
+#include "resize/resize.hpp"
+#include "update/update.hpp"
+
+namespace curvseg {
+
+template <class Params>
+using Operation = void (*)(StreamHandle, const Params&);
+template <class Params>
+using Workspace = std::int64_t (*)(const Params&);
+
+struct Kernels {
+  // conv2d/: forward and data gradient (also transposed convolution, dense layers), one or two
+  // terms, bias / ReLU / mask epilogue; weight gradient, one or two terms.
+  Workspace<Conv2dGather> conv2d_gather_workspace;
+  Operation<Conv2dGather> conv2d_gather;
+  Workspace<Conv2dWeightGradient> conv2d_weight_workspace;
+  Operation<Conv2dWeightGradient> conv2d_weight_gradient;
+
+  // pool/
+  Operation<MaxPoolForward> max_pool_forward;
+  Operation<MaxPoolSelect> max_pool_select;
+  Operation<MaxPoolBackward> max_pool_backward;
+  Operation<AveragePoolForward> average_pool_forward;
+  Operation<AveragePoolBackward> average_pool_backward;
+
+  // resize/: bilinear
+  Operation<BilinearForward> bilinear_forward;
+  Operation<BilinearBackward> bilinear_backward;
+
+  // pointwise/
+  Operation<Fill> fill;
+  Operation<CopyPixels> copy_pixels;
+  Operation<ReluForward> relu_forward;
+  Operation<ReluBackward> relu_backward;
+  Operation<AddBias> add_bias;
+  Workspace<ChannelSum> channel_sum_workspace;
+  Operation<ChannelSum> channel_sum;
+
+  // loss/
+  Workspace<LabelWeight> label_weight_workspace;
+  Operation<LabelWeight> label_weight;
+  Workspace<SoftmaxCrossEntropy> softmax_cross_entropy_workspace;
+  Operation<SoftmaxCrossEntropy> softmax_cross_entropy;
+  Workspace<MeanSquaredError> mean_squared_error_workspace;
+  Operation<MeanSquaredError> mean_squared_error;
+
+  // metrics/
+  Operation<Argmax> argmax;
+  Operation<ConfusionMatrix> confusion_matrix;
+
+  // update/
+  Workspace<SquaredNorm> squared_norm_workspace;
+  Operation<SquaredNorm> squared_norm;
+  Operation<SgdUpdate> sgd_update;
+  Operation<AdamUpdate> adam_update;
+
+  // random/
+  Operation<RandomFill> random_fill;
+};
+
+}  // namespace curvseg

@@ -1,0 +1,63 @@
+// Losses. Plain C++, shared by the host API and every target.
+#pragma once
+
+#include <cstdint>
+
+namespace curvseg {
+
+inline constexpr std::int32_t kIgnoreLabel = -1;  // a pixel without truth
+
+/// total[0] = Σ_p w_{y_p} over pixels whose label is in [0, classes): the loss's denominator.
+/// `class_weights` [classes] may be nullptr (all 1). Adds to the old total if `accumulate`.
+struct LabelWeight {
+  std::int64_t pixels = 0;
+  int classes = 0;
+  const std::int32_t* labels = nullptr;
+  const float* class_weights = nullptr;
+  float* total = nullptr;
+  bool accumulate = false;
+  float* workspace = nullptr;
+};
+
+/// Softmax cross-entropy per pixel, loss and gradient in one pass, with D = denominator[0]:
+///
+///   p = softmax(x),  q_c = (1−ε)·w_y·[c = y] + (ε/C)·w_c,  s = Σ_c q_c
+///   loss[0]  = Σ_pixels −Σ_c q_c·log p_c / D        (+ old if `accumulate`)
+///   dx_c     = (s·p_c − q_c) / D
+///
+/// over pixels with a label in [0, classes); the others contribute nothing and get dx = 0. D = 0
+/// gives loss 0 and dx 0. Stable: log p through x − max x − log Σ exp. A non-finite logit gives a
+/// non-finite loss. Source: PyTorch's CrossEntropyLoss (weight, ignore_index, label_smoothing).
+struct SoftmaxCrossEntropy {
+  std::int64_t pixels = 0;
+  int classes = 0;
+  const float* x = nullptr;
+  std::int64_t ldx = 0;
+  const std::int32_t* labels = nullptr;
+  const float* class_weights = nullptr;  // may be nullptr
+  float label_smoothing = 0.0f;          // ε
+  const float* denominator = nullptr;    // device
+  float* loss = nullptr;                 // device, one float
+  float* dx = nullptr;                   // may be nullptr: loss only
+  std::int64_t ld_dx = 0;
+  bool accumulate = false;
+  float* workspace = nullptr;
+};
+
+/// loss[0] = Σ (x − t)² / D, dx = 2 (x − t) / D over all elements, D = denominator[0].
+struct MeanSquaredError {
+  std::int64_t pixels = 0;
+  int channels = 0;
+  const float* x = nullptr;
+  std::int64_t ldx = 0;
+  const float* target = nullptr;
+  std::int64_t ld_target = 0;
+  const float* denominator = nullptr;
+  float* loss = nullptr;
+  float* dx = nullptr;
+  std::int64_t ld_dx = 0;
+  bool accumulate = false;
+  float* workspace = nullptr;
+};
+
+}  // namespace curvseg
