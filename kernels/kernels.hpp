@@ -22,14 +22,14 @@ namespace curvseg {
 template <class Params>
 using Operation = void (*)(StreamHandle, const Params&);
 template <class Params>
-using Workspace = std::int64_t (*)(const Params&);
+using WorkspaceSize = std::int64_t (*)(const Params&);
 
 struct Kernels {
   // conv2d/: forward and data gradient (also transposed convolution, dense layers), one or two
   // terms, bias / ReLU / mask epilogue; weight gradient, one or two terms.
-  Workspace<Conv2dGather> conv2d_gather_workspace;
+  WorkspaceSize<Conv2dGather> conv2d_gather_workspace;
   Operation<Conv2dGather> conv2d_gather;
-  Workspace<Conv2dWeightGradient> conv2d_weight_workspace;
+  WorkspaceSize<Conv2dWeightGradient> conv2d_weight_workspace;
   Operation<Conv2dWeightGradient> conv2d_weight_gradient;
 
   // pool/
@@ -49,15 +49,15 @@ struct Kernels {
   Operation<ReluForward> relu_forward;
   Operation<ReluBackward> relu_backward;
   Operation<AddBias> add_bias;
-  Workspace<ChannelSum> channel_sum_workspace;
+  WorkspaceSize<ChannelSum> channel_sum_workspace;
   Operation<ChannelSum> channel_sum;
 
   // loss/
-  Workspace<LabelWeight> label_weight_workspace;
+  WorkspaceSize<LabelWeight> label_weight_workspace;
   Operation<LabelWeight> label_weight;
-  Workspace<SoftmaxCrossEntropy> softmax_cross_entropy_workspace;
+  WorkspaceSize<SoftmaxCrossEntropy> softmax_cross_entropy_workspace;
   Operation<SoftmaxCrossEntropy> softmax_cross_entropy;
-  Workspace<MeanSquaredError> mean_squared_error_workspace;
+  WorkspaceSize<MeanSquaredError> mean_squared_error_workspace;
   Operation<MeanSquaredError> mean_squared_error;
 
   // metrics/
@@ -65,7 +65,7 @@ struct Kernels {
   Operation<ConfusionMatrix> confusion_matrix;
 
   // update/
-  Workspace<SquaredNorm> squared_norm_workspace;
+  WorkspaceSize<SquaredNorm> squared_norm_workspace;
   Operation<SquaredNorm> squared_norm;
   Operation<SgdUpdate> sgd_update;
   Operation<AdamUpdate> adam_update;

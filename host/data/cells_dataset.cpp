@@ -136,7 +136,7 @@ Look draw_look(Random& random) {
   Look look;
   // Darker and brighter cells, and some that differ from the background by their grain alone.
   look.brightness = random.uniform(-0.13, 0.17);
-  look.texture = random.uniform(0.06, 0.12);
+  look.texture = random.uniform(0.10, 0.18);
   look.texture_size = random.uniform(1.8, 3.2);
   look.rim = random.uniform(0.12, 0.24);
   look.halo = random.uniform(0.02, 0.10);
@@ -146,6 +146,11 @@ Look draw_look(Random& random) {
   return look;
 }
 
+/// How often an area of 128x128 pixels fits: things are as frequent in large images as in small.
+int area_factor(int size) {
+  return std::max(1, size * size / (128 * 128));
+}
+
 /// Out-of-focus matter, drifting shade: what lies behind the cells, all of it background.
 void paint_background(Plane& image, Random& random) {
   const int size = image.size;
@@ -153,18 +158,20 @@ void paint_background(Plane& image, Random& random) {
   const double level = random.uniform(0.36, 0.50);
   for (int y = 0; y < size; ++y) {
     for (int x = 0; x < size; ++x) {
-      image.at(y, x) = level + 0.05 * value_noise(key, y, x, 23.0) +
-                       0.02 * value_noise(key + 1, y, x, 9.0);
+      image.at(y, x) =
+          level + 0.05 * value_noise(key, y, x, 23.0) + 0.02 * value_noise(key + 1, y, x, 9.0);
     }
   }
-  const auto blobs = static_cast<int>(2 + random.below(3)) * std::max(1, size / 128);
+  const auto blobs = static_cast<int>(3 + random.below(4)) * area_factor(size);
   for (int i = 0; i < blobs; ++i) {
     const double y = random.uniform(0.0, size);
     const double x = random.uniform(0.0, size);
-    const double radius = random.uniform(8.0, 20.0);
-    const double height = random.uniform(0.08, 0.22) * (random.coin() ? 1.0 : -0.8);
-    for_each_near(size, y, x, 2.2 * radius, [&](int py, int px) {
-      image.at(py, px) += height * bump(std::hypot(py - y, px - x), radius);
+    const double radius = random.uniform(8.0, 17.0);
+    const double height = random.uniform(0.08, 0.20) * (random.coin() ? 1.0 : -0.8);
+    const double softness = random.uniform(5.0, 12.0);  // of the edge, in pixels
+    for_each_near(size, y, x, radius + softness, [&](int py, int px) {
+      const double d = std::hypot(py - y, px - x) - radius;
+      image.at(py, px) += height * smooth_step(0.5 - d / (2.0 * softness));
     });
   }
 }
@@ -172,7 +179,7 @@ void paint_background(Plane& image, Random& random) {
 /// Small specks and fibres in focus: background, or lying on cells without changing their class.
 void paint_debris(Plane& image, Random& random) {
   const int size = image.size;
-  const auto specks = static_cast<int>(4 + random.below(6)) * std::max(1, size / 128);
+  const auto specks = static_cast<int>(4 + random.below(6)) * area_factor(size);
   for (int i = 0; i < specks; ++i) {
     const double y = random.uniform(0.0, size);
     const double x = random.uniform(0.0, size);
@@ -182,7 +189,7 @@ void paint_debris(Plane& image, Random& random) {
       image.at(py, px) += height * bump(std::hypot(py - y, px - x), radius);
     });
   }
-  const auto fibres = static_cast<int>(1 + random.below(2)) * std::max(1, size / 128);
+  const auto fibres = static_cast<int>(1 + random.below(2)) * area_factor(size);
   for (int i = 0; i < fibres; ++i) {
     double y = random.uniform(0.0, size);
     double x = random.uniform(0.0, size);
@@ -238,7 +245,8 @@ Plane blurred(const Plane& image) {
         for (int dx = -1; dx <= 1; ++dx) {
           // Weights 1-6-1: narrower than 1-2-1, which would wash out the outlines.
           const double weight = (dy == 0 ? 6.0 : 1.0) * (dx == 0 ? 6.0 : 1.0) / 64.0;
-          sum += weight * image.at(std::clamp(y + dy, 0, size - 1), std::clamp(x + dx, 0, size - 1));
+          sum +=
+              weight * image.at(std::clamp(y + dy, 0, size - 1), std::clamp(x + dx, 0, size - 1));
         }
       }
       out.at(y, x) = sum;
@@ -355,8 +363,7 @@ struct CellsDataset::State {
 
 CellsDataset::CellsDataset(CellsOptions options) : state_(std::make_unique<State>()) {
   if (options.size < 32 || options.size > 4096) {
-    throw InputError("builtin:cells: size " + std::to_string(options.size) +
-                     " is not in 32..4096");
+    throw InputError("builtin:cells: size " + std::to_string(options.size) + " is not in 32..4096");
   }
   if (options.count == 0) {
     throw InputError("builtin:cells: a set of 0 samples was asked for");

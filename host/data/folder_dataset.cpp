@@ -72,7 +72,7 @@ struct Entry {
   fs::path mask;  // empty: there are no masks
   int height = 0;
   int width = 0;
-  int channels = 0;  // in the file
+  int channels = 0;   // in the file
   bool wide = false;  // 16 bits per sample
 };
 
@@ -180,9 +180,8 @@ std::vector<fs::path> masks_of_all_splits(const fs::path& split) {
 int classes_of_masks(const fs::path& split, int ignore_index) {
   const std::vector<fs::path> masks = masks_of_all_splits(split);
   std::vector<int> largest(masks.size(), -1);
-  parallel_for_each_index(masks.size(), [&](std::size_t i) {
-    largest[i] = largest_class(masks[i], ignore_index);
-  });
+  parallel_for_each_index(
+      masks.size(), [&](std::size_t i) { largest[i] = largest_class(masks[i], ignore_index); });
   const auto result = std::max_element(largest.begin(), largest.end());
   return result == largest.end() ? 0 : *result + 1;
 }
@@ -214,9 +213,7 @@ struct Decoded {
   std::vector<std::uint16_t> wide;   // [H,W,C], when it has 16
   std::vector<std::uint8_t> mask;    // [H,W]; empty: no masks
 
-  [[nodiscard]] std::size_t bytes() const {
-    return narrow.size() + 2 * wide.size() + mask.size();
-  }
+  [[nodiscard]] std::size_t bytes() const { return narrow.size() + 2 * wide.size() + mask.size(); }
 };
 
 /// The file may have been replaced since its header was read.
@@ -257,10 +254,9 @@ struct FolderDataset::State {
         throw InputError(entry.mask.string() + ": class index " + std::to_string(index) +
                          " is out of range, there are " + std::to_string(classes) +
                          " classes (0 to " + std::to_string(classes - 1) + ")" +
-                         (options.ignore_index < 0 ? ""
-                                                   : " and " +
-                                                         std::to_string(options.ignore_index) +
-                                                         " is ignored"));
+                         (options.ignore_index < 0
+                              ? ""
+                              : " and " + std::to_string(options.ignore_index) + " is ignored"));
       }
     }
     return std::move(mask.indices);

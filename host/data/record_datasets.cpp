@@ -245,8 +245,7 @@ Records read_cifar10(const fs::path& folder, const std::string& split) {
 }
 
 bool mnist_has_split(const fs::path& folder, const std::string& split) {
-  return (split == "train" || split == "test") &&
-         !mnist_file(folder, split, "images-idx3").empty();
+  return (split == "train" || split == "test") && !mnist_file(folder, split, "images-idx3").empty();
 }
 
 Records read_mnist(const fs::path& folder, const std::string& split, int classes) {
@@ -263,14 +262,12 @@ Records read_mnist(const fs::path& folder, const std::string& split, int classes
   Idx images = read_idx(image_file, 3);
   Idx labels = read_idx(label_file, 1);
   if (images.shape[0] != labels.shape[0]) {
-    throw InputError(label_file.string() + " has " + std::to_string(labels.shape[0]) +
-                     " labels, " + image_file.string() + " has " +
-                     std::to_string(images.shape[0]) + " images");
+    throw InputError(label_file.string() + " has " + std::to_string(labels.shape[0]) + " labels, " +
+                     image_file.string() + " has " + std::to_string(images.shape[0]) + " images");
   }
   int largest = *std::max_element(labels.data.begin(), labels.data.end());
   if (classes == 0) {
-    const fs::path other =
-        mnist_file(folder, split == "train" ? "test" : "train", "labels-idx1");
+    const fs::path other = mnist_file(folder, split == "train" ? "test" : "train", "labels-idx1");
     if (!other.empty()) {
       const Idx others = read_idx(other, 1);
       largest = std::max<int>(largest, *std::max_element(others.data.begin(), others.data.end()));
@@ -278,8 +275,8 @@ Records read_mnist(const fs::path& folder, const std::string& split, int classes
     classes = largest + 1;
   } else if (largest >= classes) {
     throw InputError(label_file.string() + ": label " + std::to_string(largest) +
-                     " is out of range, there are " + std::to_string(classes) +
-                     " classes (0 to " + std::to_string(classes - 1) + ")");
+                     " is out of range, there are " + std::to_string(classes) + " classes (0 to " +
+                     std::to_string(classes - 1) + ")");
   }
   Records records;
   records.name = "mnist:" + folder.string() + " " + split;

@@ -43,8 +43,8 @@ AtomicFile::AtomicFile(std::filesystem::path target) : target_(std::move(target)
   // The process id keeps two processes apart, the counter two threads; a leftover of a killed
   // process with the same id is stepped over by O_EXCL.
   for (int attempt = 0; attempt < 100; ++attempt) {
-    temporary_ = folder / ("." + target_.filename().string() + ".tmp." + std::to_string(::getpid()) +
-                           "." + std::to_string(counter.fetch_add(1)));
+    temporary_ = folder / ("." + target_.filename().string() + ".tmp." +
+                           std::to_string(::getpid()) + "." + std::to_string(counter.fetch_add(1)));
     descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (descriptor_ >= 0 || errno != EEXIST) {
       break;

@@ -40,8 +40,8 @@ ImageInfo read_jpeg_info(std::ifstream& stream, const std::string& name) {
     if (!stream || size < 2) {
       throw damaged();
     }
-    const bool frame = marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 &&
-                       marker != 0xCC;
+    const bool frame =
+        marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC;
     if (!frame) {
       stream.seekg(size - 2, std::ios::cur);
       continue;
@@ -115,8 +115,8 @@ ImageInfo read_image_info(const std::filesystem::path& path) {
   info.width = header.width;
   info.bit_depth = header.bit_depth;
   info.channels = codec::png_channels(header);
-  info.is_index = (header.color_type == kGrey || header.color_type == kPalette) &&
-                  header.bit_depth <= 8;
+  info.is_index =
+      (header.color_type == kGrey || header.color_type == kPalette) && header.bit_depth <= 8;
   return info;
 }
 
@@ -177,8 +177,7 @@ MaskImage read_mask_png(const std::filesystem::path& path) {
                      ", a mask needs class indices: grey or palette of 1 to 8 bits");
   }
   MaskImage mask;
-  Image image =
-      codec::decode_png8(bytes, codec::PngMode::kIndices, &mask.palette, path.string());
+  Image image = codec::decode_png8(bytes, codec::PngMode::kIndices, &mask.palette, path.string());
   mask.height = image.height;
   mask.width = image.width;
   mask.indices = std::move(image.pixels);

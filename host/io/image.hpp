@@ -54,8 +54,8 @@ struct ImageInfo {
   ImageFormat format = ImageFormat::kPng;
   int height = 0;
   int width = 0;
-  int channels = 0;   ///< channels that read_image() gives: 1, 3 or 4
-  int bit_depth = 0;  ///< bits per sample in the file: 1, 2, 4, 8 or 16
+  int channels = 0;       ///< channels that read_image() gives: 1, 3 or 4
+  int bit_depth = 0;      ///< bits per sample in the file: 1, 2, 4, 8 or 16
   bool is_index = false;  ///< a PNG with 1 to 8 bits, grey without alpha or palette: can be a mask
 };
 

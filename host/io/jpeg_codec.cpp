@@ -1,9 +1,11 @@
-#include <csetjmp>
-#include <cstdio>  // jpeglib.h needs FILE, and jerror.h the configuration in jpeglib.h
-
+// jpeglib.h needs FILE, and jerror.h the configuration in jpeglib.h.
+// clang-format off
+#include <cstdio>
 #include <jpeglib.h>
-
 #include <jerror.h>
+// clang-format on
+
+#include <csetjmp>
 
 #include "curvseg/error.hpp"
 #include "host/io/codecs.hpp"

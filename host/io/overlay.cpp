@@ -45,8 +45,8 @@ constexpr std::array<Rgb, 256> make_palette() {
 constexpr std::array<Rgb, 256> kPalette = make_palette();
 
 std::uint8_t blend(std::uint8_t from, std::uint8_t to, float weight) {
-  const float value = static_cast<float>(from) +
-                      weight * (static_cast<float>(to) - static_cast<float>(from));
+  const float value =
+      static_cast<float>(from) + weight * (static_cast<float>(to) - static_cast<float>(from));
   return static_cast<std::uint8_t>(std::lround(value));
 }
 
@@ -117,8 +117,8 @@ Image to_rgb(const Sample& sample) {
   const std::size_t pixels = image.offset(sample.height, 0) / 3;
   if (channels < 1 || sample.image.size() != pixels * static_cast<std::size_t>(channels)) {
     throw Error("to_rgb: " + std::to_string(sample.image.size()) + " values for " +
-                std::to_string(sample.width) + "x" + std::to_string(sample.height) +
-                " pixels of " + std::to_string(channels) + " channels");
+                std::to_string(sample.width) + "x" + std::to_string(sample.height) + " pixels of " +
+                std::to_string(channels) + " channels");
   }
   image.pixels.resize(pixels * 3);
   for (std::size_t i = 0; i < pixels; ++i) {
@@ -147,9 +147,8 @@ Image overlay_panels(const Sample& sample, std::span<const std::int32_t> predict
     panels.push_back(mark_errors(base, prediction, truth));
   }
   constexpr int kPanelWidth = 256;
-  const int zoom = options.zoom > 0
-                       ? options.zoom
-                       : std::max(1, (kPanelWidth + base.width - 1) / base.width);
+  const int zoom =
+      options.zoom > 0 ? options.zoom : std::max(1, (kPanelWidth + base.width - 1) / base.width);
   const int count = static_cast<int>(panels.size());
   const int panel_width = base.width * zoom;
   Image out = white(base.height * zoom, count * panel_width + (count - 1) * options.gap);

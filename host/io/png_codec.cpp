@@ -177,8 +177,7 @@ BasicImage<T> decode(std::span<const std::byte> bytes, PngMode mode, std::vector
                 std::to_string(row_samples * sizeof(T)));
   }
   image.pixels.resize(row_samples * static_cast<std::size_t>(image.height));
-  const bool interlaced =
-      png_get_interlace_type(decoder.png, decoder.info) != PNG_INTERLACE_NONE;
+  const bool interlaced = png_get_interlace_type(decoder.png, decoder.info) != PNG_INTERLACE_NONE;
   if (!decode_rows(decoder, reinterpret_cast<png_bytep>(image.pixels.data()), row_bytes,
                    static_cast<png_uint_32>(image.height),
                    interlaced ? PNG_INTERLACE_ADAM7_PASSES : 1)) {

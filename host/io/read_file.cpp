@@ -25,9 +25,8 @@ std::vector<std::byte> read_file(const std::filesystem::path& path) {
   std::vector<std::byte> bytes(static_cast<std::size_t>(size));
   stream.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
   if (static_cast<std::size_t>(stream.gcount()) != bytes.size()) {
-    throw InputError(path.string() + ": reading stopped after " +
-                     std::to_string(stream.gcount()) + " of " + std::to_string(bytes.size()) +
-                     " bytes");
+    throw InputError(path.string() + ": reading stopped after " + std::to_string(stream.gcount()) +
+                     " of " + std::to_string(bytes.size()) + " bytes");
   }
   return bytes;
 }

@@ -168,21 +168,22 @@ class CellsDataset final : public Dataset {
 
 /// What open_dataset() passes on; fields that do not apply to a set are not used.
 struct DatasetOptions {
-  int channels = 0;        ///< folders: see FolderOptions
-  int classes = 0;         ///< folders and IDX files; 0: from the data
-  int ignore_index = 255;  ///< folders
+  int channels = 0;                                ///< folders: see FolderOptions
+  int classes = 0;                                 ///< folders and IDX files; 0: from the data
+  int ignore_index = 255;                          ///< folders
   std::size_t cache_bytes = std::size_t{1} << 30;  ///< folders
   bool masks_optional = false;                     ///< folders
 };
 
 /// Opens one split of a data set.
 ///
-/// | spec | splits | |
-/// | --- | --- | --- |
-/// | `DIR` | the folders `train`, `val`, `test` that exist | see FolderDataset |
-/// | `builtin:cells` | train 64, val 16, test 16 samples | see CellsDataset; options follow as in `builtin:cells?size=128&train=64&val=16&test=16&seed=1` |
-/// | `cifar10:DIR` | train (all `data_batch_*.bin`), test (`test_batch.bin`) | the binary version of CIFAR-10 |
-/// | `mnist:DIR` | train (`train-*`), test (`t10k-*`) | IDX files of MNIST and its relatives, plain or `.gz` |
+/// - `DIR`: the folders `train`, `val` and `test` in it that exist; see FolderDataset.
+/// - `builtin:cells`: generated, 64, 16 and 16 samples; see CellsDataset. Options follow as in
+///   `builtin:cells?size=128&train=64&val=16&test=16&seed=1`.
+/// - `cifar10:DIR`: the binary version of CIFAR-10; train is every `data_batch_*.bin`, test is
+///   `test_batch.bin`.
+/// - `mnist:DIR`: IDX files of MNIST and its relatives, plain or `.gz`; train is `train-*`, test is
+///   `t10k-*`.
 ///
 /// @param spec  the data set
 /// @param split "train", "val" or "test"; for a folder also "", for `images/` and `masks/` in DIR
@@ -234,9 +235,9 @@ struct Batch {
   int h = 0;
   int w = 0;
   int c = 0;
-  std::vector<float> images;          ///< [N,H,W,C], normalised
-  std::vector<std::int32_t> labels;   ///< [N,H,W], or [N] for classification
-  std::vector<std::size_t> indices;   ///< [N], where the samples stand in the data set
+  std::vector<float> images;         ///< [N,H,W,C], normalised
+  std::vector<std::int32_t> labels;  ///< [N,H,W], or [N] for classification
+  std::vector<std::size_t> indices;  ///< [N], where the samples stand in the data set
 };
 
 /// How a DataLoader makes batches.
@@ -246,8 +247,8 @@ struct LoaderOptions {
   std::uint64_t seed = 0;
   Augment augment = {};
   Normalisation normalisation = {};
-  int threads = 1;        ///< background threads; 0: batches are made inside next()
-  int queue_depth = 4;    ///< batches ready ahead of next()
+  int threads = 1;         ///< background threads; 0: batches are made inside next()
+  int queue_depth = 4;     ///< batches ready ahead of next()
   bool drop_last = false;  ///< leave out batches smaller than `batch`
   /// Samples drawn per epoch; 0: each once. With more than the set holds, the set is passed through
   /// again (in a new order when shuffling), each time with other crops; with fewer, an epoch sees a

@@ -14,7 +14,8 @@ class Error : public std::runtime_error {
 };
 
 /// Something the user gave is wrong: a folder that is not there, a file that is damaged, an option
-/// out of range. The message names the file. The command line prints it and leaves with exit code 2.
+/// out of range. The message names the file. The command line prints it and leaves with exit
+/// code 2.
 class InputError : public Error {
  public:
   using Error::Error;

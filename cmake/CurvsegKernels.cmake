@@ -1,0 +1,54 @@
+# The kernel sources, and how one compilation of them becomes a target.
+
+set(CURVSEG_KERNEL_SOURCES
+  conv2d/conv2d_gather.cu
+  conv2d/conv2d_weight_gradient.cu
+  loss/mean_squared_error.cu
+  loss/softmax_cross_entropy.cu
+  metrics/metrics.cu
+  pointwise/pointwise.cu
+  pool/average_pool.cu
+  pool/max_pool.cu
+  random/random_fill.cu
+  resize/bilinear.cu
+  update/adam.cu
+  update/sgd.cu
+  kernel_table.cu)
+list(TRANSFORM CURVSEG_KERNEL_SOURCES PREPEND ${PROJECT_SOURCE_DIR}/kernels/)
+
+# Compiles the kernels as C++ into the object library `curvseg_<name>_objects`.
+#
+# Contraction is pinned: a product and a sum are fused where the source says fma() and nowhere else.
+# A .cu file's language is a property of its directory, so every caller is a directory of its own.
+function(curvseg_add_cxx_kernels name)
+  set_source_files_properties(${CURVSEG_KERNEL_SOURCES} PROPERTIES LANGUAGE CXX)
+  add_library(curvseg_${name}_objects OBJECT ${CURVSEG_KERNEL_SOURCES})
+  target_include_directories(curvseg_${name}_objects PRIVATE ${PROJECT_SOURCE_DIR}/kernels)
+  target_compile_definitions(curvseg_${name}_objects PRIVATE CURVSEG_TARGET=target_${name})
+  target_compile_options(curvseg_${name}_objects PRIVATE -x c++ -ffp-contract=off -fno-math-errno
+    -fno-trapping-math ${ARGN})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+    # Vector types change a function's calling convention; these functions never leave the file.
+    target_compile_options(curvseg_${name}_objects PRIVATE -Wno-psabi -Wno-ignored-attributes)
+  endif()
+  target_link_libraries(curvseg_${name}_objects PRIVATE curvseg_flags)
+endfunction()
+
+# Joins the objects of one instruction set into `curvseg_<name>.o`, which exports one symbol.
+#
+# Otherwise the linker keeps one copy of every inline function it finds under one name, and may
+# keep the one that was compiled for a newer processor than the one it will run on.
+function(curvseg_isolate name)
+  set(joined ${CMAKE_CURRENT_BINARY_DIR}/curvseg_${name}.o)
+  add_custom_command(OUTPUT ${joined}
+    COMMAND ${CMAKE_LINKER} -r --force-group-allocation -o ${joined}.all
+            $<TARGET_OBJECTS:curvseg_${name}_objects>
+    COMMAND ${CMAKE_OBJCOPY} --keep-global-symbol=curvseg_kernels_target_${name} ${joined}.all
+            ${joined}
+    DEPENDS curvseg_${name}_objects $<TARGET_OBJECTS:curvseg_${name}_objects>
+    COMMAND_EXPAND_LISTS VERBATIM
+    COMMENT "Isolating the ${name} kernels")
+  add_custom_target(curvseg_${name}_isolated DEPENDS ${joined})
+  set_property(GLOBAL APPEND PROPERTY CURVSEG_ISOLATED_OBJECTS ${joined})
+  set_property(GLOBAL APPEND PROPERTY CURVSEG_ISOLATED_TARGETS curvseg_${name}_isolated)
+endfunction()

@@ -1,0 +1,62 @@
+# What a builder may choose, and the flags that every part shares.
+
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "Debug, Release or RelWithDebInfo" FORCE)
+endif()
+
+option(CURVSEG_BUILD_TESTS "Build the GoogleTest suite" ${PROJECT_IS_TOP_LEVEL})
+option(CURVSEG_BUILD_PERF "Build the Google Benchmark programs" OFF)
+option(CURVSEG_BUILD_COMMAND "Build the curvseg command" ON)
+option(CURVSEG_EMULATED "Build the emulated target: GPU block shapes on fibers, under checks" ON)
+option(CURVSEG_WERROR "Warnings are errors" OFF)
+option(CURVSEG_CUDA_SHARED_RUNTIME "Link the shared CUDA runtime" OFF)
+set(CURVSEG_CUDA AUTO CACHE STRING "Build the cuda target: AUTO (when nvcc is found), ON or OFF")
+set_property(CACHE CURVSEG_CUDA PROPERTY STRINGS AUTO ON OFF)
+set(CURVSEG_SANITIZE "" CACHE STRING "Sanitizers for everything but instrumented kernels, e.g. address,undefined")
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+find_program(CURVSEG_CCACHE ccache)
+if(CURVSEG_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CURVSEG_CCACHE})
+  set(CMAKE_CUDA_COMPILER_LAUNCHER ${CURVSEG_CCACHE})
+endif()
+
+# The flags of this project's own code, never handed to whoever links it.
+add_library(curvseg_flags INTERFACE)
+target_compile_options(curvseg_flags INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wshadow -Wno-unknown-pragmas
+    -Wno-missing-field-initializers
+    -ffile-prefix-map=${PROJECT_SOURCE_DIR}/=>
+  $<$<AND:$<BOOL:${CURVSEG_WERROR}>,$<COMPILE_LANGUAGE:CXX>>:-Werror>)
+if(CURVSEG_SANITIZE)
+  add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${CURVSEG_SANITIZE}>
+                      $<$<COMPILE_LANGUAGE:CXX>:-fno-omit-frame-pointer>)
+  add_link_options(-fsanitize=${CURVSEG_SANITIZE})
+endif()
+
+# The cuda target is built when nvcc is found, and left out with one line when it is not.
+set(CURVSEG_HAS_CUDA OFF)
+if(NOT CURVSEG_CUDA STREQUAL OFF)
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+      # Machine code for A100 and H100, and PTX that newer GPUs compile for themselves.
+      set(CMAKE_CUDA_ARCHITECTURES "80-real;90" CACHE STRING "GPU architectures")
+    endif()
+    enable_language(CUDA)
+    set(CMAKE_CUDA_STANDARD 20)
+    set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+    find_package(CUDAToolkit REQUIRED)
+    set(CURVSEG_HAS_CUDA ON)
+  elseif(CURVSEG_CUDA STREQUAL ON)
+    message(FATAL_ERROR "curvseg: CURVSEG_CUDA is ON but no nvcc was found; set CUDACXX or PATH")
+  else()
+    message(STATUS "curvseg: no nvcc found, the cuda target is left out (host and emulated are built)")
+  endif()
+endif()

@@ -1,0 +1,50 @@
+// Argument checks of the operations: one clear sentence with both sides of a disagreement.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include "curvseg/ops.hpp"
+#include "target.hpp"
+
+namespace curvseg {
+
+[[noreturn]] inline void refuse(std::string_view operation, const std::string& why) {
+  throw std::invalid_argument(std::string(operation) + ": " + why);
+}
+
+inline void require(bool condition, std::string_view operation, const char* why) {
+  if (!condition) refuse(operation, why);
+}
+
+/// A tensor that a kernel may touch: extents and stride make sense, and there is memory.
+template <class T>
+void check_tensor(std::string_view operation, const char* name, const BasicTensorView<T>& view) {
+  const Shape& s = view.shape;
+  if (s.n < 0 || s.h < 0 || s.w < 0 || s.c < 0)
+    refuse(operation, std::string(name) + " has a negative extent, " + to_string(s));
+  if (view.ld < s.c)
+    refuse(operation, std::string(name) + " has pixel stride " + std::to_string(view.ld) +
+                          ", less than its " + std::to_string(s.c) + " channels");
+  if (!view.data && s.elements() > 0)
+    refuse(operation, std::string(name) + " " + to_string(s) + " has no memory");
+}
+
+inline void check_same_shape(std::string_view operation, const char* a_name, const Shape& a,
+                             const char* b_name, const Shape& b) {
+  if (!(a == b))
+    refuse(operation, std::string(a_name) + " is " + to_string(a) + ", " + b_name + " is " +
+                          to_string(b));
+}
+
+inline void check_bytes(std::string_view operation, const Workspace& workspace, std::int64_t floats) {
+  const std::size_t bytes = static_cast<std::size_t>(floats) * sizeof(float);
+  if (workspace.bytes < bytes || (!workspace.data && bytes > 0))
+    refuse(operation, "the workspace has " + std::to_string(workspace.bytes) + " bytes, " +
+                          std::to_string(bytes) + " are needed");
+}
+
+inline const Kernels& kernels_of(const Stream& stream) { return *stream.device().target().kernels; }
+
+}  // namespace curvseg

@@ -1,0 +1,124 @@
+// Losses and metrics: checks, then kernels/loss and kernels/metrics.
+#include <algorithm>
+
+#include "host/ops/check.hpp"
+
+namespace curvseg {
+namespace {
+
+void check_weights(std::string_view op, const CrossEntropyOptions& options, int classes) {
+  if (options.class_weights.data && options.class_weights.size != classes)
+    refuse(op, "there are " + std::to_string(options.class_weights.size) + " class weights for " +
+                   std::to_string(classes) + " classes");
+  if (!(options.label_smoothing >= 0.0f && options.label_smoothing <= 1.0f))
+    refuse(op, "label smoothing is " + std::to_string(options.label_smoothing) +
+                   ", it must lie in [0, 1]");
+}
+
+void check_gradient(std::string_view op, const Shape& x, const TensorView& dx) {
+  if (!dx.data) return;
+  check_tensor(op, "the gradient", dx);
+  check_same_shape(op, "the gradient", dx.shape, "x", x);
+}
+
+}  // namespace
+
+void label_weight(const Stream& stream, const std::int32_t* labels, std::int64_t pixels, int classes,
+                  const CrossEntropyOptions& options, bool accumulate, Workspace workspace,
+                  float* total) {
+  constexpr const char* kOp = "label_weight";
+  check_weights(kOp, options, classes);
+  require(total, kOp, "there is no memory for the total");
+  require(labels || pixels == 0, kOp, "there are no labels");
+  LabelWeight p{pixels, classes, labels, options.class_weights.data, total, accumulate, nullptr};
+  const Kernels& kernels = kernels_of(stream);
+  check_bytes(kOp, workspace, kernels.label_weight_workspace(p));
+  p.workspace = static_cast<float*>(workspace.data);
+  const CurrentDevice current(stream.device());
+  kernels.label_weight(stream.native(), p);
+}
+
+void softmax_cross_entropy(const Stream& stream, ConstTensorView logits, const std::int32_t* labels,
+                           const float* denominator, const CrossEntropyOptions& options,
+                           bool accumulate, Workspace workspace, float* loss, TensorView dlogits) {
+  constexpr const char* kOp = "softmax_cross_entropy";
+  check_tensor(kOp, "logits", logits);
+  check_weights(kOp, options, logits.shape.c);
+  check_gradient(kOp, logits.shape, dlogits);
+  require(labels || logits.shape.pixels() == 0, kOp, "there are no labels");
+  require(denominator && loss, kOp, "there is no memory for the denominator or the loss");
+  SoftmaxCrossEntropy p;
+  p.pixels = logits.shape.pixels();
+  p.classes = logits.shape.c;
+  p.x = logits.data;
+  p.ldx = logits.ld;
+  p.labels = labels;
+  p.class_weights = options.class_weights.data;
+  p.label_smoothing = options.label_smoothing;
+  p.denominator = denominator;
+  p.loss = loss;
+  p.dx = dlogits.data;
+  p.ld_dx = dlogits.ld;
+  p.accumulate = accumulate;
+  const Kernels& kernels = kernels_of(stream);
+  check_bytes(kOp, workspace, kernels.softmax_cross_entropy_workspace(p));
+  p.workspace = static_cast<float*>(workspace.data);
+  const CurrentDevice current(stream.device());
+  kernels.softmax_cross_entropy(stream.native(), p);
+}
+
+void mean_squared_error(const Stream& stream, ConstTensorView x, ConstTensorView target,
+                        const float* denominator, bool accumulate, Workspace workspace, float* loss,
+                        TensorView dx) {
+  constexpr const char* kOp = "mean_squared_error";
+  check_tensor(kOp, "x", x);
+  check_tensor(kOp, "target", target);
+  check_same_shape(kOp, "target", target.shape, "x", x.shape);
+  check_gradient(kOp, x.shape, dx);
+  require(denominator && loss, kOp, "there is no memory for the denominator or the loss");
+  MeanSquaredError p{x.shape.pixels(), x.shape.c,  x.data, x.ld,    target.data, target.ld,
+                     denominator,      loss,       dx.data, dx.ld,  accumulate,  nullptr};
+  const Kernels& kernels = kernels_of(stream);
+  check_bytes(kOp, workspace, kernels.mean_squared_error_workspace(p));
+  p.workspace = static_cast<float*>(workspace.data);
+  const CurrentDevice current(stream.device());
+  kernels.mean_squared_error(stream.native(), p);
+}
+
+std::size_t loss_workspace(const Device& device, const Shape& logits) {
+  const Kernels& kernels = *device.target().kernels;
+  LabelWeight weight;
+  weight.pixels = logits.pixels();
+  weight.classes = logits.c;
+  SoftmaxCrossEntropy entropy;
+  entropy.pixels = logits.pixels();
+  entropy.classes = logits.c;
+  MeanSquaredError error;
+  error.pixels = logits.pixels();
+  error.channels = logits.c;
+  const std::int64_t floats = std::max({kernels.label_weight_workspace(weight),
+                                        kernels.softmax_cross_entropy_workspace(entropy),
+                                        kernels.mean_squared_error_workspace(error)});
+  return static_cast<std::size_t>(floats) * sizeof(float);
+}
+
+void argmax(const Stream& stream, ConstTensorView logits, std::int32_t* label) {
+  check_tensor("argmax", "logits", logits);
+  require(label || logits.shape.pixels() == 0, "argmax", "there is no memory for the labels");
+  if (logits.shape.c < 1) refuse("argmax", "logits has no channels");
+  const CurrentDevice current(stream.device());
+  kernels_of(stream).argmax(stream.native(), {logits.shape.pixels(), logits.shape.c, logits.data,
+                                              logits.ld, label});
+}
+
+void confusion_matrix(const Stream& stream, const std::int32_t* truth,
+                      const std::int32_t* prediction, std::int64_t pixels, int classes,
+                      unsigned long long* matrix) {
+  require(classes > 0, "confusion_matrix", "there are no classes");
+  require(matrix && ((truth && prediction) || pixels == 0), "confusion_matrix",
+          "an argument has no memory");
+  const CurrentDevice current(stream.device());
+  kernels_of(stream).confusion_matrix(stream.native(), {pixels, classes, truth, prediction, matrix});
+}
+
+}  // namespace curvseg

@@ -1,0 +1,75 @@
+/// \file
+/// Checkpoints: the state of a training as one safetensors file.
+///
+/// The file can be read by any safetensors library: parameters under their own names, unpadded, in
+/// this library's layout ([R,S,C,K] for convolutions); the optimiser's vectors as
+/// `optimizer.<vector>.<parameter>`; the rest as text in `__metadata__`.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "curvseg/data.hpp"
+#include "curvseg/model.hpp"
+#include "curvseg/train.hpp"
+
+namespace curvseg {
+
+/// A tensor in host memory, float32, dense.
+struct NamedTensor {
+  std::string name;
+  std::vector<std::int64_t> shape;
+  std::vector<float> values;
+  friend bool operator==(const NamedTensor&, const NamedTensor&) = default;
+};
+
+/// Where a training stands between two steps, as Trainer::fit() counts.
+struct TrainingProgress {
+  std::uint64_t step = 0;              ///< steps done
+  std::uint64_t epoch = 0;             ///< the epoch that the next step belongs to
+  std::uint64_t batch_in_epoch = 0;    ///< batches of that epoch done
+  double epoch_loss = 0.0;             ///< Σ loss · denominator over those batches
+  double epoch_weight = 0.0;           ///< Σ denominator
+  std::optional<double> first_loss;    ///< what divergence is measured against
+  std::optional<double> best_mean_iou;
+  std::uint64_t best_step = 0;
+  std::uint64_t evaluations_since_best = 0;
+  std::optional<double> best_epoch_loss;
+  std::uint64_t epochs_since_best_loss = 0;
+  friend bool operator==(const TrainingProgress&, const TrainingProgress&) = default;
+};
+
+/// Everything that a bitwise exact continuation needs.
+struct TrainingState {
+  std::string model;              ///< Model::name()
+  int in_channels = 0;
+  int classes = 0;
+  int image_h = 0, image_w = 0;   ///< of a classifier; 0: any
+  std::vector<NamedTensor> parameters;
+  std::string optimizer;
+  std::vector<NamedTensor> optimizer_tensors;
+  std::map<std::string, std::string> optimizer_scalars;
+  TrainerOptions options;         ///< those of the trainer that was saved
+  TrainingProgress progress;
+  Normalisation normalisation;
+  std::vector<std::string> class_names;
+};
+
+/// Writes `state` to `path`, whole or not at all: the old file stays until the new one is complete.
+/// \throws InputError when the folder cannot be written to, Error when writing fails.
+void save_checkpoint(const std::filesystem::path& path, const TrainingState& state);
+
+/// Reads what save_checkpoint() wrote.
+/// \throws InputError with one line that names the file and what is wrong with it: not there, cut
+///         off, a damaged header, not a checkpoint of curvseg, of a newer version, another dtype.
+TrainingState load_checkpoint(const std::filesystem::path& path);
+
+/// The model of the zoo that a checkpoint was made with; its parameters are not in it yet.
+/// \throws InputError when the zoo has no such model.
+Model make_model(const TrainingState& state);
+
+}  // namespace curvseg

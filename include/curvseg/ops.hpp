@@ -1,0 +1,208 @@
+/// \file
+/// Every kernel as a function: checks its arguments, throws with both sides of a disagreement, then
+/// enqueues on a stream and returns. Nothing here allocates or waits.
+///
+/// Memory is the caller's, on the stream's device. Tensors are NHWC views with a pixel stride;
+/// filters are [R,S,C,K]. All functions are asynchronous on a GPU and throw
+/// std::invalid_argument for arguments that do not fit together, TargetError for a refused launch.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "curvseg/device.hpp"
+#include "curvseg/tensor.hpp"
+
+namespace curvseg {
+
+/// Scratch memory of a call, 16-byte aligned; its contents mean nothing afterwards. Each function
+/// that needs some has a query of the same name with `_workspace`, which tells bytes.
+struct Workspace {
+  void* data = nullptr;
+  std::size_t bytes = 0;
+};
+
+// ---- convolution -------------------------------------------------------------------------------
+
+/// Geometry of a convolution.
+struct Conv2dGeometry {
+  int stride_h = 1, stride_w = 1;
+  int pad_h = 0, pad_w = 0;
+  int dilation_h = 1, dilation_w = 1;
+  int groups = 1;  ///< 1: others are refused for now
+  friend bool operator==(const Conv2dGeometry&, const Conv2dGeometry&) = default;
+};
+
+/// P = ⌊(H + 2·pad − dilation·(R−1) − 1) / stride⌋ + 1, likewise Q; 0 if the filter does not fit.
+Shape conv2d_output_shape(const Shape& x, const ConstFilterView& w, const Conv2dGeometry& geometry);
+
+/// One term of a sum of convolutions.
+struct Conv2dOperands {
+  ConstTensorView x;  ///< forward: x [N,H,W,C]; data gradient: dy [N,P,Q,K]
+  ConstFilterView w;
+};
+
+struct Conv2dForwardOptions {
+  Conv2dGeometry geometry;
+  ConstVectorView bias;      ///< [K]; empty: none
+  bool relu = false;
+  ConstTensorView mask;      ///< empty, or: zero the output where mask ≤ 0 (ReLU's R-pass)
+  bool accumulate = false;   ///< add to y instead of overwriting, before bias and ReLU
+};
+
+/// y = relu?( Σ_t x_t ⊛ w_t + bias ), one or two terms: two are the R-pass
+/// Ry = Rx ⊛ w + x ⊛ Rw in one pass over one accumulator.
+void conv2d_forward(const Stream& stream, std::span<const Conv2dOperands> terms,
+                    const Conv2dForwardOptions& options, Workspace workspace, TensorView y);
+void conv2d_forward(const Stream& stream, ConstTensorView x, ConstFilterView w,
+                    const Conv2dForwardOptions& options, Workspace workspace, TensorView y);
+std::size_t conv2d_forward_workspace(const Device& device, const Shape& x, const ConstFilterView& w,
+                                     const Conv2dGeometry& geometry, int terms = 1);
+
+struct Conv2dBackwardDataOptions {
+  Conv2dGeometry geometry;
+  ConstTensorView mask;     ///< empty, or: zero dx where mask ≤ 0, in the first mask.shape.c channels
+  bool accumulate = false;  ///< add to dx (whose old values are masked already)
+};
+
+/// dx = Σ_t dy_t ⊛ᵀ w_t: the gradient of conv2d_forward with respect to x.
+void conv2d_backward_data(const Stream& stream, std::span<const Conv2dOperands> terms,
+                          const Conv2dBackwardDataOptions& options, Workspace workspace,
+                          TensorView dx);
+void conv2d_backward_data(const Stream& stream, ConstTensorView dy, ConstFilterView w,
+                          const Conv2dBackwardDataOptions& options, Workspace workspace,
+                          TensorView dx);
+std::size_t conv2d_backward_data_workspace(const Device& device, const Shape& dx,
+                                           const ConstFilterView& w,
+                                           const Conv2dGeometry& geometry, int terms = 1);
+
+struct Conv2dGradientOperands {
+  ConstTensorView x;
+  ConstTensorView dy;
+};
+
+/// dw[r,s,c,k] = Σ_t Σ_{n,p,q} x_t[…] · dy_t[n,p,q,k] (+ dw if `accumulate`).
+void conv2d_backward_weights(const Stream& stream, std::span<const Conv2dGradientOperands> terms,
+                             const Conv2dGeometry& geometry, bool accumulate, Workspace workspace,
+                             FilterView dw);
+void conv2d_backward_weights(const Stream& stream, ConstTensorView x, ConstTensorView dy,
+                             const Conv2dGeometry& geometry, bool accumulate, Workspace workspace,
+                             FilterView dw);
+std::size_t conv2d_backward_weights_workspace(const Device& device, const Shape& x,
+                                              const ConstFilterView& w,
+                                              const Conv2dGeometry& geometry);
+
+/// db[k] = Σ_{n,p,q} dy[n,p,q,k] (+ db if `accumulate`).
+void conv2d_backward_bias(const Stream& stream, ConstTensorView dy, bool accumulate,
+                          Workspace workspace, VectorView db);
+std::size_t conv2d_backward_bias_workspace(const Device& device, const Shape& dy);
+
+// Transposed convolution: the adjoint of a convolution. Its filter is the filter of that
+// convolution, so w is [R,S,C,K] with C the channels it writes and K the channels it reads; its
+// output size is given by y (any size whose convolution has x's size).
+
+/// y = Σ_t x_t ⊛ᵀ w_t + bias (the bias has C entries), then ReLU if asked for.
+void conv2d_transpose_forward(const Stream& stream, std::span<const Conv2dOperands> terms,
+                              const Conv2dForwardOptions& options, Workspace workspace,
+                              TensorView y);
+/// dx = Σ_t dy_t ⊛ w_t
+void conv2d_transpose_backward_data(const Stream& stream, std::span<const Conv2dOperands> terms,
+                                    const Conv2dBackwardDataOptions& options, Workspace workspace,
+                                    TensorView dx);
+/// dw[r,s,c,k] = Σ_t Σ dy_t[…, c] · x_t[…, k]
+void conv2d_transpose_backward_weights(const Stream& stream,
+                                       std::span<const Conv2dGradientOperands> terms,
+                                       const Conv2dGeometry& geometry, bool accumulate,
+                                       Workspace workspace, FilterView dw);
+std::size_t conv2d_transpose_forward_workspace(const Device& device, const Shape& y,
+                                               const ConstFilterView& w,
+                                               const Conv2dGeometry& geometry, int terms = 1);
+std::size_t conv2d_transpose_backward_data_workspace(const Device& device, const Shape& dy,
+                                                     const ConstFilterView& w,
+                                                     const Conv2dGeometry& geometry,
+                                                     int terms = 1);
+std::size_t conv2d_transpose_backward_weights_workspace(const Device& device, const Shape& dy,
+                                                        const ConstFilterView& w,
+                                                        const Conv2dGeometry& geometry);
+
+// ---- pooling and resizing ----------------------------------------------------------------------
+
+struct PoolWindow {
+  int r = 2, s = 2;
+  int stride_h = 2, stride_w = 2;
+  int pad_h = 0, pad_w = 0;
+};
+
+/// P = ⌊(H + 2·pad − R) / stride⌋ + 1, likewise Q.
+Shape pool_output_shape(const Shape& x, const PoolWindow& window);
+
+/// y = maximum of each window; `index` [N,P,Q,C] (may be nullptr) keeps the winners for the other
+/// passes. Padding is −inf, the first maximum wins, NaN wins.
+void max_pool_forward(const Stream& stream, ConstTensorView x, const PoolWindow& window,
+                      TensorView y, std::uint16_t* index);
+/// y = x at the stored winners: the R-pass.
+void max_pool_select(const Stream& stream, ConstTensorView x, const std::uint16_t* index,
+                     const PoolWindow& window, TensorView y);
+
+struct GradientOptions {
+  ConstTensorView mask;     ///< empty, or: zero dx where mask ≤ 0
+  bool accumulate = false;  ///< add to dx (whose old values are masked already)
+};
+void max_pool_backward(const Stream& stream, ConstTensorView dy, const std::uint16_t* index,
+                       const PoolWindow& window, const GradientOptions& options, TensorView dx);
+void average_pool_forward(const Stream& stream, ConstTensorView x, const PoolWindow& window,
+                          bool count_include_pad, TensorView y);
+void average_pool_backward(const Stream& stream, ConstTensorView dy, const PoolWindow& window,
+                           bool count_include_pad, const GradientOptions& options, TensorView dx);
+
+/// Bilinear resizing to y's size, half-pixel centres.
+void bilinear_forward(const Stream& stream, ConstTensorView x, TensorView y);
+void bilinear_backward(const Stream& stream, ConstTensorView dy, const GradientOptions& options,
+                       TensorView dx);
+
+// ---- pointwise ---------------------------------------------------------------------------------
+
+void fill(const Stream& stream, VectorView to, float value);
+void relu_forward(const Stream& stream, ConstTensorView x, TensorView y);
+/// dx = y > 0 ? dy : 0 (+ dx if `accumulate`), y the output of relu_forward.
+void relu_backward(const Stream& stream, ConstTensorView y, ConstTensorView dy, bool accumulate,
+                   TensorView dx);
+/// to = scale · from (+ to if `accumulate`).
+void copy_tensor(const Stream& stream, ConstTensorView from, float scale, bool accumulate,
+                 TensorView to);
+void add_bias(const Stream& stream, ConstTensorView x, ConstVectorView b, TensorView y);
+
+// ---- losses and metrics ------------------------------------------------------------------------
+
+struct CrossEntropyOptions {
+  ConstVectorView class_weights;  ///< [C] on the device; empty: all 1
+  float label_smoothing = 0.0f;
+};
+
+/// total[0] = Σ class weight of the labels in [0, C): the denominator of the loss (+ total[0] if
+/// `accumulate`, for a loss over several mini-batches). `labels` [N,H,W].
+void label_weight(const Stream& stream, const std::int32_t* labels, std::int64_t pixels,
+                  int classes, const CrossEntropyOptions& options, bool accumulate,
+                  Workspace workspace, float* total);
+/// Mean weighted cross-entropy of softmax(logits) per pixel and its gradient, in one pass;
+/// kernels/loss/loss.hpp has the formula. `dlogits` may be empty. Labels outside [0, C) are ignored.
+void softmax_cross_entropy(const Stream& stream, ConstTensorView logits,
+                           const std::int32_t* labels, const float* denominator,
+                           const CrossEntropyOptions& options, bool accumulate,
+                           Workspace workspace, float* loss, TensorView dlogits);
+/// loss[0] = Σ (x − target)² / denominator[0], dx = 2 (x − target) / denominator[0].
+void mean_squared_error(const Stream& stream, ConstTensorView x, ConstTensorView target,
+                        const float* denominator, bool accumulate, Workspace workspace, float* loss,
+                        TensorView dx);
+/// Bytes for any of the three functions above on a tensor of this shape.
+std::size_t loss_workspace(const Device& device, const Shape& logits);
+
+/// label[pixel] = the class of the largest logit; the first of equals, a NaN before all.
+void argmax(const Stream& stream, ConstTensorView logits, std::int32_t* label);
+/// matrix[truth·C + prediction] += 1 per pixel whose truth is in [0, C).
+void confusion_matrix(const Stream& stream, const std::int32_t* truth,
+                      const std::int32_t* prediction, std::int64_t pixels, int classes,
+                      unsigned long long* matrix);
+
+}  // namespace curvseg

@@ -1,0 +1,149 @@
+/// \file
+/// Tensors: shapes, views over anybody's memory, and memory of our own.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "curvseg/device.hpp"
+
+namespace curvseg {
+
+/// Element types. There is one for now; views carry it so that more can come.
+enum class DType : std::uint8_t { kFloat32 };
+
+/// Extents of an activation, in the order of memory: NHWC.
+struct Shape {
+  int n = 0;  ///< images
+  int h = 0;  ///< rows
+  int w = 0;  ///< columns
+  int c = 0;  ///< channels
+
+  std::int64_t pixels() const { return static_cast<std::int64_t>(n) * h * w; }
+  std::int64_t elements() const { return pixels() * c; }
+  friend bool operator==(const Shape&, const Shape&) = default;
+};
+
+std::string to_string(const Shape& shape);  ///< "[8,96,96,3]"
+
+/// An activation in device memory that somebody else owns: element (n,h,w,c) lies at
+/// `data[((n·H + h)·W + w)·ld + c]`. `ld` ≥ C is the pixel stride in elements; a slice of the
+/// channels of a larger tensor is a view with that tensor's stride.
+template <class T>
+struct BasicTensorView {
+  T* data = nullptr;
+  Shape shape;
+  std::int64_t ld = 0;
+  DType dtype = DType::kFloat32;
+
+  BasicTensorView() = default;
+  BasicTensorView(T* memory, Shape extents) : data(memory), shape(extents), ld(extents.c) {}
+  BasicTensorView(T* memory, Shape extents, std::int64_t pixel_stride)
+      : data(memory), shape(extents), ld(pixel_stride) {}
+  /// A view of writable memory is a view of readable memory.
+  operator BasicTensorView<const T>() const { return {data, shape, ld}; }
+
+  /// Channels [first, first + count).
+  BasicTensorView channels(int first, int count) const {
+    return {data + first, {shape.n, shape.h, shape.w, count}, ld};
+  }
+  bool dense() const { return ld == shape.c; }  ///< no gaps between pixels
+};
+using TensorView = BasicTensorView<float>;
+using ConstTensorView = BasicTensorView<const float>;
+
+/// Convolution weights [R,S,C,K], K contiguous.
+template <class T>
+struct BasicFilterView {
+  T* data = nullptr;
+  int r = 0, s = 0, c = 0, k = 0;
+
+  BasicFilterView() = default;
+  BasicFilterView(T* memory, int rows, int columns, int in, int out)
+      : data(memory), r(rows), s(columns), c(in), k(out) {}
+  operator BasicFilterView<const T>() const { return {data, r, s, c, k}; }
+  std::int64_t elements() const { return static_cast<std::int64_t>(r) * s * c * k; }
+};
+using FilterView = BasicFilterView<float>;
+using ConstFilterView = BasicFilterView<const float>;
+
+/// Flat device memory.
+template <class T>
+struct BasicVectorView {
+  T* data = nullptr;
+  std::int64_t size = 0;
+
+  BasicVectorView() = default;
+  BasicVectorView(T* memory, std::int64_t elements) : data(memory), size(elements) {}
+  operator BasicVectorView<const T>() const { return {data, size}; }
+};
+using VectorView = BasicVectorView<float>;
+using ConstVectorView = BasicVectorView<const float>;
+
+/// Owned device memory, uninitialised. Movable, not copyable.
+///
+/// The destructor waits for nothing: work that still uses the memory must have been synchronised.
+template <class T>
+class DeviceArray {
+ public:
+  DeviceArray() = default;
+  /// \throws TargetError if the device has no such memory left.
+  DeviceArray(const Device& device, std::int64_t elements);
+  DeviceArray(DeviceArray&& other) noexcept
+      : device_(std::move(other.device_)),
+        data_(std::exchange(other.data_, nullptr)),
+        size_(std::exchange(other.size_, 0)) {}
+  DeviceArray& operator=(DeviceArray&& other) noexcept {
+    std::swap(device_, other.device_);
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
+  ~DeviceArray();
+
+  T* data() const { return data_; }
+  std::int64_t size() const { return size_; }
+  std::size_t bytes() const { return static_cast<std::size_t>(size_) * sizeof(T); }
+
+  /// Asynchronous copy of `count` elements from host memory, which must stay as it is until the
+  /// stream has been synchronised.
+  void upload(const Stream& stream, const T* from, std::int64_t count);
+  /// Asynchronous copy of the first `count` elements to host memory.
+  void download(const Stream& stream, T* to, std::int64_t count) const;
+  /// All elements, after waiting for the stream.
+  std::vector<T> to_host(const Stream& stream) const;
+
+ private:
+  std::vector<Device> device_;  // none when empty: a Device has no null state
+  T* data_ = nullptr;
+  std::int64_t size_ = 0;
+};
+extern template class DeviceArray<float>;
+extern template class DeviceArray<std::int32_t>;
+extern template class DeviceArray<std::uint16_t>;
+extern template class DeviceArray<unsigned long long>;
+
+/// An activation with memory of its own, dense.
+class Tensor {
+ public:
+  Tensor() = default;
+  Tensor(const Device& device, Shape shape) : shape_(shape), memory_(device, shape.elements()) {}
+
+  const Shape& shape() const { return shape_; }
+  float* data() const { return memory_.data(); }
+  TensorView view() const { return {memory_.data(), shape_}; }
+  operator TensorView() const { return view(); }
+  operator ConstTensorView() const { return view(); }
+
+  void upload(const Stream& stream, const std::vector<float>& values);
+  std::vector<float> to_host(const Stream& stream) const { return memory_.to_host(stream); }
+
+ private:
+  Shape shape_;
+  DeviceArray<float> memory_;
+};
+
+}  // namespace curvseg

@@ -1,0 +1,261 @@
+/// \file
+/// Training, evaluation and prediction.
+///
+/// ```
+/// auto train = curvseg::open_dataset("builtin:cells", "train");
+/// auto val = curvseg::open_dataset("builtin:cells", "val");
+/// curvseg::Trainer trainer(curvseg::Stream(curvseg::Device::open()),
+///                          curvseg::zoo::unet(train->channels(), train->classes()),
+///                          {.epochs = 20, .augment = {.crop_height = 96, .crop_width = 96}});
+/// trainer.fit(*train, val.get(), {.on_step = [](const curvseg::StepReport& report) {
+///   std::printf("step %llu: loss %g\n", (unsigned long long)report.step, report.loss);
+///   return true;
+/// }});
+/// std::printf("mIoU %.3f\n", trainer.evaluate(*val).confusion.mean_iou());
+/// ```
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "curvseg/data.hpp"
+#include "curvseg/device.hpp"
+#include "curvseg/error.hpp"
+#include "curvseg/metrics.hpp"
+#include "curvseg/model.hpp"
+#include "curvseg/optim.hpp"
+#include "curvseg/tensor.hpp"
+
+namespace curvseg {
+
+struct TrainingState;  // curvseg/checkpoint.hpp
+
+/// Training cannot go on: the loss is not a number, infinite, or far above where it began. The
+/// message begins with the step: `step 37: the loss is nan (…)`.
+class DivergenceError : public Error {
+ public:
+  DivergenceError(std::uint64_t step, const std::string& message) : Error(message), step_(step) {}
+  std::uint64_t step() const { return step_; }  ///< 1 for the first
+
+ private:
+  std::uint64_t step_;
+};
+
+// ---- options -----------------------------------------------------------------------------------
+
+enum class LossKind {
+  /// Per pixel softmax cross-entropy: the mean weighted by the class weights of the labels.
+  kCrossEntropy,
+  /// Mean of (x − t)² over classes and labelled pixels, with t one-hot.
+  kMeanSquaredError,
+};
+
+struct LossOptions {
+  LossKind kind = LossKind::kCrossEntropy;
+  std::vector<float> class_weights;  ///< cross-entropy: one per class, ≥ 0; empty: all 1
+  float label_smoothing = 0.0f;      ///< cross-entropy: ε in [0, 1]
+};
+
+/// When to stop before all epochs are done. Both rules are off by default.
+struct ConvergenceOptions {
+  /// Stop after this many evaluations in a row without a validation mIoU above the best one by
+  /// `min_improvement`; 0: off.
+  int patience = 0;
+  double min_improvement = 1e-4;
+  /// Stop after this many epochs in a row whose training loss is not below the best epoch's by the
+  /// fraction `min_decrease`; 0: off.
+  int plateau_epochs = 0;
+  double min_decrease = 1e-3;
+};
+
+struct TrainerOptions {
+  std::uint64_t seed = 1;            ///< of the parameters, the order of samples, augmentation
+  int batch = 8;                     ///< images per step; the last step of an epoch may see fewer
+  std::uint64_t epochs = 20;         ///< 0: until max_steps
+  std::uint64_t max_steps = 0;       ///< stop after this many steps in all; 0: after the epochs
+  std::size_t samples_per_epoch = 0; ///< 0: each sample of the set once
+  Augment augment = {};
+  std::optional<Normalisation> normalisation = {}; ///< none: fit() measures it on the training set
+  OptimizerOptions optimizer = {};
+  ScheduleOptions schedule = {.kind = ScheduleKind::kCosine};
+  LossOptions loss = {};
+  float clip_norm = 0.0f;            ///< largest norm of the gradient; 0: as it is
+  ConvergenceOptions convergence = {};
+  /// The loss counts as diverged above this many times its first value; 0: never.
+  double divergence_factor = 1e3;
+  std::uint64_t log_every = 10;      ///< steps between calls of on_step
+  std::uint64_t evaluate_every = 1;  ///< epochs between evaluations; 0: only at the end
+  int evaluation_batch = 0;          ///< images of one size at once; 0: as `batch`
+  int loader_threads = 1;            ///< background threads that make batches; 0: none
+};
+
+// ---- reports -----------------------------------------------------------------------------------
+
+/// One training step.
+struct StepReport {
+  std::uint64_t step = 0;            ///< 1 for the first
+  std::uint64_t epoch = 0;           ///< 0 for the first
+  std::uint64_t steps_planned = 0;   ///< of the whole run; 0 when it has no known end
+  std::uint64_t steps_per_epoch = 0; ///< 0 outside of fit()
+  double loss = 0.0;                 ///< of this batch, before the update
+  double learning_rate = 0.0;
+  std::optional<double> gradient_norm; ///< before clipping; only when clip_norm is set
+  double images_per_second = 0.0;    ///< since the last report
+  double seconds = 0.0;              ///< since fit() began
+};
+
+struct EvaluationResult {
+  double loss = 0.0;                 ///< over all labelled pixels; 0 when there are none
+  ConfusionCounts confusion;
+  std::size_t images = 0;
+  double seconds = 0.0;
+};
+
+/// An evaluation on the validation set in the course of fit().
+struct EvaluationReport {
+  std::uint64_t step = 0;            ///< steps done
+  std::uint64_t epoch = 0;           ///< epochs begun, minus one
+  EvaluationResult result;
+  bool best = false;                 ///< the highest mean IoU so far
+};
+
+/// One pass over the training set.
+struct EpochReport {
+  std::uint64_t epoch = 0;           ///< 0 for the first
+  std::uint64_t step = 0;            ///< steps done
+  double loss = 0.0;                 ///< mean over the epoch's labelled pixels, as it went
+  double seconds = 0.0;              ///< since fit() began
+  std::optional<EvaluationResult> validation;  ///< if there was one after this epoch
+};
+
+/// Called by fit(), on its own thread, between steps: the trainer stands exactly behind the step
+/// that is reported, so state() may be called for a checkpoint. Any may be empty. Returning false
+/// stops the training; an exception leaves fit() as it is.
+struct TrainingEvents {
+  std::function<bool(const StepReport&)> on_step = {};             ///< every log_every steps
+  std::function<bool(const EvaluationReport&)> on_evaluation = {};
+  std::function<bool(const EpochReport&)> on_epoch = {};           ///< after the evaluation, if any
+};
+
+enum class StopReason {
+  kFinished,     ///< all epochs or max_steps are done
+  kConverged,    ///< the validation mIoU did not improve any more
+  kPlateau,      ///< the training loss did not fall any more
+  kCallback,     ///< a callback returned false
+};
+std::string_view to_string(StopReason reason);  ///< "finished", "converged" …
+
+struct FitResult {
+  StopReason reason = StopReason::kFinished;
+  std::uint64_t steps = 0;           ///< in all, those before a resume included
+  std::uint64_t epochs = 0;          ///< completed, likewise
+  std::optional<double> best_mean_iou;
+  std::uint64_t best_step = 0;       ///< where that was
+  double seconds = 0.0;              ///< of this call
+};
+
+/// What predict() returns besides labels.
+struct PredictOptions {
+  bool logits = false;
+  bool probabilities = false;        ///< softmax of the logits
+};
+
+struct Prediction {
+  Shape shape;                       ///< of the logits, [N,H,W,classes]
+  std::vector<std::int32_t> labels;  ///< [N,H,W]: the class of the largest logit
+  std::vector<float> logits;         ///< as `shape`, or empty
+  std::vector<float> probabilities;  ///< as `shape`, or empty
+};
+
+// ---- the trainer -------------------------------------------------------------------------------
+
+/// Trains one model on one device.
+///
+/// Two runs with the same seed, options, data and device give the same bits, whatever the number of
+/// threads; so does a run that was saved, loaded and carried on. Device memory is allocated when a
+/// shape of batch is first seen and reused afterwards; gradients and optimiser state are allocated
+/// by the first step, so that evaluation and prediction alone do without.
+///
+/// Used by one thread at a time; different trainers by different threads at the same time.
+class Trainer {
+ public:
+  /// Initial parameters from `options.seed`. All work goes to `stream`, in order.
+  /// \throws InputError for an option out of range or an unknown optimiser.
+  Trainer(Stream stream, Model model, TrainerOptions options = {});
+  ~Trainer();  ///< waits for the device
+  Trainer(Trainer&&) noexcept;
+  Trainer& operator=(Trainer&&) noexcept;
+
+  const Model& model() const;
+  const TrainerOptions& options() const;
+  const Stream& stream() const;
+
+  /// Trains from where the trainer stands (the beginning, or a restored state) until the epochs or
+  /// steps of the options are done, in batches of `train`, evaluating on `validation` (may be
+  /// nullptr) in between.
+  /// \throws DivergenceError; the parameters are then those after the bad step. InputError when a
+  ///         data set does not fit the model, or a sample is damaged.
+  FitResult fit(const Dataset& train, const Dataset* validation = nullptr,
+                const TrainingEvents& events = {});
+
+  /// Loss and confusion over a data set: whole images, without augmentation, normalised as in
+  /// training. Waits.
+  EvaluationResult evaluate(const Dataset& dataset);
+
+  /// Predicts images that are normalised already. Waits.
+  /// \throws std::invalid_argument when `images` has not the size of `shape`, or the channels are
+  ///         not the model's.
+  Prediction predict(const std::vector<float>& images, const Shape& shape,
+                     const PredictOptions& options = {});
+  /// The images of a DataLoader; its labels are not looked at.
+  Prediction predict(const Batch& batch, const PredictOptions& options = {});
+
+  // One step at a time, for training loops of one's own.
+
+  /// One step on a batch of normalised images. Returns once everything is enqueued; the loss of the
+  /// step before is checked on the way.
+  /// \throws DivergenceError for the step before; std::invalid_argument when the batch does not fit
+  ///         the model.
+  void step(const Batch& batch);
+  /// The same on memory of the caller on the stream's device: `x` [N,H,W,C] with pixel stride C,
+  /// `labels` one per pixel of the output. Both must stay until last_step() has returned.
+  void step(ConstTensorView x, const std::int32_t* labels);
+  /// Waits for the last step. \throws DivergenceError if its loss is bad.
+  StepReport last_step();
+
+  std::uint64_t steps_done() const;
+
+  /// theta on the device, [Model::parameter_count()]: read or write it in the order of stream().
+  VectorView theta();
+  /// Device memory of this trainer: parameters, gradient, optimiser state, plans, batches.
+  std::size_t memory_bytes() const;
+
+  /// Of the images: as in the options, or as measured by fit(); else empty.
+  const Normalisation& normalisation() const;
+  /// As fit() got them from the training set; else empty.
+  const std::vector<std::string>& class_names() const;
+
+  /// Everything that a bitwise exact continuation needs. Waits.
+  /// \throws DivergenceError if the last step's loss is bad: such a state is not worth keeping.
+  TrainingState state();
+  /// Continues from `state`, its seed included; the other options stay those of this trainer.
+  /// `source` names it in messages, for instance the file.
+  /// \throws InputError, with both sides, when it is of another model or optimiser, or stands in the
+  ///         middle of an epoch of other batches.
+  void restore(const TrainingState& state, const std::string& source = "checkpoint");
+  /// Takes parameters, normalisation and class names only: for evaluation, prediction, or to train
+  /// from there anew. \throws InputError when it is of another model.
+  void load_parameters(const TrainingState& state, const std::string& source = "checkpoint");
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace curvseg

@@ -1,0 +1,179 @@
+// How a grid walks the elements of [pixels, channels] or [images, rows, columns, channels].
+//
+//   for (ImageWalk<kWidth> at(p.walk); at.valid(); at.advance()) {
+//     ... once a pixel: windows, offsets ...
+//     for (int c = at.first_channel(); c < at.last_channel(); c += kWidth) { ... lanes ... }
+//   }
+//
+// On a GPU the inner loop runs once and threads stride over the grid, lanes fastest; on the host a
+// block owns consecutive pixels with all their channels. A step is additions with carries whose
+// amounts the launcher knows: divisions happen once a thread.
+#pragma once
+
+#include "exec/lanes.hpp"
+
+namespace curvseg::CURVSEG_TARGET {
+
+struct PixelWalkPlan {
+  std::int64_t elements;  // pixels · channels; the last pixel of a flat walk may have fewer
+  std::int64_t items;     // what threads count: lanes on a GPU, pixels on the host
+  int channels;
+  int runs;  // items of a pixel
+  int step_run;
+  std::int64_t step_pixel;
+
+  dim3 grid() const {
+    // The host's grid_for() counts elements; it must not start more blocks than there are pixels.
+    const dim3 wanted = grid_for(kStagedOperands ? items : elements);
+    return dim3{static_cast<unsigned>(wanted.x < items ? wanted.x : items), 1, 1};
+  }
+};
+
+struct ImageWalkPlan {
+  PixelWalkPlan pixels;
+  int images, rows, columns;
+  int step_image, step_row, step_column;
+};
+
+inline PixelWalkPlan plan_elements(std::int64_t elements, int channels, bool wide) {
+  PixelWalkPlan plan{};
+  const int width = wide ? kWideLanes : kNarrowLanes;
+  plan.elements = elements;
+  plan.channels = channels;
+  if (elements == 0) return plan;
+  plan.runs = kStagedOperands ? channels / width : 1;
+  plan.items = kStagedOperands ? elements / width : divide_up(elements, channels);
+  const std::int64_t step = kStagedOperands ? plan.grid().x * std::int64_t{kGridThreads} : 1;
+  plan.step_pixel = step / plan.runs;
+  plan.step_run = static_cast<int>(step % plan.runs);
+  return plan;
+}
+
+/// All elements of [pixels, channels].
+inline PixelWalkPlan plan_pixels(std::int64_t pixels, int channels, bool wide) {
+  return plan_elements(pixels * channels, channels, wide);
+}
+
+/// The same elements where no pixel stride leaves a gap: one run, cut into pixels that are long
+/// enough to make the loop over channels the only one that matters.
+inline PixelWalkPlan plan_flat(std::int64_t elements, bool wide) {
+  constexpr int kFlatChannels = 4096;
+  return plan_elements(elements, kFlatChannels, wide);
+}
+
+inline ImageWalkPlan plan_image(int images, int rows, int columns, int channels, bool wide) {
+  const std::int64_t pixels = static_cast<std::int64_t>(images) * rows * columns;
+  ImageWalkPlan plan{plan_pixels(pixels, channels, wide), images, rows, columns, 0, 0, 0};
+  if (plan.pixels.items == 0) return plan;
+  const std::int64_t step_line = plan.pixels.step_pixel / columns;
+  plan.step_column = static_cast<int>(plan.pixels.step_pixel % columns);
+  plan.step_row = static_cast<int>(step_line % rows);
+  plan.step_image = static_cast<int>(step_line / rows);
+  return plan;
+}
+
+/// One thread's pixels and channels.
+template <int kWidth>
+class PixelWalk {
+ public:
+  __device__ __forceinline__ explicit PixelWalk(const PixelWalkPlan& plan) : plan_(plan) {
+    const IndexRange items = grid_range(plan.items);
+    item_ = *items.begin();
+    last_ = *items.end();
+    pixel_ = item_ / plan.runs;
+    run_ = static_cast<int>(item_ - pixel_ * plan.runs);
+  }
+
+  __device__ __forceinline__ bool valid() const { return item_ < last_; }
+  __device__ __forceinline__ std::int64_t pixel() const { return pixel_; }
+
+  __device__ __forceinline__ int first_channel() const {
+    return kStagedOperands ? run_ * kWidth : 0;
+  }
+  __device__ __forceinline__ int last_channel() const {
+    if (kStagedOperands) return (run_ + 1) * kWidth;
+    const std::int64_t left = plan_.elements - pixel_ * plan_.channels;
+    return left < plan_.channels ? static_cast<int>(left) : plan_.channels;
+  }
+  /// Lanes that exist from channel `c` on: all of them on a GPU.
+  __device__ __forceinline__ int lanes(int c) const {
+    if (kStagedOperands) return kWidth;
+    const int left = last_channel() - c;
+    return left < kWidth ? left : kWidth;
+  }
+
+  /// To this thread's next item; returns whether a run's carry went into the pixel as well.
+  __device__ __forceinline__ int advance() {
+    if (!kStagedOperands) {
+      ++item_;
+      ++pixel_;
+      return 0;
+    }
+    item_ += static_cast<std::int64_t>(gridDim.x) * blockDim.x;
+    run_ += plan_.step_run;
+    const int carry = run_ >= plan_.runs ? 1 : 0;
+    run_ -= carry ? plan_.runs : 0;
+    pixel_ += plan_.step_pixel + carry;
+    return carry;
+  }
+
+ private:
+  const PixelWalkPlan& plan_;
+  std::int64_t item_, last_, pixel_;
+  int run_;
+};
+
+/// One thread's pixels and channels, with image coordinates.
+template <int kWidth>
+class ImageWalk : public PixelWalk<kWidth> {
+ public:
+  __device__ __forceinline__ explicit ImageWalk(const ImageWalkPlan& plan)
+      : PixelWalk<kWidth>(plan.pixels), plan_(plan) {
+    const std::int64_t line = this->pixel() / plan.columns;
+    column_ = static_cast<int>(this->pixel() - line * plan.columns);
+    image_ = static_cast<int>(line / plan.rows);
+    row_ = static_cast<int>(line - static_cast<std::int64_t>(image_) * plan.rows);
+  }
+
+  __device__ __forceinline__ int image() const { return image_; }
+  __device__ __forceinline__ int row() const { return row_; }
+  __device__ __forceinline__ int column() const { return column_; }
+
+  __device__ __forceinline__ void advance() {
+    const int carry = PixelWalk<kWidth>::advance();
+    column_ += plan_.step_column + carry;
+    row_ += plan_.step_row;
+    image_ += plan_.step_image;
+    if (column_ >= plan_.columns) {
+      column_ -= plan_.columns;
+      ++row_;
+    }
+    if (row_ >= plan_.rows) {
+      row_ -= plan_.rows;
+      ++image_;
+    }
+  }
+
+ private:
+  const ImageWalkPlan& plan_;
+  int image_, row_, column_;
+};
+
+/// What a walking kernel is launched with.
+template <class Params, class Plan>
+struct Walked {
+  Params operation;
+  Plan walk;
+};
+
+/// Calls `start.template operator()<kWidth>()` with the lanes that `wide` names. The host has one
+/// width, so one kernel.
+template <class Start>
+void with_lanes(bool wide, const Start& start) {
+  if (wide)
+    start.template operator()<kWideLanes>();
+  else
+    start.template operator()<kNarrowLanes>();
+}
+
+}  // namespace curvseg::CURVSEG_TARGET

@@ -1,0 +1,53 @@
+// Fills this target's table of kernels: its one exported symbol.
+#include "kernels.hpp"
+
+#include "conv2d/launchers.hpp"
+#include "exec/exec.hpp"
+#include "loss/launchers.hpp"
+#include "metrics/launchers.hpp"
+#include "pointwise/launchers.hpp"
+#include "pool/launchers.hpp"
+#include "random/launchers.hpp"
+#include "resize/launchers.hpp"
+#include "update/launchers.hpp"
+
+#define CURVSEG_JOIN_(a, b) a##b
+#define CURVSEG_JOIN(a, b) CURVSEG_JOIN_(a, b)
+
+extern "C" const curvseg::Kernels* CURVSEG_JOIN(curvseg_kernels_, CURVSEG_TARGET)() {
+  using namespace curvseg::CURVSEG_TARGET;
+  static constexpr curvseg::Kernels kTable{
+      .conv2d_gather_workspace = conv2d_gather_workspace,
+      .conv2d_gather = conv2d_gather,
+      .conv2d_weight_workspace = conv2d_weight_workspace,
+      .conv2d_weight_gradient = conv2d_weight_gradient,
+      .max_pool_forward = max_pool_forward,
+      .max_pool_select = max_pool_select,
+      .max_pool_backward = max_pool_backward,
+      .average_pool_forward = average_pool_forward,
+      .average_pool_backward = average_pool_backward,
+      .bilinear_forward = bilinear_forward,
+      .bilinear_backward = bilinear_backward,
+      .fill = fill,
+      .copy_pixels = copy_pixels,
+      .relu_forward = relu_forward,
+      .relu_backward = relu_backward,
+      .add_bias = add_bias,
+      .channel_sum_workspace = channel_sum_workspace,
+      .channel_sum = channel_sum,
+      .label_weight_workspace = label_weight_workspace,
+      .label_weight = label_weight,
+      .softmax_cross_entropy_workspace = softmax_cross_entropy_workspace,
+      .softmax_cross_entropy = softmax_cross_entropy,
+      .mean_squared_error_workspace = mean_squared_error_workspace,
+      .mean_squared_error = mean_squared_error,
+      .argmax = argmax,
+      .confusion_matrix = confusion_matrix,
+      .squared_norm_workspace = squared_norm_workspace,
+      .squared_norm = squared_norm,
+      .sgd_update = sgd_update,
+      .adam_update = adam_update,
+      .random_fill = random_fill,
+  };
+  return &kTable;
+}

@@ -1,0 +1,64 @@
+// Squared error over all elements, with its gradient, D = denominator[0]:
+//
+//   loss[0] = Σ (x − t)² / D  (+ old if `accumulate`),    dx = 2 (x − t) / D
+//
+// Overwrites dx, which may be nullptr. D = 0 gives loss 0 and dx 0. Squares and sums in double,
+// fixed order. Source: torch.nn.MSELoss, which has D = the number of elements.
+#include "loss/launchers.hpp"
+#include "math/long_sum.hpp"
+
+namespace curvseg::CURVSEG_TARGET {
+namespace {
+
+constexpr std::int64_t kElementsPerBlock = 16384;  // 64 KiB of each tensor
+
+/// Element i of [pixels, channels] in memory with pixel stride ld. A dense tensor needs no
+/// division, and its loop vectorises.
+template <bool Dense>
+__device__ __forceinline__ std::int64_t element_offset(std::int64_t i, int channels,
+                                                       std::int64_t ld) {
+  return Dense ? i : i / channels * ld + i % channels;
+}
+
+template <bool Dense, bool Gradient>
+__global__ void mean_squared_error_kernel(MeanSquaredError p) {
+  const Span span = block_span(p.pixels * p.channels);
+  const float denominator = *p.denominator;
+  const double share = thread_sum<double>(span.last - span.first, [&](std::int64_t at) {
+    const std::int64_t i = span.first + at;
+    const float x = p.x[element_offset<Dense>(i, p.channels, p.ldx)];
+    const float error = x - p.target[element_offset<Dense>(i, p.channels, p.ld_target)];
+    if constexpr (Gradient)
+      p.dx[element_offset<Dense>(i, p.channels, p.ld_dx)] =
+          denominator == 0.0f ? 0.0f : 2.0f * error / denominator;
+    return static_cast<double>(error) * static_cast<double>(error);
+  });
+  store_partial(share, block_shared<SumShared>().scratch, p.workspace);
+}
+
+}  // namespace
+
+std::int64_t mean_squared_error_workspace(const MeanSquaredError& p) {
+  return sum_blocks(p.pixels * p.channels, kElementsPerBlock);
+}
+
+void mean_squared_error(StreamHandle stream, const MeanSquaredError& p) {
+  const std::int64_t blocks = mean_squared_error_workspace(p);
+  const bool gradient = p.dx != nullptr;
+  const bool dense = p.ldx == p.channels && p.ld_target == p.channels &&
+                     (!gradient || p.ld_dx == p.channels);
+  if (blocks > 0) {
+    const dim3 grid{static_cast<unsigned>(blocks), 1, 1};
+    if (dense && gradient)
+      launch<mean_squared_error_kernel<true, true>, SumShared>(stream, grid, kSumThreads, p);
+    else if (dense)
+      launch<mean_squared_error_kernel<true, false>, SumShared>(stream, grid, kSumThreads, p);
+    else if (gradient)
+      launch<mean_squared_error_kernel<false, true>, SumShared>(stream, grid, kSumThreads, p);
+    else
+      launch<mean_squared_error_kernel<false, false>, SumShared>(stream, grid, kSumThreads, p);
+  }
+  finish_sum(stream, FinishSum{p.workspace, blocks, p.denominator, p.loss, p.accumulate});
+}
+
+}  // namespace curvseg::CURVSEG_TARGET

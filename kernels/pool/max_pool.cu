@@ -1,0 +1,197 @@
+// Max pooling: forward, its R-pass and backward.
+//
+//   forward:   y[n,p,q,c] = max_{r,s} x[n, p·stride_h − pad_h + r, q·stride_w − pad_w + s, c]
+//              index[n,p,q,c] = r·S + s of the winner
+//   select:    y[n,p,q,c] = x at index[n,p,q,c]
+//   backward:  dx[n,h,w,c] = Σ over windows (p,q) that hold (h,w): dy[n,p,q,c] where index says (h,w)
+//
+// All overwrite; backward adds to dx first when its epilogue says so. The first maximum in (r,s)
+// order wins, and the first NaN wins over every number. Padding never wins over an element of x. A
+// window that holds none gives −inf and index 0, which names padding: select then gives 0 and
+// backward drops its gradient. Ties and NaN as in PyTorch's MaxPool2d.
+#include "exec/pixel_walk.hpp"
+#include "pool/gradient_epilogue.hpp"
+#include "pool/launchers.hpp"
+#include "pool/pool_axis.hpp"
+
+#include <cmath>
+
+namespace curvseg::CURVSEG_TARGET {
+namespace {
+
+template <class Operation>
+struct PoolParams {
+  Operation operation;
+  PoolAxis rows, columns;
+  ImageWalkPlan walk;
+};
+
+/// The running maximum of one window, with the tap that holds it.
+template <int kWidth>
+struct Winner {
+  Lanes<kWidth, float> value;
+  Lanes<kWidth, int> tap;  // 32 bits, as wide as the comparison that selects it
+
+  /// `first_tap` wins a window of −inf only.
+  __device__ __forceinline__ explicit Winner(int first_tap)
+      : value(fill_lanes<kWidth>(-INFINITY)), tap(fill_lanes<kWidth>(first_tap)) {}
+
+  __device__ __forceinline__ void meet(const Lanes<kWidth, float>& x, int at_tap) {
+    CURVSEG_UNROLL
+    for (int j = 0; j < kWidth; ++j) {
+      // True for a NaN as well; but once a NaN has won, nothing replaces it. Not `&&`, which is
+      // a branch.
+      const bool wins = !(x.at[j] <= value.at[j]) & (value.at[j] == value.at[j]);
+      value.at[j] = wins ? x.at[j] : value.at[j];
+      tap.at[j] = wins ? at_tap : tap.at[j];
+    }
+  }
+
+  __device__ __forceinline__ Lanes<kWidth, std::uint16_t> index() const {
+    Lanes<kWidth, std::uint16_t> result;
+    CURVSEG_UNROLL
+    for (int j = 0; j < kWidth; ++j) result.at[j] = static_cast<std::uint16_t>(tap.at[j]);
+    return result;
+  }
+};
+
+/// A window of x: the taps inside, and where tap (0, 0) would be, which may be outside.
+struct InputWindow {
+  TapRange rows, columns;
+  const float* corner;
+  std::int64_t row_stride;
+
+  template <class Params, class Walk>
+  __device__ __forceinline__ InputWindow(const Params& p, const Walk& at)
+      : rows(p.rows.taps(at.row())), columns(p.columns.taps(at.column())) {
+    const std::int64_t row =
+        static_cast<std::int64_t>(at.image()) * p.rows.in + p.rows.start(at.row());
+    row_stride = p.columns.in * p.operation.ldx;
+    corner = p.operation.x + row * row_stride + p.columns.start(at.column()) * p.operation.ldx;
+  }
+  __device__ __forceinline__ bool empty() const {
+    return rows.last <= rows.first || columns.last <= columns.first;
+  }
+};
+
+template <int kWidth>
+__global__ void __launch_bounds__(kGridThreads)
+    max_pool_forward_kernel(PoolParams<MaxPoolForward> p) {
+  const MaxPoolForward& f = p.operation;
+  for (ImageWalk<kWidth> at(p.walk); at.valid(); at.advance()) {
+    const InputWindow window(p, at);
+    const int first_tap =
+        window.empty() ? 0 : window.rows.first * p.columns.window + window.columns.first;
+    for (int c = at.first_channel(); c < at.last_channel(); c += kWidth) {
+      const int count = at.lanes(c);
+      Winner<kWidth> winner(first_tap);
+      for (int r = window.rows.first; r < window.rows.last; ++r) {
+        const float* row = window.corner + r * window.row_stride + c;
+        for (int s = window.columns.first; s < window.columns.last; ++s)
+          winner.meet(load_lanes<kWidth>(row + s * f.ldx, count), r * p.columns.window + s);
+      }
+      store_lanes(f.y + at.pixel() * f.ldy + c, winner.value, count);
+      if (f.index)
+        store_lanes(f.index + at.pixel() * f.problem.c + c, winner.index(), count);
+    }
+  }
+}
+
+/// Reads the whole window rather than the winner: a lane's neighbours need the same sectors, and
+/// a load at an address of its own in every lane would not vectorise.
+template <int kWidth>
+__global__ void __launch_bounds__(kGridThreads)
+    max_pool_select_kernel(PoolParams<MaxPoolSelect> p) {
+  const MaxPoolSelect& f = p.operation;
+  for (ImageWalk<kWidth> at(p.walk); at.valid(); at.advance()) {
+    const InputWindow window(p, at);
+    for (int c = at.first_channel(); c < at.last_channel(); c += kWidth) {
+      const int count = at.lanes(c);
+      const auto index = load_lanes<kWidth>(f.index + at.pixel() * f.problem.c + c, count);
+      auto value = fill_lanes<kWidth>(0.0f);
+      for (int r = window.rows.first; r < window.rows.last; ++r) {
+        const float* row = window.corner + r * window.row_stride + c;
+        for (int s = window.columns.first; s < window.columns.last; ++s) {
+          const auto x = load_lanes<kWidth>(row + s * f.ldx, count);
+          const int tap = r * p.columns.window + s;
+          CURVSEG_UNROLL
+          for (int j = 0; j < kWidth; ++j)
+            value.at[j] = index.at[j] == tap ? x.at[j] : value.at[j];
+        }
+      }
+      store_lanes(f.y + at.pixel() * f.ldy + c, value, count);
+    }
+  }
+}
+
+template <int kWidth>
+__global__ void __launch_bounds__(kGridThreads)
+    max_pool_backward_kernel(PoolParams<MaxPoolBackward> p) {
+  const MaxPoolBackward& f = p.operation;
+  for (ImageWalk<kWidth> at(p.walk); at.valid(); at.advance()) {
+    const WindowRange rows = p.rows.windows(at.row());
+    const WindowRange columns = p.columns.windows(at.column());
+    const std::int64_t first_row = static_cast<std::int64_t>(at.image()) * p.rows.out;
+    for (int c = at.first_channel(); c < at.last_channel(); c += kWidth) {
+      const int count = at.lanes(c);
+      auto gradient = fill_lanes<kWidth>(0.0f);
+      int row_tap = rows.tap * p.columns.window;
+      for (int row = rows.first; row <= rows.last; ++row) {
+        std::int64_t window = (first_row + row) * p.columns.out + columns.first;
+        int tap = row_tap + columns.tap;
+        for (int column = columns.first; column <= columns.last; ++column) {
+          const auto index = load_lanes<kWidth>(f.index + window * f.problem.c + c, count);
+          const auto dy = load_lanes<kWidth>(f.dy + window * f.ldy + c, count);
+          CURVSEG_UNROLL
+          for (int j = 0; j < kWidth; ++j)
+            gradient.at[j] += index.at[j] == tap ? dy.at[j] : 0.0f;
+          ++window;
+          tap -= p.columns.stride;
+        }
+        row_tap -= p.rows.stride * p.columns.window;
+      }
+      store_gradient(f.epilogue, gradient, f.dx + at.pixel() * f.ldx + c, at.pixel(), c, count);
+    }
+  }
+}
+
+template <class Operation>
+PoolParams<Operation> pool_params(const Operation& p, const ImageWalkPlan& walk) {
+  return {p, row_axis(p.problem), column_axis(p.problem), walk};
+}
+
+}  // namespace
+
+void max_pool_forward(StreamHandle stream, const MaxPoolForward& p) {
+  const PoolProblem& c = p.problem;
+  const bool wide = wide_lanes(c.c, {{p.x, p.ldx}, {p.y, p.ldy}, {p.index, c.c}});
+  const auto params = pool_params(p, plan_image(c.n, c.p, c.q, c.c, wide));
+  with_lanes(wide, [&]<int kWidth>() {
+    launch<max_pool_forward_kernel<kWidth>>(stream, params.walk.pixels.grid(), kGridThreads,
+                                            params);
+  });
+}
+
+void max_pool_select(StreamHandle stream, const MaxPoolSelect& p) {
+  const PoolProblem& c = p.problem;
+  const bool wide = wide_lanes(c.c, {{p.x, p.ldx}, {p.y, p.ldy}, {p.index, c.c}});
+  const auto params = pool_params(p, plan_image(c.n, c.p, c.q, c.c, wide));
+  with_lanes(wide, [&]<int kWidth>() {
+    launch<max_pool_select_kernel<kWidth>>(stream, params.walk.pixels.grid(), kGridThreads, params);
+  });
+}
+
+void max_pool_backward(StreamHandle stream, const MaxPoolBackward& p) {
+  const PoolProblem& c = p.problem;
+  const bool wide = wide_lanes(c.c, {{p.dy, p.ldy},
+                                     {p.dx, p.ldx},
+                                     {p.index, c.c},
+                                     {p.epilogue.mask, p.epilogue.ld_mask}});
+  const auto params = pool_params(p, plan_image(c.n, c.h, c.w, c.c, wide));
+  with_lanes(wide, [&]<int kWidth>() {
+    launch<max_pool_backward_kernel<kWidth>>(stream, params.walk.pixels.grid(), kGridThreads,
+                                             params);
+  });
+}
+
+}  // namespace curvseg::CURVSEG_TARGET

@@ -1,0 +1,411 @@
+// The three directions of a convolution against the double reference, on every target.
+#include <omp.h>
+#include <sys/mman.h>
+
+#include <functional>
+#include <string>
+
+#include "reference/conv2d.hpp"
+#include "support/random_data.hpp"
+#include "support/targets.hpp"
+
+namespace curvseg::testing {
+namespace {
+
+using reference::Conv2d;
+
+struct Case {
+  std::string name;
+  Conv2d g;
+};
+
+/// Tiny, odd, strided, dilated, 1x1, even filters, tails on both channel sides, a filter larger
+/// than the image, channel counts on both sides of every tile.
+std::vector<Case> cases() {
+  return {
+      {"one_element", {1, 1, 1, 1, 1, 1, 1}},
+      {"tiny", {1, 3, 3, 1, 1, 3, 3, 1, 1, 1, 1}},
+      {"first_layer_grey", {2, 9, 11, 1, 16, 3, 3, 1, 1, 1, 1}},
+      {"first_layer_rgb", {1, 8, 17, 3, 17, 3, 3, 1, 1, 1, 1}},
+      {"twelve_channels", {2, 7, 13, 12, 12, 3, 3, 1, 1, 1, 1}},
+      {"odd_channels", {1, 6, 7, 35, 19, 3, 3, 1, 1, 1, 1}},
+      {"wide", {1, 5, 19, 16, 70, 3, 3, 1, 1, 1, 1}},
+      {"deep", {1, 4, 4, 72, 66, 3, 3, 1, 1, 1, 1}},
+      {"pointwise", {2, 5, 7, 33, 11, 1, 1}},
+      {"class_head", {1, 9, 9, 16, 2, 1, 1}},
+      {"stride_two", {2, 9, 10, 5, 8, 3, 3, 2, 2, 1, 1}},
+      {"stride_two_by_three", {1, 11, 13, 4, 9, 3, 3, 2, 3, 1, 0}},
+      {"transposed_two_by_two", {1, 9, 8, 6, 7, 2, 2, 2, 2}},
+      {"stride_beyond_filter", {1, 10, 10, 3, 4, 2, 2, 3, 3}},
+      {"dilated", {1, 12, 11, 8, 8, 3, 3, 1, 1, 2, 2, 2, 2}},
+      {"dilated_and_strided", {1, 13, 12, 3, 5, 3, 3, 2, 2, 3, 2, 3, 2}},
+      {"even_filter", {1, 7, 8, 4, 4, 4, 2, 1, 1, 2, 1}},
+      {"tall_filter", {1, 12, 5, 2, 3, 7, 1, 1, 1, 3, 0}},
+      {"filter_beyond_image", {1, 2, 2, 3, 3, 5, 5, 1, 1, 2, 2}},
+      {"no_padding", {2, 8, 8, 16, 16, 3, 3}},
+      {"lines_of_two", {3, 2, 2, 24, 20, 3, 3, 1, 1, 1, 1}},
+  };
+}
+
+/// Cases that only targets faster than the emulated one run.
+std::vector<Case> large_cases() {
+  return {
+      {"odd_image", {1, 597, 43, 3, 8, 3, 3, 1, 1, 1, 1}},
+      {"unet_level", {2, 48, 48, 32, 64, 3, 3, 1, 1, 1, 1}},
+      {"many_channels", {1, 6, 6, 300, 130, 3, 3, 1, 1, 1, 1}},
+      {"long_lines", {1, 3, 700, 20, 24, 3, 3, 1, 1, 1, 1}},
+      {"dense_512", {5, 1, 1, 2048, 512, 1, 1}},
+  };
+}
+
+Conv2dProblem problem_of(const Conv2d& g) {
+  Conv2dProblem p;
+  p.n = g.n, p.h = g.h, p.w = g.w, p.c = g.c;
+  p.p = g.p(), p.q = g.q(), p.k = g.k, p.r = g.r, p.s = g.s;
+  p.stride_h = g.stride_h, p.stride_w = g.stride_w, p.pad_h = g.pad_h, p.pad_w = g.pad_w;
+  p.dilation_h = g.dilation_h, p.dilation_w = g.dilation_w;
+  return p;
+}
+
+/// [pixels, channels] with `gap` unused elements behind every pixel.
+std::vector<float> spread(const std::vector<float>& dense, int channels, int gap, float filler) {
+  const std::size_t c = static_cast<std::size_t>(channels), ld = c + static_cast<std::size_t>(gap);
+  std::vector<float> result(dense.size() / c * ld, filler);
+  for (std::size_t i = 0; i < dense.size(); ++i) result[i / c * ld + i % c] = dense[i];
+  return result;
+}
+
+/// The inverse; the gaps must still hold what they held (NaN stands for any NaN).
+std::vector<float> gathered(const std::vector<float>& all, int channels, int gap) {
+  const std::size_t c = static_cast<std::size_t>(channels), ld = c + static_cast<std::size_t>(gap);
+  std::vector<float> result;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (i % ld < c)
+      result.push_back(all[i]);
+    else
+      EXPECT_TRUE(std::isnan(all[i])) << "a gap between pixels was written";
+  }
+  return result;
+}
+
+using Data = std::vector<float> (*)(std::size_t, unsigned);
+std::vector<float> integers(std::size_t n, unsigned seed) { return small_integers(n, seed, 3); }
+
+class Conv2dKernels : public TargetTest {
+ protected:
+  std::vector<Case> all_cases() const {
+    std::vector<Case> result = cases();
+    if (!emulated())
+      for (Case& c : large_cases()) result.push_back(c);
+    return result;
+  }
+
+  struct Extra {
+    int terms = 1;
+    int gap = 0;
+    Conv2dEpilogue epilogue;
+    const std::vector<float>* initial = nullptr;  // of the output, for accumulation
+  };
+
+  std::vector<float> run_gather(const Conv2d& g, Conv2dDirection direction,
+                                const std::vector<std::vector<float>>& sources,
+                                const std::vector<std::vector<float>>& filters,
+                                const Extra& extra) const {
+    const bool forward = direction == Conv2dDirection::kForward;
+    const int in_channels = forward ? g.c : g.k, out_channels = forward ? g.k : g.c;
+    std::vector<DeviceBuffer<float>> buffers;
+    Conv2dGather p;
+    p.problem = problem_of(g);
+    p.direction = direction;
+    p.terms = extra.terms;
+    for (int t = 0; t < extra.terms; ++t) {
+      const auto i = static_cast<std::size_t>(t);
+      buffers.push_back(upload(spread(sources[i], in_channels, extra.gap, NAN)));
+      p.term[t].source = buffers.back().get();
+      p.term[t].ld = in_channels + extra.gap;
+      buffers.push_back(upload(filters[i]));
+      p.term[t].w = buffers.back().get();
+    }
+    const std::size_t size = forward ? g.y_size() : g.x_size();
+    auto out = extra.initial
+                   ? upload(spread(*extra.initial, out_channels, extra.gap, NAN))
+                   : output<float>(size / static_cast<std::size_t>(out_channels) *
+                                   static_cast<std::size_t>(out_channels + extra.gap));
+    p.epilogue = extra.epilogue;
+    p.out = out.get();
+    p.ld_out = out_channels + extra.gap;
+    auto scratch = workspace(kernels().conv2d_gather_workspace(p));
+    p.workspace = scratch.get();
+    kernels().conv2d_gather(stream(), p);
+    return gathered(download(out), out_channels, extra.gap);
+  }
+
+  std::vector<float> run_weights(const Conv2d& g, const std::vector<std::vector<float>>& x,
+                                 const std::vector<std::vector<float>>& dy, int gap,
+                                 const std::vector<float>* initial) const {
+    std::vector<DeviceBuffer<float>> buffers;
+    Conv2dWeightGradient p;
+    p.problem = problem_of(g);
+    p.terms = static_cast<int>(x.size());
+    for (std::size_t t = 0; t < x.size(); ++t) {
+      buffers.push_back(upload(spread(x[t], g.c, gap, NAN)));
+      p.term[t].x = buffers.back().get();
+      p.term[t].ldx = g.c + gap;
+      buffers.push_back(upload(spread(dy[t], g.k, gap, NAN)));
+      p.term[t].dy = buffers.back().get();
+      p.term[t].ldy = g.k + gap;
+    }
+    auto dw = initial ? upload(*initial) : output<float>(g.w_size());
+    p.accumulate = initial != nullptr;
+    p.dw = dw.get();
+    auto scratch = workspace(kernels().conv2d_weight_workspace(p));
+    p.workspace = scratch.get();
+    kernels().conv2d_weight_gradient(stream(), p);
+    return download(dw);
+  }
+};
+
+TEST_P(Conv2dKernels, ForwardIsExactOnIntegers) {
+  for (const Case& c : all_cases()) {
+    SCOPED_TRACE(c.name);
+    const auto x = integers(c.g.x_size(), 1), w = integers(c.g.w_size(), 2);
+    reference::Sums y(c.g.y_size());
+    reference::forward(c.g, x, w, y);
+    expect_equal(run_gather(c.g, Conv2dDirection::kForward, {x}, {w}, {}), y.value);
+    expect_equal(run_gather(c.g, Conv2dDirection::kForward, {x}, {w}, {.gap = 3}), y.value);
+  }
+}
+
+TEST_P(Conv2dKernels, BackwardDataIsExactOnIntegers) {
+  for (const Case& c : all_cases()) {
+    SCOPED_TRACE(c.name);
+    const auto dy = integers(c.g.y_size(), 3), w = integers(c.g.w_size(), 4);
+    reference::Sums dx(c.g.x_size());
+    reference::backward_data(c.g, dy, w, dx);
+    const auto actual = run_gather(c.g, Conv2dDirection::kData, {dy}, {w}, {});
+    // Strides leave inputs that nothing reads: their gradient is zero, and there may be many.
+    ASSERT_EQ(actual.size(), dx.value.size());
+    for (std::size_t i = 0; i < actual.size(); ++i) ASSERT_EQ(actual[i], dx.value[i]) << i;
+    const auto gapped = run_gather(c.g, Conv2dDirection::kData, {dy}, {w}, {.gap = 4});
+    EXPECT_EQ(actual, gapped);
+  }
+}
+
+TEST_P(Conv2dKernels, BackwardWeightsIsExactOnIntegers) {
+  for (const Case& c : all_cases()) {
+    SCOPED_TRACE(c.name);
+    const auto x = integers(c.g.x_size(), 5), dy = integers(c.g.y_size(), 6);
+    reference::Sums dw(c.g.w_size());
+    reference::backward_weights(c.g, x, dy, dw);
+    expect_equal(run_weights(c.g, {x}, {dy}, 0, nullptr), dw.value);
+    expect_equal(run_weights(c.g, {x}, {dy}, 5, nullptr), dw.value);
+  }
+}
+
+TEST_P(Conv2dKernels, TwoTermsShareOneAccumulator) {
+  for (const Case& c : cases()) {
+    SCOPED_TRACE(c.name);
+    const std::vector<std::vector<float>> x{integers(c.g.x_size(), 7), integers(c.g.x_size(), 8)};
+    const std::vector<std::vector<float>> w{integers(c.g.w_size(), 9), integers(c.g.w_size(), 10)};
+    const std::vector<std::vector<float>> dy{integers(c.g.y_size(), 11), integers(c.g.y_size(), 12)};
+    reference::Sums y(c.g.y_size()), dx(c.g.x_size()), dw(c.g.w_size());
+    for (std::size_t t = 0; t < 2; ++t) {
+      reference::forward(c.g, x[t], w[t], y);
+      reference::backward_data(c.g, dy[t], w[t], dx);
+      reference::backward_weights(c.g, x[t], dy[t], dw);
+    }
+    const auto as_double = [](const std::vector<float>& v) {
+      return std::vector<double>(v.begin(), v.end());
+    };
+    EXPECT_EQ(as_double(run_gather(c.g, Conv2dDirection::kForward, x, w, {.terms = 2})), y.value);
+    EXPECT_EQ(as_double(run_gather(c.g, Conv2dDirection::kData, dy, w, {.terms = 2})), dx.value);
+    EXPECT_EQ(as_double(run_weights(c.g, x, dy, 0, nullptr)), dw.value);
+  }
+}
+
+TEST_P(Conv2dKernels, RoundingStaysWithinItsElementwiseBound) {
+  for (const Case& c : all_cases()) {
+    SCOPED_TRACE(c.name);
+    const auto x = uniform_floats(c.g.x_size(), 13), w = uniform_floats(c.g.w_size(), 14);
+    const auto dy = uniform_floats(c.g.y_size(), 15);
+    reference::Sums y(c.g.y_size()), dx(c.g.x_size()), dw(c.g.w_size());
+    reference::forward(c.g, x, w, y);
+    reference::backward_data(c.g, dy, w, dx);
+    reference::backward_weights(c.g, x, dy, dw);
+    expect_within(run_gather(c.g, Conv2dDirection::kForward, {x}, {w}, {}), y.value, y.bound());
+    expect_within(run_gather(c.g, Conv2dDirection::kData, {dy}, {w}, {}), dx.value, dx.bound());
+    expect_within(run_weights(c.g, {x}, {dy}, 0, nullptr), dw.value, dw.bound());
+  }
+}
+
+TEST_P(Conv2dKernels, EpilogueAddsBiasAppliesReluAndMask) {
+  for (const Case& c : cases()) {
+    SCOPED_TRACE(c.name);
+    const auto x = integers(c.g.x_size(), 16), w = integers(c.g.w_size(), 17);
+    const auto bias = integers(static_cast<std::size_t>(c.g.k), 18);
+    const auto old = integers(c.g.y_size(), 19), mask = integers(c.g.y_size(), 20);
+    const std::size_t k = static_cast<std::size_t>(c.g.k);
+    reference::Sums y(c.g.y_size());
+    reference::forward(c.g, x, w, y);
+    auto device_bias = upload(bias), device_mask = upload(mask);
+    const int mask_channels = (c.g.k + 1) / 2;
+    Extra extra;
+    extra.initial = &old;
+    extra.epilogue = {device_bias.get(), device_mask.get(), c.g.k, mask_channels, true, true};
+    const auto actual = run_gather(c.g, Conv2dDirection::kForward, {x}, {w}, extra);
+    for (std::size_t i = 0; i < actual.size(); ++i) {
+      double expected = std::max(0.0, y.value[i] + old[i] + bias[i % k]);
+      if (i % k < static_cast<std::size_t>(mask_channels) && !(mask[i] > 0)) expected = 0.0;
+      ASSERT_EQ(actual[i], expected) << i;
+    }
+  }
+}
+
+TEST_P(Conv2dKernels, ReluKeepsNan) {
+  const Conv2d g{1, 4, 4, 4, 4, 1, 1};
+  auto x = integers(g.x_size(), 21);
+  x[5] = NAN;
+  const auto w = integers(g.w_size(), 22);
+  Extra extra;
+  extra.epilogue.relu = true;
+  const auto y = run_gather(g, Conv2dDirection::kForward, {x}, {w}, extra);
+  for (std::size_t i = 0; i < y.size(); ++i) EXPECT_EQ(std::isnan(y[i]), i / 4 == 1) << i;
+}
+
+TEST_P(Conv2dKernels, WeightGradientAccumulates) {
+  for (const Case& c : cases()) {
+    SCOPED_TRACE(c.name);
+    const auto x = integers(c.g.x_size(), 23), dy = integers(c.g.y_size(), 24);
+    const auto old = integers(c.g.w_size(), 25);
+    reference::Sums dw(c.g.w_size());
+    reference::backward_weights(c.g, x, dy, dw);
+    for (std::size_t i = 0; i < old.size(); ++i) dw.value[i] += old[i];
+    const auto actual = run_weights(c.g, {x}, {dy}, 0, &old);
+    EXPECT_EQ(std::vector<double>(actual.begin(), actual.end()), dw.value);
+  }
+}
+
+TEST_P(Conv2dKernels, BackwardIsTheAdjointOfForward) {
+  for (const Case& c : cases()) {
+    SCOPED_TRACE(c.name);
+    const auto x = integers(c.g.x_size(), 26), w = integers(c.g.w_size(), 27);
+    const auto u = integers(c.g.y_size(), 28);
+    const auto dot = [](const std::vector<float>& a, const std::vector<float>& b) {
+      double sum = 0;
+      for (std::size_t i = 0; i < a.size(); ++i) sum += static_cast<double>(a[i]) * b[i];
+      return sum;
+    };
+    const auto y = run_gather(c.g, Conv2dDirection::kForward, {x}, {w}, {});
+    EXPECT_EQ(dot(y, u), dot(x, run_gather(c.g, Conv2dDirection::kData, {u}, {w}, {})));
+    EXPECT_EQ(dot(y, u), dot(w, run_weights(c.g, {x}, {u}, 0, nullptr)));
+  }
+}
+
+TEST_P(Conv2dKernels, TwoRunsAndAnyThreadCountAgreeInEveryBit) {
+  const Conv2d g{2, 21, 37, 19, 37, 3, 3, 1, 1, 1, 1};
+  if (emulated()) GTEST_SKIP() << "the emulated target runs blocks in one thread";
+  const auto x = uniform_floats(g.x_size(), 29), w = uniform_floats(g.w_size(), 30);
+  const auto dy = uniform_floats(g.y_size(), 31);
+  const auto all = [&] {
+    auto result = run_gather(g, Conv2dDirection::kForward, {x}, {w}, {});
+    for (const auto& part : {run_gather(g, Conv2dDirection::kData, {dy}, {w}, {}),
+                             run_weights(g, {x}, {dy}, 0, nullptr)})
+      result.insert(result.end(), part.begin(), part.end());
+    return result;
+  };
+  const auto first = all();
+  const int threads = omp_get_max_threads();
+  for (int count : {1, 2, 3}) {
+    omp_set_num_threads(count);
+    EXPECT_EQ(all(), first) << count << " threads";
+  }
+  omp_set_num_threads(threads);
+}
+
+TEST_P(Conv2dKernels, EmptyTensorsLaunchNothing) {
+  const Conv2d empty_batch{0, 4, 4, 3, 5, 3, 3, 1, 1, 1, 1};
+  EXPECT_TRUE(run_gather(empty_batch, Conv2dDirection::kForward, {{}},
+                         {integers(empty_batch.w_size(), 1)}, {})
+                  .empty());
+  // No pixels: the sum over nothing is zero, and it must be written.
+  const auto dw = run_weights(empty_batch, {{}}, {{}}, 0, nullptr);
+  EXPECT_EQ(dw, std::vector<float>(empty_batch.w_size(), 0.0f));
+  // No input channels: y is the bias.
+  const Conv2d no_channels{1, 3, 3, 0, 2, 1, 1};
+  auto bias = upload(std::vector<float>{4, -5});
+  Conv2dGather p;
+  p.problem = problem_of(no_channels);
+  auto y = output<float>(no_channels.y_size());
+  p.out = y.get();
+  p.ld_out = 2;
+  p.epilogue.bias = bias.get();
+  kernels().conv2d_gather(stream(), p);
+  const auto values = download(y);
+  for (std::size_t i = 0; i < values.size(); ++i) EXPECT_EQ(values[i], i % 2 ? -5 : 4);
+}
+
+/// Address space without memory behind it until it is touched.
+class SparseMemory {
+ public:
+  explicit SparseMemory(std::size_t bytes) : bytes_(bytes) {
+    memory_ = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  }
+  ~SparseMemory() {
+    if (memory_ != MAP_FAILED) munmap(memory_, bytes_);
+  }
+  SparseMemory(const SparseMemory&) = delete;
+  SparseMemory& operator=(const SparseMemory&) = delete;
+  float* get() const { return memory_ == MAP_FAILED ? nullptr : static_cast<float*>(memory_); }
+
+ private:
+  std::size_t bytes_;
+  void* memory_;
+};
+
+TEST_P(Conv2dKernels, OffsetsBeyondTwoToTheThirtyOneElements) {
+  if (GetParam().rfind("host", 0) != 0)
+    GTEST_SKIP() << "needs memory that the test maps itself, which only the host target reads";
+  const Conv2d g{1, 3, 5, 2, 3, 3, 3, 1, 1, 1, 1};
+  const std::int64_t ld = std::int64_t{1} << 28;  // 15 pixels: 2^31.9 elements apart at the end
+  const std::size_t bytes = static_cast<std::size_t>(15 * ld) * sizeof(float);
+  const SparseMemory x_memory(bytes), y_memory(bytes);
+  if (!x_memory.get() || !y_memory.get())
+    GTEST_SKIP() << "32 GiB of address space are not to be had here";
+  const auto x = integers(g.x_size(), 32), w = integers(g.w_size(), 33);
+  for (std::size_t i = 0; i < x.size(); ++i)
+    x_memory.get()[static_cast<std::int64_t>(i / 2) * ld + static_cast<std::int64_t>(i % 2)] = x[i];
+  auto device_w = upload(w);
+  Conv2dGather p;
+  p.problem = problem_of(g);
+  p.term[0] = {x_memory.get(), ld, device_w.get()};
+  p.out = y_memory.get();
+  p.ld_out = ld;
+  auto scratch = workspace(kernels().conv2d_gather_workspace(p));
+  p.workspace = scratch.get();
+  kernels().conv2d_gather(stream(), p);
+  reference::Sums y(g.y_size());
+  reference::forward(g, x, w, y);
+  std::vector<float> dy;
+  for (std::size_t i = 0; i < y.value.size(); ++i) {
+    dy.push_back(
+        y_memory.get()[static_cast<std::int64_t>(i / 3) * ld + static_cast<std::int64_t>(i % 3)]);
+    ASSERT_EQ(dy.back(), y.value[i]) << i;
+  }
+  Conv2dWeightGradient q;
+  q.problem = problem_of(g);
+  q.term[0] = {x_memory.get(), ld, y_memory.get(), ld};
+  auto dw = output<float>(g.w_size());
+  q.dw = dw.get();
+  auto weight_scratch = workspace(kernels().conv2d_weight_workspace(q));
+  q.workspace = weight_scratch.get();
+  kernels().conv2d_weight_gradient(stream(), q);
+  reference::Sums expected(g.w_size());
+  reference::backward_weights(g, x, dy, expected);
+  expect_equal(download(dw), expected.value);
+}
+
+CURVSEG_INSTANTIATE_TARGETS(Conv2dKernels);
+
+}  // namespace
+}  // namespace curvseg::testing
