@@ -111,9 +111,7 @@ bool changes_nothing(const Augment& augment, const Sample& sample) {
          augment.scale_min == 1.0F && augment.scale_max == 1.0F;
 }
 
-std::string text(float value) {
-  return std::to_string(static_cast<double>(value));
-}
+std::string text(float value) { return std::to_string(static_cast<double>(value)); }
 
 }  // namespace
 

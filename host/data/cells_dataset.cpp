@@ -147,9 +147,7 @@ Look draw_look(Random& random) {
 }
 
 /// How often an area of 128x128 pixels fits: things are as frequent in large images as in small.
-int area_factor(int size) {
-  return std::max(1, size * size / (128 * 128));
-}
+int area_factor(int size) { return std::max(1, size * size / (128 * 128)); }
 
 /// Out-of-focus matter, drifting shade: what lies behind the cells, all of it background.
 void paint_background(Plane& image, Random& random) {
@@ -381,9 +379,7 @@ CellsDataset::CellsDataset(CellsOptions options) : state_(std::make_unique<State
 
 CellsDataset::~CellsDataset() = default;
 
-std::size_t CellsDataset::size() const {
-  return state_->options.count;
-}
+std::size_t CellsDataset::size() const { return state_->options.count; }
 
 Sample CellsDataset::get(std::size_t index) const {
   state_->check(index);
@@ -409,8 +405,6 @@ std::vector<std::string> CellsDataset::class_names() const {
   return {"background", "cell", "border"};
 }
 
-std::string CellsDataset::name() const {
-  return "builtin:cells " + state_->options.split;
-}
+std::string CellsDataset::name() const { return "builtin:cells " + state_->options.split; }
 
 }  // namespace curvseg

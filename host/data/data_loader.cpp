@@ -281,16 +281,12 @@ void DataLoader::start_epoch(std::uint64_t epoch, std::size_t first_batch) {
   state_->work_to_do.notify_all();
 }
 
-bool DataLoader::next(Batch& batch) {
-  return state_->take(batch);
-}
+bool DataLoader::next(Batch& batch) { return state_->take(batch); }
 
 std::size_t DataLoader::batches(std::uint64_t epoch) const {
   return make_plan(state_->dataset, state_->options, epoch).size();
 }
 
-const LoaderOptions& DataLoader::options() const {
-  return state_->options;
-}
+const LoaderOptions& DataLoader::options() const { return state_->options; }
 
 }  // namespace curvseg

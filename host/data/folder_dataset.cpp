@@ -363,9 +363,7 @@ FolderDataset::FolderDataset(FolderOptions options) : state_(std::make_unique<St
 
 FolderDataset::~FolderDataset() = default;
 
-std::size_t FolderDataset::size() const {
-  return state_->entries.size();
-}
+std::size_t FolderDataset::size() const { return state_->entries.size(); }
 
 Sample FolderDataset::get(std::size_t index) const {
   const Entry& entry = state_->entry(index);
@@ -400,29 +398,19 @@ ImageSize FolderDataset::image_size(std::size_t index) const {
   return {entry.height, entry.width};
 }
 
-int FolderDataset::channels() const {
-  return state_->channels;
-}
+int FolderDataset::channels() const { return state_->channels; }
 
-int FolderDataset::classes() const {
-  return static_cast<int>(state_->class_names.size());
-}
+int FolderDataset::classes() const { return static_cast<int>(state_->class_names.size()); }
 
-std::vector<std::string> FolderDataset::class_names() const {
-  return state_->class_names;
-}
+std::vector<std::string> FolderDataset::class_names() const { return state_->class_names; }
 
-std::string FolderDataset::name() const {
-  return state_->options.path.string();
-}
+std::string FolderDataset::name() const { return state_->options.path.string(); }
 
 void FolderDataset::validate_pixels() const {
   parallel_for_each_index(size(),
                           [this](std::size_t index) { static_cast<void>(state_->load(index)); });
 }
 
-bool FolderDataset::has_masks() const {
-  return state_->has_masks;
-}
+bool FolderDataset::has_masks() const { return state_->has_masks; }
 
 }  // namespace curvseg

@@ -15,9 +15,7 @@
 namespace curvseg {
 namespace {
 
-std::string reason(int error) {
-  return std::generic_category().message(error);
-}
+std::string reason(int error) { return std::generic_category().message(error); }
 
 /// The folder that holds @p path; "." for a bare file name.
 std::filesystem::path folder_of(const std::filesystem::path& path) {

@@ -184,9 +184,7 @@ MaskImage read_mask_png(const std::filesystem::path& path) {
   return mask;
 }
 
-std::vector<std::byte> encode_png(const Image& image) {
-  return codec::encode_png(image, {});
-}
+std::vector<std::byte> encode_png(const Image& image) { return codec::encode_png(image, {}); }
 
 void write_png(const std::filesystem::path& path, const Image& image) {
   write_file_atomically(path, encode_png(image));

@@ -107,9 +107,7 @@ Image white(int height, int width) {
 
 }  // namespace
 
-std::span<const Rgb> default_palette() {
-  return kPalette;
-}
+std::span<const Rgb> default_palette() { return kPalette; }
 
 Image to_rgb(const Sample& sample) {
   const int channels = sample.channels;

@@ -39,9 +39,7 @@ struct Encoder {
   char message[160];
 };
 
-void copy_message(char (&to)[160], const char* from) {
-  std::snprintf(to, sizeof to, "%s", from);
-}
+void copy_message(char (&to)[160], const char* from) { std::snprintf(to, sizeof to, "%s", from); }
 
 [[noreturn]] void on_decode_error(png_structp png, png_const_charp message) {
   copy_message(static_cast<Decoder*>(png_get_error_ptr(png))->message, message);

@@ -55,7 +55,7 @@ struct TrainingState {
   std::map<std::string, std::string> optimizer_scalars;
   TrainerOptions options;         ///< those of the trainer that was saved
   TrainingProgress progress;
-  Normalisation normalisation;
+  std::optional<Normalisation> normalisation;  ///< none: not known yet
   std::vector<std::string> class_names;
 };
 

@@ -16,17 +16,18 @@ namespace curvseg {
 
 /// How a parameter starts.
 enum class Initialiser {
-  kHeNormal,      ///< N(0, 2 / fan_in), for weights before a ReLU
-  kGlorotUniform, ///< U(±√(6 / (fan_in + fan_out)))
+  kHeNormal,       ///< N(0, 2 / fan_in), for weights before a ReLU
+  kGlorotUniform,  ///< U(±√(6 / (fan_in + fan_out))), for linear layers
   kZero,
 };
 
 /// One named tensor of the flat parameter vector theta.
 struct Parameter {
-  std::string name;               ///< "encoder1.conv1.weight"
-  std::vector<std::int64_t> shape;///< weights [R,S,C,K] (transposed: [R,S,C,K], C written), biases [K]
-  std::int64_t offset = 0;        ///< in elements, a multiple of 16
-  std::int64_t size = 0;          ///< in elements
+  std::string name;  ///< "encoder1.conv1.weight"
+  /// Weights [R,S,C,K] (of a transposed convolution, C is what it writes), biases [channels].
+  std::vector<std::int64_t> shape;
+  std::int64_t offset = 0;  ///< in elements, a multiple of 16
+  std::int64_t size = 0;    ///< in elements
   Initialiser initialiser = Initialiser::kZero;
   std::int64_t fan_in = 0, fan_out = 0;
 };
@@ -36,17 +37,20 @@ struct Node;  // one layer, host/nn/graph.hpp
 /// The layers, independent of image size, batch and device. Immutable and cheap to copy.
 class Model {
  public:
-  const std::string& name() const;           ///< "unet(width=16, depth=3)", rebuilds it by parse()
+  /// "unet(width=16, depth=3, transpose=true)": zoo::make() builds the same model from it.
+  const std::string& name() const;
   int in_channels() const;
-  int classes() const;                       ///< channels of the output
-  bool is_classifier() const;                ///< its output is [N,1,1,classes]
+  int classes() const;         ///< channels of the output
+  bool is_classifier() const;  ///< its output is [N,1,1,classes]
   const std::vector<Parameter>& parameters() const;
-  std::int64_t parameter_count() const;      ///< elements of theta, with padding between tensors
-  const std::vector<Node>& nodes() const;    ///< for this library's own use
-  /// Smallest multiple of 1 (fully convolutional) or the fixed size a classifier was made for.
-  Shape fixed_input() const;                 ///< h = w = 0 for segmenters: any size
+  /// Elements of theta, with the padding between parameters, which stays 0 for ever.
+  std::int64_t parameter_count() const;
+  const std::vector<Node>& nodes() const;  ///< for this library's own use
+  /// The image size a classifier was made for; h = w = 0 for segmenters, which take any. n is 0.
+  Shape fixed_input() const;
 
-  /// theta ← its initial values for `seed`: the same bits on every target. Asynchronous.
+  /// theta ← its initial values for `seed`: the same bits on every target. Biases and padding are
+  /// 0. Asynchronous. \throws std::invalid_argument if theta has another size.
   void initialise(const Stream& stream, std::uint64_t seed, VectorView theta) const;
 
  private:
@@ -56,6 +60,8 @@ class Model {
 };
 
 /// Builds a graph, layer by layer; each call returns the number of the new layer's output.
+/// Every call throws std::invalid_argument for arguments that make no sense, and InputError if the
+/// layer does not fit an image of the fixed size, in words that name the layer.
 ///
 ///     ModelBuilder b("tiny", 3);
 ///     int x = b.conv(b.input(), {.k = 16, .name = "conv1"});
@@ -67,26 +73,28 @@ class ModelBuilder {
   ModelBuilder(std::string name, int in_channels, int image_h = 0, int image_w = 0);
 
   struct Conv {
-    std::string name;                 ///< of its parameters; "" numbers it
-    int k = 0;                        ///< output channels
+    std::string name;  ///< of its parameters; "" numbers it
+    int k = 0;         ///< output channels
     int r = 3, s = 3;
     int stride = 1, dilation = 1;
-    int pad_h = -1, pad_w = -1;       ///< −1: "same" for odd filters, dilation·(R−1)/2
+    int pad_h = -1, pad_w = -1;  ///< −1: "same" for odd filters, dilation·(R−1)/2
     bool relu = true;
     bool bias = true;
   };
   int input() const { return 0; }
   int conv(int from, const Conv& options);
-  /// Transposed convolution to the size of node `like`.
+  /// Transposed convolution to the size of node `like`, whose convolution must have from's size.
+  /// Where no tap reaches (a row of an odd size), the output is the bias.
   int conv_transpose(int from, const Conv& options, int like);
   int max_pool(int from, const PoolWindow& window = {});
   int average_pool(int from, const PoolWindow& window = {}, bool count_include_pad = false);
-  int upsample(int from, int like);      ///< bilinear, to the size of node `like`
-  int concat(int a, int b);              ///< channels of a, then of b
-  int relu(int from);
+  int upsample(int from, int like);  ///< bilinear, to the size of node `like`
+  int concat(int a, int b);          ///< channels of a, then of b
+  int add(int a, int b);             ///< a + b, of equal shapes
+  int relu(int from);                ///< prefer Conv::relu, which costs no pass
   int dense(int from, int k, bool relu, std::string name = {});  ///< flattens [H,W,C] first
 
-  /// \throws std::invalid_argument naming the layer that does not fit.
+  /// \throws std::invalid_argument naming a layer that does not lead to the output.
   Model build(int output);
 
  private:
@@ -97,22 +105,25 @@ class ModelBuilder {
 /// Ready-made models.
 namespace zoo {
 struct UnetOptions {
-  int width = 16;   ///< channels of the first level, doubled at each level below
-  int depth = 3;    ///< number of poolings
+  int width = 16;         ///< channels of the first level, doubled at each level below
+  int depth = 3;          ///< number of poolings
   bool transpose = true;  ///< up-sampling by 2x2 transposed convolution, else bilinear + 3x3 conv
 };
 /// Ronneberger et al. 2015, with "same" padding: two 3x3 convolutions with ReLU a level.
 Model unet(int in_channels, int classes, const UnetOptions& options = {});
-/// Long et al. 2015 in the small: an encoder, 1x1 scores at three depths, summed on the way up.
+/// Long et al. 2015 in the small: an encoder, 1x1 scores at three depths, summed on the way up by
+/// 4x4 transposed convolutions, the last step bilinear.
 Model fcn(int in_channels, int classes, int width = 16);
-/// Encoder-decoder without skip connections, after SegNet.
+/// Encoder-decoder without skip connections, after SegNet (Badrinarayanan et al. 2017), with
+/// bilinear up-sampling.
 Model segnet(int in_channels, int classes, int width = 16, int depth = 3);
-/// (3x3 conv, 2x2 max pool) x 3, dense 512, dense n.
+/// (3x3 conv, 2x2 max pool) x 3 with 32, 64, 128 channels, dense 512, dense n.
 Model classifier3(int in_channels, int classes, int image_h, int image_w);
-/// (3x3 conv, 2x2 max pool) x 2, dense 128, dense n.
+/// (3x3 conv, 2x2 max pool) x 2 with 32, 64 channels, dense 128, dense n.
 Model classifier2(int in_channels, int classes, int image_h, int image_w);
 /// By name, as the command line and checkpoints do: "unet", "unet(width=32, depth=4)", "fcn",
-/// "segnet", "classifier3", "classifier2". \throws InputError naming the models there are.
+/// "segnet", "classifier3", "classifier2". \throws InputError naming the models or options there
+/// are, or the layer that does not fit images of this size.
 Model make(std::string_view name, int in_channels, int classes, int image_h = 0, int image_w = 0);
 std::vector<std::string> names();
 }  // namespace zoo
@@ -123,6 +134,8 @@ enum class PlanMode { kInference, kTraining };
 /// Used by one thread at a time.
 class Plan {
  public:
+  /// \throws InputError naming the layer and both sides if the model does not fit the input;
+  /// TargetError if the device has no such memory left.
   Plan(const Model& model, const Device& device, Shape input, PlanMode mode);
   ~Plan();
   Plan(Plan&&) noexcept;
@@ -133,13 +146,17 @@ class Plan {
   /// Device memory of this plan: activations, gradients, workspace; not theta and not the input.
   std::size_t memory_bytes() const;
 
-  /// Runs the layers on x; the result is output().
+  /// Runs the layers on x; the result is output() until the next forward(). Asynchronous.
   void forward(const Stream& stream, ConstVectorView theta, ConstTensorView x);
   TensorView output() const;
-  /// Where the loss writes the gradient of the output; kTraining only.
+  /// Where the loss writes the gradient of the output, after forward(), which uses this memory for
+  /// other things. \throws std::logic_error if the plan is not for kTraining.
   TensorView output_gradient() const;
-  /// grad (+)= dL/dtheta of the loss whose gradient lies in output_gradient(), for the x of the
-  /// last forward(). Every element of grad is written. `x` must be the same memory.
+  /// grad (+)= dL/dtheta of the loss whose gradient lies in output_gradient(), for the x and theta
+  /// of the last forward(). Every element of grad is written. Asynchronous.
+  ///
+  /// It uses up what forward() kept and the output's gradient, whose memory holds later gradients.
+  /// \throws std::logic_error unless it follows a forward(), once.
   void backward(const Stream& stream, ConstVectorView theta, ConstTensorView x, bool accumulate,
                 VectorView grad);
 

@@ -35,6 +35,7 @@
 namespace curvseg {
 
 struct TrainingState;  // curvseg/checkpoint.hpp
+struct TrainerCore;    // host/train
 
 /// Training cannot go on: the loss is not a number, infinite, or far above where it began. The
 /// message begins with the step: `step 37: the loss is nan (…)`.
@@ -105,7 +106,7 @@ struct StepReport {
   std::uint64_t steps_per_epoch = 0; ///< 0 outside of fit()
   double loss = 0.0;                 ///< of this batch, before the update
   double learning_rate = 0.0;
-  std::optional<double> gradient_norm; ///< before clipping; only when clip_norm is set
+  std::optional<double> gradient_norm = {}; ///< before clipping; only when clip_norm is set
   double images_per_second = 0.0;    ///< since the last report
   double seconds = 0.0;              ///< since fit() began
 };
@@ -131,7 +132,7 @@ struct EpochReport {
   std::uint64_t step = 0;            ///< steps done
   double loss = 0.0;                 ///< mean over the epoch's labelled pixels, as it went
   double seconds = 0.0;              ///< since fit() began
-  std::optional<EvaluationResult> validation;  ///< if there was one after this epoch
+  std::optional<EvaluationResult> validation = {};  ///< if there was one after this epoch
 };
 
 /// Called by fit(), on its own thread, between steps: the trainer stands exactly behind the step
@@ -155,7 +156,7 @@ struct FitResult {
   StopReason reason = StopReason::kFinished;
   std::uint64_t steps = 0;           ///< in all, those before a resume included
   std::uint64_t epochs = 0;          ///< completed, likewise
-  std::optional<double> best_mean_iou;
+  std::optional<double> best_mean_iou = {};
   std::uint64_t best_step = 0;       ///< where that was
   double seconds = 0.0;              ///< of this call
 };
@@ -254,8 +255,8 @@ class Trainer {
   void load_parameters(const TrainingState& state, const std::string& source = "checkpoint");
 
  private:
-  struct State;
-  std::unique_ptr<State> state_;
+
+  std::unique_ptr<TrainerCore> core_;
 };
 
 }  // namespace curvseg

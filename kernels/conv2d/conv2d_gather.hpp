@@ -48,42 +48,63 @@ __device__ void locate_pixels(GatherPixels<kPixels>& pixels, const Conv2dGather&
   }
 }
 
-/// Writes microtile `t` through the epilogue.
+/// Takes `kColumns` adjacent channels of one pixel through the epilogue. All of them exist if
+/// `kWhole`, else the first `count`. Loops are of constant length, so values stay in registers.
+template <bool kWhole, int kColumns>
+__device__ __forceinline__ void finish_group(const Conv2dGather& p, std::int64_t pixel, int channel,
+                                             float (&value)[kColumns], int count) {
+  const Conv2dEpilogue& e = p.epilogue;
+  float* out = p.out + pixel * p.ld_out + channel;
+  if (e.accumulate) {
+    CURVSEG_UNROLL
+    for (int j = 0; j < kColumns; ++j)
+      if (kWhole || j < count) value[j] += out[j];
+  }
+  if (e.bias) {
+    CURVSEG_UNROLL
+    for (int j = 0; j < kColumns; ++j)
+      if (kWhole || j < count) value[j] += e.bias[channel + j];
+  }
+  if (e.relu) {
+    CURVSEG_UNROLL
+    for (int j = 0; j < kColumns; ++j) value[j] = value[j] < 0.0f ? 0.0f : value[j];  // keeps NaN
+  }
+  const int masked = e.mask_channels - channel;
+  if (e.mask && masked > 0) {
+    const float* mask = e.mask + pixel * e.ld_mask + channel;
+    if (kWhole && masked >= kColumns) {
+      CURVSEG_UNROLL
+      for (int j = 0; j < kColumns; ++j) value[j] = mask[j] > 0.0f ? value[j] : 0.0f;
+    } else {
+      CURVSEG_UNROLL
+      for (int j = 0; j < kColumns; ++j)
+        if ((kWhole || j < count) && j < masked) value[j] = mask[j] > 0.0f ? value[j] : 0.0f;
+    }
+  }
+  store_group(out, value, kWhole ? kColumns : count);
+}
+
+/// Writes microtile `t`.
 template <class Tile, int kPixels>
 __device__ __forceinline__ void store_microtile(const Conv2dGather& p, int outputs,
                                                 const GatherPixels<kPixels>& pixels, int t,
                                                 int first_channel,
                                                 const typename Tile::Storage& tile) {
-  const Conv2dEpilogue& e = p.epilogue;
-CURVSEG_UNROLL
+  CURVSEG_UNROLL
   for (int i = 0; i < Tile::kRows; ++i) {
     const std::int64_t pixel = pixels.at[Tile::row(t, i)].out;
     if (pixel < 0) continue;
-CURVSEG_UNROLL
+    CURVSEG_UNROLL
     for (int g = 0; g < Tile::kGroups; ++g) {
-      const int o = first_channel + Tile::column(t, g);
-      const int count = outputs - o < Tile::kGroupColumns ? outputs - o : Tile::kGroupColumns;
-      if (count <= 0) continue;
+      const int channel = first_channel + Tile::column(t, g);
+      if (channel >= outputs) continue;
       float value[Tile::kGroupColumns];
-CURVSEG_UNROLL
+      CURVSEG_UNROLL
       for (int j = 0; j < Tile::kGroupColumns; ++j) value[j] = Tile::get(tile, i, g, j);
-      float* out = p.out + pixel * p.ld_out + o;
-      if (e.accumulate)
-        for (int j = 0; j < Tile::kGroupColumns; ++j)
-          if (j < count) value[j] += out[j];
-      if (e.bias)
-        for (int j = 0; j < Tile::kGroupColumns; ++j)
-          if (j < count) value[j] += e.bias[o + j];
-      if (e.relu)
-CURVSEG_UNROLL
-        for (int j = 0; j < Tile::kGroupColumns; ++j)
-          value[j] = value[j] < 0.0f ? 0.0f : value[j];  // keeps NaN
-      if (e.mask) {
-        const float* mask = e.mask + pixel * e.ld_mask + o;
-        for (int j = 0; j < Tile::kGroupColumns; ++j)
-          if (j < count && o + j < e.mask_channels && !(mask[j] > 0.0f)) value[j] = 0.0f;
-      }
-      store_group(out, value, count);
+      if (outputs - channel >= Tile::kGroupColumns)
+        finish_group<true>(p, pixel, channel, value, Tile::kGroupColumns);
+      else
+        finish_group<false>(p, pixel, channel, value, outputs - channel);
     }
   }
 }

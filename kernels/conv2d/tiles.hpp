@@ -17,8 +17,10 @@ struct GatherTile {
 // GPU, wide: 8x8 accumulators a thread, 64 FMAs for four 16-byte shared loads, keep FFMA, not the
 // shared port, the limit. 16 channels a step: two buffers are 28 KiB, so four blocks fit an SM.
 // GPU, narrow: for 32 output channels or fewer (first levels, class heads) no half is wasted.
-// Host: 48 pixels, whose source rows (48·C floats) and a panel's taps share the first-level cache
-// with the accumulators; 256 channels a step keep a step of one panel inside that cache.
+// Host, wide: 48 pixels, whose source rows (48·C floats) and a panel's taps share the first-level
+// cache with the accumulators; 256 channels a step keep a step of one panel inside that cache.
+// Host, narrow: one panel, so that a block has twice the pixels for the same accumulators' room and
+// half the blocks to set up.
 //
 // Shapes are types around the aggregate because nvcc's host stubs cannot name a kernel whose
 // template argument is an object of class type.
@@ -29,7 +31,8 @@ struct WideGatherTile {
 };
 struct NarrowGatherTile {
   static constexpr GatherTile kTile =
-      kStagedOperands ? GatherTile{128, 32, 32, 16, 64} : WideGatherTile::kTile;
+      kStagedOperands ? GatherTile{128, 32, 32, 16, 64}
+                      : GatherTile{16 * kTileRows, kTileColumns, kTileColumns, 256, 1};
 };
 
 /// A block's share of a weight gradient: `channels` x `outputs` of `taps` filter taps at most,

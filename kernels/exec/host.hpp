@@ -48,6 +48,15 @@ inline constexpr int kWarpSize = 1;
 __forceinline__ void __syncthreads() {}
 __forceinline__ void __syncwarp(unsigned = 0xffffffffu) {}
 
+/// Blocks run on several cores. Integers only: their sum does not depend on the order.
+__forceinline__ unsigned atomicAdd(unsigned* address, unsigned value) {
+  return __atomic_fetch_add(address, value, __ATOMIC_RELAXED);
+}
+__forceinline__ unsigned long long atomicAdd(unsigned long long* address,
+                                             unsigned long long value) {
+  return __atomic_fetch_add(address, value, __ATOMIC_RELAXED);
+}
+
 /// Memory of the blocks that one worker runs, one after the other: grown, never shrunk.
 class BlockArena {
  public:
@@ -186,56 +195,69 @@ struct BlockTile {
     return storage[i * kTileColumns + j];
   }
 
+  /// acc[i][:] += Σ_run Σ_l rows[i][offset + run·a_step + l] · b[run·b_step + l·ldb + :]
+  struct Runs {
+    int count;
+    std::ptrdiff_t a_step, b_step;
+    int length;
+  };
   static __forceinline__ void multiply_rows(Storage& storage, const float* const* rows,
-                                            std::ptrdiff_t offset, const float* b,
-                                            std::ptrdiff_t ldb, int length) {
+                                            std::ptrdiff_t offset, const Runs& runs, const float* b,
+                                            std::ptrdiff_t ldb) {
     const float* a[kTileRows];
+    CURVSEG_UNROLL
     for (int i = 0; i < kTileRows; ++i) a[i] = rows[i] + offset;
-    run(storage, b, ldb, length,
-        [&](int i, int l) __attribute__((always_inline)) { return a[i][l]; });
+    Vector acc[kTileRows][kTileVectors];
+    load(acc, storage);
+    for (int run = 0; run < runs.count; ++run) {
+      const float* at = b;
+      for (int l = 0; l < runs.length; ++l, at += ldb)
+        step(acc, at, [&](int i) __attribute__((always_inline)) { return a[i][l]; });
+      CURVSEG_UNROLL
+      for (int i = 0; i < kTileRows; ++i) a[i] += runs.a_step;
+      b += runs.b_step;
+    }
+    store(storage, acc);
   }
 
-  /// The first `rows` of a's columns exist; the rest repeat the last one and are not stored later.
+  /// acc[i][:] += Σ_l a[l·lda + i] · b[l·ldb + :], for the first `rows` rows of the microtile.
   static __forceinline__ void multiply_outer(Storage& storage, const float* a, std::ptrdiff_t lda,
                                              int rows, const float* b, std::ptrdiff_t ldb,
                                              int length) {
-    if (rows >= kTileRows) {
-      const float* at = a;
-      run(storage, b, ldb, length, [&](int i, int) __attribute__((always_inline)) {
-        const float value = at[i];
-        if (i == kTileRows - 1) at += lda;
-        return value;
-      });
-    } else {
-      partial_outer<kTileRows - 1>(storage, a, lda, rows, b, ldb, length);
-    }
+    partial_outer<kTileRows>(storage, a, lda, rows, b, ldb, length);
   }
 
  private:
-  template <int Rows = kTileRows, class Operand>
-  static __forceinline__ void run(Storage& storage, const float* b, std::ptrdiff_t ldb, int length,
-                                  Operand operand) {
-    Vector acc[Rows][kTileVectors];
-CURVSEG_UNROLL
+  template <int Rows>
+  static __forceinline__ void load(Vector (&acc)[Rows][kTileVectors], const Storage& storage) {
+    CURVSEG_UNROLL
     for (int i = 0; i < Rows; ++i)
-CURVSEG_UNROLL
+      CURVSEG_UNROLL
       for (int v = 0; v < kTileVectors; ++v)
         acc[i][v] = load_vector(storage + i * kTileColumns + v * kLanes);
-    for (int l = 0; l < length; ++l, b += ldb) {
-      const Vector b0 = load_vector(b);
-      const Vector b1 = load_vector(b + kLanes);
-CURVSEG_UNROLL
-      for (int i = 0; i < Rows; ++i) {
-        const Vector value = broadcast(operand(i, l));
-        acc[i][0] = fma(value, b0, acc[i][0]);
-        acc[i][1] = fma(value, b1, acc[i][1]);
-      }
-    }
-CURVSEG_UNROLL
+  }
+  template <int Rows>
+  static __forceinline__ void store(Storage& storage, const Vector (&acc)[Rows][kTileVectors]) {
+    CURVSEG_UNROLL
     for (int i = 0; i < Rows; ++i)
-CURVSEG_UNROLL
+      CURVSEG_UNROLL
       for (int v = 0; v < kTileVectors; ++v)
         store_vector(storage + i * kTileColumns + v * kLanes, acc[i][v]);
+  }
+
+  /// acc[i][:] += operand(i) · b[:]
+  template <int Rows, class Operand>
+  static __forceinline__ void step(Vector (&acc)[Rows][kTileVectors], const float* b,
+                                   Operand operand) {
+    Vector row[kTileVectors];
+    CURVSEG_UNROLL
+    for (int v = 0; v < kTileVectors; ++v) row[v] = load_vector(b + v * kLanes);
+    CURVSEG_UNROLL
+    for (int i = 0; i < Rows; ++i) {
+      const Vector value = broadcast(operand(i));
+      CURVSEG_UNROLL
+      for (int v = 0; v < kTileVectors; ++v) acc[i][v] = fma(value, row[v], acc[i][v]);
+    }
   }
 
   template <int Rows>
@@ -244,12 +266,11 @@ CURVSEG_UNROLL
     if constexpr (Rows > 1) {
       if (rows < Rows) return partial_outer<Rows - 1>(storage, a, lda, rows, b, ldb, length);
     }
-    const float* at = a;
-    run<Rows>(storage, b, ldb, length, [&](int i, int) __attribute__((always_inline)) {
-      const float value = at[i];
-      if (i == Rows - 1) at += lda;
-      return value;
-    });
+    Vector acc[Rows][kTileVectors];
+    load(acc, storage);
+    for (int l = 0; l < length; ++l, a += lda, b += ldb)
+      step(acc, b, [&](int i) __attribute__((always_inline)) { return a[i]; });
+    store(storage, acc);
   }
 };
 

@@ -54,10 +54,11 @@ inline PixelWalkPlan plan_pixels(std::int64_t pixels, int channels, bool wide) {
   return plan_elements(pixels * channels, channels, wide);
 }
 
-/// The same elements where no pixel stride leaves a gap: one run, cut into pixels that are long
-/// enough to make the loop over channels the only one that matters.
+/// The same elements where no pixel stride leaves a gap: one run, cut into pixels of this many
+/// channels, enough to make the loop over channels the only one that matters.
+inline constexpr int kFlatChannels = 4096;
+
 inline PixelWalkPlan plan_flat(std::int64_t elements, bool wide) {
-  constexpr int kFlatChannels = 4096;
   return plan_elements(elements, kFlatChannels, wide);
 }
 
@@ -166,14 +167,15 @@ struct Walked {
   Plan walk;
 };
 
-/// Calls `start.template operator()<kWidth>()` with the lanes that `wide` names. The host has one
-/// width, so one kernel.
+/// Calls `start.template operator()<kWidth>(grid)` with the lanes that `wide` names, or nothing
+/// where nothing is to be walked. The host has one width, so one kernel.
 template <class Start>
-void with_lanes(bool wide, const Start& start) {
+void launch_walk(const PixelWalkPlan& plan, bool wide, const Start& start) {
+  if (plan.items == 0) return;
   if (wide)
-    start.template operator()<kWideLanes>();
+    start.template operator()<kWideLanes>(plan.grid());
   else
-    start.template operator()<kNarrowLanes>();
+    start.template operator()<kNarrowLanes>(plan.grid());
 }
 
 }  // namespace curvseg::CURVSEG_TARGET

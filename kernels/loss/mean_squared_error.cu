@@ -45,8 +45,8 @@ std::int64_t mean_squared_error_workspace(const MeanSquaredError& p) {
 void mean_squared_error(StreamHandle stream, const MeanSquaredError& p) {
   const std::int64_t blocks = mean_squared_error_workspace(p);
   const bool gradient = p.dx != nullptr;
-  const bool dense = p.ldx == p.channels && p.ld_target == p.channels &&
-                     (!gradient || p.ld_dx == p.channels);
+  const bool dense =
+      p.ldx == p.channels && p.ld_target == p.channels && (!gradient || p.ld_dx == p.channels);
   if (blocks > 0) {
     const dim3 grid{static_cast<unsigned>(blocks), 1, 1};
     if (dense && gradient)

@@ -62,8 +62,7 @@ __device__ __forceinline__ float log_float(float x) {
   const bool subnormal = x < kSmallestNormal;
   const std::uint32_t bits = std::bit_cast<std::uint32_t>(subnormal ? x * 8388608.0f : x);
   const std::int32_t exponent = static_cast<std::int32_t>(bits - kSqrtHalfBits) >> 23;
-  const float f =
-      std::bit_cast<float>(bits - (static_cast<std::uint32_t>(exponent) << 23)) - 1.0f;
+  const float f = std::bit_cast<float>(bits - (static_cast<std::uint32_t>(exponent) << 23)) - 1.0f;
   const float n = static_cast<float>(exponent - (subnormal ? 23 : 0));
 
   float p = 7.0376836292e-2f;

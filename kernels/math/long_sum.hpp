@@ -14,12 +14,12 @@ namespace curvseg::CURVSEG_TARGET {
 
 inline constexpr int kSumThreads = kStagedOperands ? 256 : 1;
 
-/// Blocks of a sum over `n` elements, `per_block` of them each while that gives at most kLimit.
-inline std::int64_t sum_blocks(std::int64_t n, std::int64_t per_block) {
-  // GPU: 8 blocks of 256 threads on each of 128 multiprocessors. Host: enough to balance cores.
-  constexpr std::int64_t kLimit = 1024;
+/// Blocks of a sum over `n` elements: `per_block` of them each, while that gives at most `limit`.
+/// By default 8 blocks of 256 threads on each of 128 multiprocessors; for the host, enough to
+/// balance cores.
+inline std::int64_t sum_blocks(std::int64_t n, std::int64_t per_block, std::int64_t limit = 1024) {
   const std::int64_t blocks = divide_up(n, per_block);
-  return blocks < kLimit ? blocks : kLimit;
+  return blocks < limit ? blocks : limit;
 }
 
 struct Span {

@@ -12,9 +12,7 @@
 namespace curvseg::CURVSEG_TARGET {
 namespace {
 
-__device__ __forceinline__ bool is_nan(float value) {
-  return value != value;
-}
+__device__ __forceinline__ bool is_nan(float value) { return value != value; }
 
 __global__ void argmax_kernel(Argmax p) {
   for (const std::int64_t pixel : grid_range(p.pixels)) {
@@ -36,8 +34,8 @@ struct ConfusionTile {
   std::int64_t pixels;  // of a block: many, so that emptying its table is a small part of the work
   int classes;          // whose table fits the shared struct
 };
-constexpr ConfusionTile kTile = kStagedOperands ? ConfusionTile{256, 8192, 32}
-                                                : ConfusionTile{1, 65536, 32};
+constexpr ConfusionTile kTile =
+    kStagedOperands ? ConfusionTile{256, 8192, 32} : ConfusionTile{1, 65536, 32};
 
 struct ConfusionShared {
   // A block has fewer than 2^32 pixels: it would take 2^42 of them, 16 TiB of labels, to have more.
@@ -48,8 +46,7 @@ struct ConfusionShared {
 __device__ __forceinline__ std::int64_t pair_of(const ConfusionMatrix& p, std::int64_t pixel) {
   const std::int64_t truth = p.truth[pixel];
   const std::int64_t prediction = p.prediction[pixel];
-  const bool inside =
-      truth >= 0 && truth < p.classes && prediction >= 0 && prediction < p.classes;
+  const bool inside = truth >= 0 && truth < p.classes && prediction >= 0 && prediction < p.classes;
   return inside ? truth * p.classes + prediction : -1;
 }
 

@@ -12,19 +12,12 @@
 #include "exec/pixel_walk.hpp"
 #include "pool/gradient_epilogue.hpp"
 #include "pool/launchers.hpp"
-#include "pool/pool_axis.hpp"
+#include "pool/pool_window.hpp"
 
 #include <cmath>
 
 namespace curvseg::CURVSEG_TARGET {
 namespace {
-
-template <class Operation>
-struct PoolParams {
-  Operation operation;
-  PoolAxis rows, columns;
-  ImageWalkPlan walk;
-};
 
 /// The running maximum of one window, with the tap that holds it.
 template <int kWidth>
@@ -52,25 +45,6 @@ struct Winner {
     CURVSEG_UNROLL
     for (int j = 0; j < kWidth; ++j) result.at[j] = static_cast<std::uint16_t>(tap.at[j]);
     return result;
-  }
-};
-
-/// A window of x: the taps inside, and where tap (0, 0) would be, which may be outside.
-struct InputWindow {
-  TapRange rows, columns;
-  const float* corner;
-  std::int64_t row_stride;
-
-  template <class Params, class Walk>
-  __device__ __forceinline__ InputWindow(const Params& p, const Walk& at)
-      : rows(p.rows.taps(at.row())), columns(p.columns.taps(at.column())) {
-    const std::int64_t row =
-        static_cast<std::int64_t>(at.image()) * p.rows.in + p.rows.start(at.row());
-    row_stride = p.columns.in * p.operation.ldx;
-    corner = p.operation.x + row * row_stride + p.columns.start(at.column()) * p.operation.ldx;
-  }
-  __device__ __forceinline__ bool empty() const {
-    return rows.last <= rows.first || columns.last <= columns.first;
   }
 };
 
@@ -155,20 +129,14 @@ __global__ void __launch_bounds__(kGridThreads)
   }
 }
 
-template <class Operation>
-PoolParams<Operation> pool_params(const Operation& p, const ImageWalkPlan& walk) {
-  return {p, row_axis(p.problem), column_axis(p.problem), walk};
-}
-
 }  // namespace
 
 void max_pool_forward(StreamHandle stream, const MaxPoolForward& p) {
   const PoolProblem& c = p.problem;
   const bool wide = wide_lanes(c.c, {{p.x, p.ldx}, {p.y, p.ldy}, {p.index, c.c}});
   const auto params = pool_params(p, plan_image(c.n, c.p, c.q, c.c, wide));
-  with_lanes(wide, [&]<int kWidth>() {
-    launch<max_pool_forward_kernel<kWidth>>(stream, params.walk.pixels.grid(), kGridThreads,
-                                            params);
+  launch_walk(params.walk.pixels, wide, [&]<int kWidth>(dim3 grid) {
+    launch<max_pool_forward_kernel<kWidth>>(stream, grid, kGridThreads, params);
   });
 }
 
@@ -176,8 +144,8 @@ void max_pool_select(StreamHandle stream, const MaxPoolSelect& p) {
   const PoolProblem& c = p.problem;
   const bool wide = wide_lanes(c.c, {{p.x, p.ldx}, {p.y, p.ldy}, {p.index, c.c}});
   const auto params = pool_params(p, plan_image(c.n, c.p, c.q, c.c, wide));
-  with_lanes(wide, [&]<int kWidth>() {
-    launch<max_pool_select_kernel<kWidth>>(stream, params.walk.pixels.grid(), kGridThreads, params);
+  launch_walk(params.walk.pixels, wide, [&]<int kWidth>(dim3 grid) {
+    launch<max_pool_select_kernel<kWidth>>(stream, grid, kGridThreads, params);
   });
 }
 
@@ -188,9 +156,8 @@ void max_pool_backward(StreamHandle stream, const MaxPoolBackward& p) {
                                      {p.index, c.c},
                                      {p.epilogue.mask, p.epilogue.ld_mask}});
   const auto params = pool_params(p, plan_image(c.n, c.h, c.w, c.c, wide));
-  with_lanes(wide, [&]<int kWidth>() {
-    launch<max_pool_backward_kernel<kWidth>>(stream, params.walk.pixels.grid(), kGridThreads,
-                                             params);
+  launch_walk(params.walk.pixels, wide, [&]<int kWidth>(dim3 grid) {
+    launch<max_pool_backward_kernel<kWidth>>(stream, grid, kGridThreads, params);
   });
 }
 

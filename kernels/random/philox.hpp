@@ -1,8 +1,8 @@
 // The counter-based generator Philox4x32-10: four random words from a counter of four words and a
 // key of two,
 //
-//   ten rounds of  (c0, c1, c2, c3) ← (hi(M1·c2) ^ c1 ^ k0, lo(M1·c2), hi(M0·c0) ^ c3 ^ k1, lo(M0·c0))
-//   and of         (k0, k1) ← (k0 + W0, k1 + W1)  between them
+//   ten rounds of  (c0, c1, c2, c3) ← (hi(M1·c2) ^ c1 ^ k0, lo(M1·c2), hi(M0·c0) ^ c3 ^ k1,
+//   lo(M0·c0)) and of         (k0, k1) ← (k0 + W0, k1 + W1)  between them
 //
 // Source: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 #pragma once

@@ -4,7 +4,11 @@
 //
 // Overwrites theta and momentum_buffer. With momentum 0 the step is η·g and momentum_buffer is
 // neither read nor written. Source: torch.optim.SGD, dampening 0.
+//
+// And the squared norm that clipping needs before any update, norm[0] = Σ_i x_i². Overwrites norm.
+// Fixed order, squares and sums in double.
 #include "exec/exec.hpp"
+#include "math/long_sum.hpp"
 #include "update/launchers.hpp"
 #include "update/regularise.hpp"
 
@@ -33,6 +37,18 @@ __global__ void sgd_kernel(SgdUpdate p) {
   }
 }
 
+constexpr std::int64_t kElementsPerBlock = 16384;  // 64 KiB
+
+__global__ void squared_norm_kernel(SquaredNorm p) {
+  const Span span = block_span(p.n);
+  const float* x = p.x + span.first;
+  const double share = thread_sum<double>(span.last - span.first, [&](std::int64_t i) {
+    const double value = x[i];
+    return value * value;
+  });
+  store_partial(share, block_shared<SumShared>().scratch, p.workspace);
+}
+
 }  // namespace
 
 void sgd_update(StreamHandle stream, const SgdUpdate& p) {
@@ -44,6 +60,18 @@ void sgd_update(StreamHandle stream, const SgdUpdate& p) {
     launch<sgd_kernel<Momentum::kNesterov>>(stream, grid, kGridThreads, p);
   else
     launch<sgd_kernel<Momentum::kHeavyBall>>(stream, grid, kGridThreads, p);
+}
+
+std::int64_t squared_norm_workspace(const SquaredNorm& p) {
+  return sum_blocks(p.n, kElementsPerBlock);
+}
+
+void squared_norm(StreamHandle stream, const SquaredNorm& p) {
+  const std::int64_t blocks = squared_norm_workspace(p);
+  if (blocks > 0)
+    launch<squared_norm_kernel, SumShared>(stream, dim3{static_cast<unsigned>(blocks), 1, 1},
+                                           kSumThreads, p);
+  finish_sum(stream, FinishSum{p.workspace, blocks, nullptr, p.norm, false});
 }
 
 }  // namespace curvseg::CURVSEG_TARGET

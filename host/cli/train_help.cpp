@@ -1,0 +1,207 @@
+// What `curvseg train --help` says.
+#include "curvseg/model.hpp"
+#include "host/cli/help.hpp"
+#include "host/cli/train_options.hpp"
+
+namespace curvseg::cli {
+namespace {
+
+constexpr const char* kFooter = R"(Examples:
+  curvseg train --data builtin:cells
+      a few minutes on generated images: look at runs/cells-1/gallery.png afterwards
+  curvseg train --data DIR --out runs/first --epochs 50
+      DIR holds train/images, train/masks, val/images and so on; DIR/classes.txt may name the classes
+  curvseg train --data DIR --ignore-index 11 --augment flip,scale=0.8:1.25 --class-weights balanced
+      masks where 11 means "not labelled", classes of very different size
+  curvseg train --data DIR --model "unet(width=32, depth=4)" --batch 4 --crop 256
+      a larger network on larger crops
+  curvseg train --data mnist:/usr/share/datasets/fashion-mnist
+      a classifier of whole images
+  curvseg train --resume runs/first/checkpoint.safetensors
+      continue where a training was stopped, by Ctrl-C for instance: the result has the same bits
+  curvseg train --resume runs/first/checkpoint.safetensors --epochs 100
+      go on for longer
+)";
+
+void add_data_options(CLI::App& app, TrainArguments& a) {
+  const char* group = "Data";
+  app.add_option("--data", a.data,
+                 "What to train on. Needed, unless a training is continued. A folder with train/, "
+                 "and val/ and test/ where there are any, each with images/ and masks/ (the pixels "
+                 "of a mask are class indices); a folder with just images/ and masks/; "
+                 "builtin:cells; or, for classifiers, cifar10:FOLDER or mnist:FOLDER")
+      ->type_name("DATA")
+      ->group(group);
+  app.add_option("--ignore-index", a.ignore_index,
+                 "Value in a mask that means \"not labelled\", -1 for none. Default 255, as most "
+                 "data sets have it")
+      ->type_name("N")
+      ->group(group);
+  app.add_option("--classes", a.classes,
+                 "Number of classes. Default 0: the lines of classes.txt, else the largest index in "
+                 "any mask plus one")
+      ->type_name("N")
+      ->check(CLI::Range(0, 256))
+      ->group(group);
+  app.add_option("--holdout", a.holdout,
+                 "Without a val split, this part of the training images is kept for validation. "
+                 "Default 0.1; 0 trains on all of them and validates on nothing")
+      ->type_name("PART")
+      ->group(group);
+  app.add_flag("--no-check", a.no_check,
+               "Do not read every image once before the start: begins sooner on a large set, but a "
+               "damaged file is then found in the midst of training")
+      ->group(group);
+}
+
+void add_model_options(CLI::App& app, TrainArguments& a) {
+  const char* group = "Model";
+  app.add_option("--model", a.model,
+                 "One of " + join_or(zoo::names()) +
+                     ", with options such as \"unet(width=32, depth=4)\". Default unet: it keeps "
+                     "thin structures; for classifiers classifier2 on grey images, else classifier3")
+      ->type_name("NAME")
+      ->group(group);
+  app.add_option("--checkpoint", a.checkpoint,
+                 "Begin with the parameters of this checkpoint, but with a new optimizer and "
+                 "schedule. Default: random parameters from --seed")
+      ->type_name("FILE")
+      ->group(group);
+  app.add_option("--resume", a.resume,
+                 "Continue the training of this checkpoint, bit by bit as if it had never stopped: "
+                 "its data, model, options and folder hold, unless given again. Default: a new "
+                 "training")
+      ->type_name("FILE")
+      ->group(group);
+}
+
+void add_optimizer_options(CLI::App& app, TrainArguments& a) {
+  const char* group = "Optimisation";
+  std::vector<std::string> names = optimizer_names();
+  names.insert(names.begin(), "auto");
+  app.add_option("--optimizer", a.optimizer,
+                 "One of " + join_or(names) + ". Default auto: the one that we would take, now adam")
+      ->type_name("NAME")
+      ->group(group);
+  app.add_option("--lr", a.lr,
+                 "Largest learning rate. Default: one that suits the optimizer, 0.001 for adam")
+      ->type_name("X")
+      ->group(group);
+  app.add_option("--schedule", a.schedule,
+                 "How the learning rate falls: constant, step (to a tenth after each third), "
+                 "polynomial or cosine. Default cosine: no further number to choose, and the last "
+                 "steps are small")
+      ->type_name("NAME")
+      ->group(group);
+  app.add_option("--warmup", a.warmup, "Steps over which the learning rate rises at first. Default 0")
+      ->type_name("STEPS")
+      ->group(group);
+  app.add_option("--weight-decay", a.weight_decay,
+                 "Pull of the parameters towards 0: added to the gradient for sgd and adam, beside "
+                 "it for adamw. Default 0, for adamw 0.01")
+      ->type_name("X")
+      ->group(group);
+  app.add_option("--momentum", a.momentum, "Of sgd. Default 0.9")
+      ->type_name("X")
+      ->check(CLI::Range(0.0, 1.0))
+      ->group(group);
+  app.add_option("--clip", a.clip,
+                 "Largest norm of the gradient; a longer one is shortened to it. Default 0: never")
+      ->type_name("NORM")
+      ->group(group);
+  app.add_option("--label-smoothing", a.label_smoothing,
+                 "Part of each label that is spread over all classes. Default 0")
+      ->type_name("PART")
+      ->group(group);
+  app.add_option("--class-weights", a.class_weights,
+                 "none, or balanced: pixels of rare classes weigh more, up to 10 times. Default none")
+      ->type_name("KIND")
+      ->check(CLI::IsMember({"none", "balanced"}))
+      ->group(group);
+}
+
+void add_length_options(CLI::App& app, TrainArguments& a) {
+  const char* group = "Length and samples";
+  app.add_option("--epochs", a.epochs,
+                 "Passes over the training set. Default 20, or as many as --steps takes")
+      ->type_name("N")
+      ->group(group);
+  app.add_option("--steps", a.steps,
+                 "Stop after this many steps in all. Default 0: after the epochs")
+      ->type_name("N")
+      ->group(group);
+  app.add_option("--batch", a.batch, "Images, or crops of them, in one step. Default 8")
+      ->type_name("N")
+      ->group(group);
+  app.add_option("--crop", a.crop,
+                 "Train on random crops of this size: pixels, WIDTHxHEIGHT, or none for whole "
+                 "images. Default 128, or the image where that is smaller. Evaluation is always on "
+                 "whole images")
+      ->type_name("SIZE")
+      ->group(group);
+  app.add_option("--augment", a.augment,
+                 "Random changes of the training images, separated by commas: flip (left to right), "
+                 "vflip (top to bottom), rotate (by quarters), scale=LOW:HIGH; or none. Default "
+                 "flip, for classifiers none. For microscope images flip,vflip,rotate is worthwhile")
+      ->type_name("LIST")
+      ->group(group);
+  app.add_option("--samples-per-epoch", a.samples_per_epoch,
+                 "Crops that make an epoch. Default: as many as have the pixels of the whole set")
+      ->type_name("N")
+      ->group(group);
+  app.add_option("--patience", a.patience,
+                 "Stop when this many evaluations in a row were no better than the best. Default 0: "
+                 "never")
+      ->type_name("N")
+      ->group(group);
+  app.add_option("--seed", a.seed,
+                 "Of parameters, order and augmentation: the same seed gives the same bits. Default 1")
+      ->type_name("N")
+      ->group(group);
+}
+
+void add_run_options(CLI::App& app, TrainArguments& a) {
+  const char* group = "Run";
+  app.add_option("--device", a.device,
+                 "auto, host, cuda, cuda:1 or emulated; see curvseg info. Default auto: the first "
+                 "GPU, else the host. OMP_NUM_THREADS limits the host's threads")
+      ->type_name("NAME")
+      ->group(group);
+  app.add_option("--out", a.out,
+                 "Folder for checkpoints, metrics and pictures. Default runs/NAME-N after the data, "
+                 "a new one each time; when continuing, the folder of the checkpoint")
+      ->type_name("DIR")
+      ->group(group);
+  app.add_flag("--overwrite", a.overwrite, "Replace the training that --out already holds")
+      ->group(group);
+  app.add_option("--eval-every", a.eval_every,
+                 "Epochs between evaluations on the validation set. Default 1; 0: only at the end")
+      ->type_name("N")
+      ->group(group);
+  app.add_option("--save-every", a.save_every,
+                 "Epochs between checkpoints; one is always written at the end. Default 1")
+      ->type_name("N")
+      ->group(group);
+  app.add_option("--pictures", a.pictures,
+                 "How many overlays of validation images to write at the end, worst first. Default 8")
+      ->type_name("N")
+      ->check(CLI::Range(0, 10000))
+      ->group(group);
+  app.add_flag("--quiet", a.quiet, "Print nothing but the final table and warnings")->group(group);
+  app.add_flag("--json", a.json,
+               "Print the lines of metrics.jsonl on stdout as they come, in place of the final table")
+      ->group(group);
+}
+
+}  // namespace
+
+void add_train_options(CLI::App& app, TrainArguments& arguments) {
+  add_data_options(app, arguments);
+  add_model_options(app, arguments);
+  add_optimizer_options(app, arguments);
+  add_length_options(app, arguments);
+  add_run_options(app, arguments);
+  app.footer(kFooter);
+}
+
+}  // namespace curvseg::cli

@@ -1,0 +1,208 @@
+#include "host/cli/train_options.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+#include "curvseg/optim.hpp"
+#include "host/cli/crop_and_augment.hpp"
+#include "host/cli/help.hpp"
+
+namespace curvseg::cli {
+namespace {
+
+constexpr std::uint64_t kDefaultEpochs = 20;
+constexpr const char* kRecommendedOptimizer = "adam";  // what `auto` stands for
+
+std::string optimizer_name(const std::string& given) {
+  return given == "auto" ? kRecommendedOptimizer : given;
+}
+
+template <class T>
+void set(T& field, const std::optional<T>& given) {
+  if (given) {
+    field = *given;
+  }
+}
+
+void require(bool condition, const std::string& message) {
+  if (!condition) {
+    throw InputError(message);
+  }
+}
+
+void apply_optimizer(const TrainArguments& arguments, TrainerOptions& options) {
+  OptimizerOptions& o = options.optimizer;
+  if (arguments.optimizer) {
+    o.name = optimizer_name(*arguments.optimizer);
+    static_cast<void>(default_learning_rate(o.name));  // throws for an unknown name
+  }
+  if (arguments.weight_decay) {
+    const float decay = *arguments.weight_decay;
+    require(decay >= 0.0F, "--weight-decay " + fmt::format("{}", decay) + ": must not be negative");
+    o.sgd.regularisation.l2 = decay;
+    o.adam.regularisation.l2 = decay;
+    o.adamw.regularisation.decoupled_l2 = decay;
+  }
+  if (arguments.momentum) {
+    require(o.name == "sgd", "--momentum is an option of sgd, the optimizer is " + o.name);
+    o.sgd.momentum = *arguments.momentum;
+  }
+  if (arguments.lr) {
+    require(*arguments.lr > 0.0, fmt::format("--lr {}: must be above 0", *arguments.lr));
+    options.schedule.learning_rate = *arguments.lr;
+  }
+  if (arguments.schedule) {
+    options.schedule.kind = schedule_kind(*arguments.schedule);
+  }
+  set(options.schedule.warmup_steps, arguments.warmup);
+  set(options.clip_norm, arguments.clip);
+  require(options.clip_norm >= 0.0F, fmt::format("--clip {}: must not be negative", options.clip_norm));
+}
+
+/// Weights that make every class count the same in the loss: the inverse of its frequency, mean 1
+/// over the data. A rare class is limited to 10 times the common weight: beyond that its few pixels
+/// make the gradient noisy.
+std::vector<float> balanced_weights(const Dataset& train) {
+  constexpr double kLargest = 10.0;
+  const std::vector<double> counts = count_labels(train);
+  double total = 0.0;
+  for (const double count : counts) {
+    total += count;
+  }
+  std::vector<float> weights;
+  for (const double count : counts) {
+    const double even = total / static_cast<double>(counts.size());
+    weights.push_back(static_cast<float>(count > 0.0 ? std::min(kLargest, even / count) : 1.0));
+  }
+  return weights;
+}
+
+void apply_loss(const TrainArguments& arguments, const Dataset& train, TrainerOptions& options) {
+  set(options.loss.label_smoothing, arguments.label_smoothing);
+  require(options.loss.label_smoothing >= 0.0F && options.loss.label_smoothing <= 1.0F,
+          fmt::format("--label-smoothing {}: must be between 0 and 1", options.loss.label_smoothing));
+  if (arguments.class_weights) {
+    options.loss.class_weights.clear();
+    if (*arguments.class_weights == "balanced") {
+      options.loss.class_weights = balanced_weights(train);
+    }
+  }
+}
+
+void apply_length(const TrainArguments& arguments, TrainerOptions& options) {
+  if (arguments.epochs || arguments.steps) {
+    options.epochs = arguments.epochs.value_or(0);
+    options.max_steps = arguments.steps.value_or(0);
+  }
+  require(options.epochs > 0 || options.max_steps > 0,
+          "--epochs 0 trains until --steps are done, which must then be given and above 0");
+  set(options.batch, arguments.batch);
+  require(options.batch > 0, fmt::format("--batch {}: must be above 0", options.batch));
+  set(options.convergence.patience, arguments.patience);
+  require(options.convergence.patience >= 0,
+          fmt::format("--patience {}: must not be negative", options.convergence.patience));
+  set(options.evaluate_every, arguments.eval_every);
+  set(options.seed, arguments.seed);
+}
+
+void apply_samples(const TrainArguments& arguments, const Dataset& train, TrainerOptions& options,
+                   bool is_new) {
+  if (arguments.crop || is_new) {
+    set_crop(options.augment, arguments.crop.value_or("auto"), train);
+  }
+  if (arguments.augment || is_new) {
+    set_augmentation(options.augment, arguments.augment.value_or("auto"), train);
+  }
+  if (arguments.samples_per_epoch) {
+    options.samples_per_epoch = *arguments.samples_per_epoch;
+  } else if (is_new) {
+    options.samples_per_epoch = crops_per_epoch(options.augment, train);
+  }
+}
+
+TrainerOptions apply(const TrainArguments& arguments, const Dataset& train, TrainerOptions options,
+                     bool is_new) {
+  apply_optimizer(arguments, options);
+  apply_loss(arguments, train, options);
+  apply_length(arguments, options);
+  apply_samples(arguments, train, options, is_new);
+  return options;
+}
+
+/// An option whose value decides the bits of every later step.
+void check_same(const char* option, const std::string& given, const std::string& saved,
+                const std::filesystem::path& checkpoint) {
+  require(given == saved, std::string(option) + " " + given + ": " + checkpoint.string() +
+                              " was trained with " + saved +
+                              "; leave the option out to continue, or start anew with --checkpoint");
+}
+
+}  // namespace
+
+DataSettings data_settings(const TrainArguments& arguments,
+                           const std::optional<DataSettings>& recorded) {
+  DataSettings settings = recorded.value_or(DataSettings{});
+  set(settings.spec, arguments.data);
+  require(!settings.spec.empty(),
+          arguments.resume.empty()
+              ? "--data is needed: a folder, or builtin:cells to try things out"
+              : arguments.resume.string() +
+                    ": there is no options.json beside it that names the data, --data is needed");
+  set(settings.ignore_index, arguments.ignore_index);
+  set(settings.classes, arguments.classes);
+  set(settings.holdout, arguments.holdout);
+  require(settings.holdout >= 0.0 && settings.holdout < 1.0,
+          fmt::format("--holdout {}: must be at least 0 and below 1", settings.holdout));
+  require(settings.ignore_index >= -1 && settings.ignore_index <= 255,
+          fmt::format("--ignore-index {}: must be between 0 and 255, or -1 for none",
+                      settings.ignore_index));
+  if (recorded) {
+    const auto same = [&](const char* option, auto given, auto saved) {
+      check_same(option, fmt::format("{}", given), fmt::format("{}", saved), arguments.resume);
+    };
+    same("--ignore-index", settings.ignore_index, recorded->ignore_index);
+    same("--classes", settings.classes, recorded->classes);
+    same("--holdout", settings.holdout, recorded->holdout);
+  }
+  return settings;
+}
+
+TrainerOptions new_options(const TrainArguments& arguments, const Dataset& train) {
+  TrainerOptions options;
+  options.epochs = kDefaultEpochs;
+  options.optimizer.name = kRecommendedOptimizer;
+  return apply(arguments, train, options, true);
+}
+
+TrainerOptions resumed_options(const TrainArguments& arguments, const Dataset& train,
+                               const TrainingState& state) {
+  const TrainerOptions& saved = state.options;
+  TrainerOptions options = apply(arguments, train, saved, false);
+  const auto same = [&](const char* option, auto given, auto before) {
+    check_same(option, fmt::format("{}", given), fmt::format("{}", before), arguments.resume);
+  };
+  same("--optimizer", options.optimizer.name, saved.optimizer.name);
+  same("--seed", options.seed, saved.seed);
+  same("--batch", options.batch, saved.batch);
+  same("--crop", crop_text(options.augment), crop_text(saved.augment));
+  same("--augment", augmentation_text(options.augment), augmentation_text(saved.augment));
+  same("--samples-per-epoch", options.samples_per_epoch, saved.samples_per_epoch);
+  if (arguments.model) {
+    const Model model = zoo::make(*arguments.model, state.in_channels, state.classes, state.image_h,
+                                  state.image_w);
+    same("--model", model.name(), state.model);
+  }
+  return options;
+}
+
+std::string model_name(const TrainArguments& arguments, const Dataset& train) {
+  if (arguments.model) {
+    return *arguments.model;
+  }
+  if (!train.is_classification()) {
+    return "unet";
+  }
+  return train.channels() == 1 ? "classifier2" : "classifier3";
+}
+
+}  // namespace curvseg::cli

@@ -1,0 +1,66 @@
+#include <cmath>
+#include <stdexcept>
+
+#include "host/nn/model_state.hpp"
+#include "target.hpp"
+
+namespace curvseg {
+namespace {
+
+/// One tensor's own stream of random numbers: adding a layer at the end changes no other layer.
+RandomFill random_values(const Parameter& parameter, std::uint64_t seed, std::uint64_t stream,
+                         float* theta) {
+  RandomFill p;
+  p.to = theta + parameter.offset;
+  p.n = parameter.size;
+  p.seed = seed;
+  p.stream = stream;
+  const double in = static_cast<double>(parameter.fan_in);
+  const double out = static_cast<double>(parameter.fan_out);
+  if (parameter.initialiser == Initialiser::kHeNormal) {
+    p.distribution = Distribution::kNormal;
+    p.scale = static_cast<float>(std::sqrt(2.0 / in));
+  } else {
+    p.distribution = Distribution::kUniform;
+    p.scale = static_cast<float>(std::sqrt(6.0 / (in + out)));
+  }
+  return p;
+}
+
+}  // namespace
+
+const std::string& Model::name() const { return state_->name; }
+int Model::in_channels() const { return state_->nodes.front().channels; }
+int Model::classes() const { return state_->nodes.back().channels; }
+const std::vector<Parameter>& Model::parameters() const { return state_->parameters; }
+std::int64_t Model::parameter_count() const { return state_->parameter_count; }
+const std::vector<Node>& Model::nodes() const { return state_->nodes; }
+
+Shape Model::fixed_input() const {
+  return {0, state_->image_h, state_->image_w, in_channels()};
+}
+
+bool Model::is_classifier() const {
+  const Shape input = fixed_input();
+  if (input.h == 0) return false;
+  const Shape output = infer_shapes(nodes(), {1, input.h, input.w, input.c}).back();
+  return output.h == 1 && output.w == 1;
+}
+
+void Model::initialise(const Stream& stream, std::uint64_t seed, VectorView theta) const {
+  if (theta.size != parameter_count())
+    throw std::invalid_argument("initialise: theta has " + std::to_string(theta.size) +
+                                " elements, " + name() + " has " +
+                                std::to_string(parameter_count()));
+  if (theta.size == 0) return;
+  fill(stream, theta, 0.0f);  // biases, and the padding between parameters
+  const CurrentDevice current(stream.device());
+  const Kernels& kernels = *stream.device().target().kernels;
+  for (std::size_t i = 0; i < parameters().size(); ++i) {
+    const Parameter& parameter = parameters()[i];
+    if (parameter.initialiser != Initialiser::kZero)
+      kernels.random_fill(stream.native(), random_values(parameter, seed, i, theta.data));
+  }
+}
+
+}  // namespace curvseg

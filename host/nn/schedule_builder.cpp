@@ -1,0 +1,130 @@
+#include "host/nn/schedule_builder.hpp"
+
+#include <algorithm>
+#include <limits>
+
+namespace curvseg {
+namespace {
+
+std::size_t at(int i) { return static_cast<std::size_t>(i); }
+
+constexpr int kUnused = std::numeric_limits<int>::max();
+
+/// More gaps than this are zeroed by one fill of the whole gradient: a launch costs more than
+/// writing some memory twice.
+constexpr std::size_t kFewGaps = 8;
+
+std::vector<Gap> find_gaps(const Model& model) {
+  std::vector<Gap> gaps;
+  std::int64_t end = 0;
+  const auto close = [&](std::int64_t next) {
+    if (next > end) gaps.push_back({end, next - end});
+  };
+  for (const Parameter& parameter : model.parameters()) {
+    close(parameter.offset);
+    end = parameter.offset + parameter.size;
+  }
+  close(model.parameter_count());
+  if (gaps.size() > kFewGaps) return {{0, model.parameter_count()}};
+  return gaps;
+}
+
+}  // namespace
+
+ScheduleBuilder::ScheduleBuilder(const Model& model, const Device& device, const Shape& input,
+                                 PlanMode mode)
+    : nodes_(model.nodes()),
+      device_(device),
+      mode_(mode),
+      shapes_(infer_shapes(nodes_, input)),
+      layout_(plan_layout(nodes_)),
+      activation_buffers_(nodes_.size(), kNoBuffer),
+      gradient_buffers_(nodes_.size(), kNoBuffer),
+      index_buffers_(nodes_.size(), kNoBuffer) {
+  if (training()) schedule_.gaps = find_gaps(model);
+}
+
+int ScheduleBuilder::new_buffer(std::int64_t bytes) {
+  schedule_.buffers.push_back({bytes, kUnused, -1});
+  return static_cast<int>(schedule_.buffers.size()) - 1;
+}
+
+Operand ScheduleBuilder::operand(std::vector<int>& buffers, const Slice& slice, int i) {
+  int& buffer = buffers[at(slice.root)];
+  const Shape& root = shape(slice.root);
+  if (buffer == kNoBuffer)
+    buffer = new_buffer(root.elements() * static_cast<std::int64_t>(sizeof(float)));
+  return {buffer, slice.channel, {nullptr, shape(i), root.c}};
+}
+
+Operand ScheduleBuilder::activation(int i) {
+  if (i == 0) return {kImage, 0, {nullptr, shape(0)}};
+  return operand(activation_buffers_, layout_.activation[at(i)], i);
+}
+
+Operand ScheduleBuilder::gradient(int i) {
+  return operand(gradient_buffers_, layout_.gradient[at(i)], i);
+}
+
+Operand ScheduleBuilder::flatten(Operand operand) {
+  operand.view = {nullptr, flattened(operand.view.shape)};
+  return operand;
+}
+
+Operand ScheduleBuilder::leading(Operand operand, int count) {
+  operand.view.shape.c = count;
+  return operand;
+}
+
+int ScheduleBuilder::index_buffer(int i) {
+  int& buffer = index_buffers_[at(i)];
+  if (buffer == kNoBuffer)
+    buffer = new_buffer(shape(i).elements() * static_cast<std::int64_t>(sizeof(std::uint16_t)));
+  return buffer;
+}
+
+void ScheduleBuilder::set_workspace(Step& step, std::size_t bytes) {
+  step.workspace = {nullptr, bytes};
+  if (bytes > 0) step.workspace_buffer = new_buffer(static_cast<std::int64_t>(bytes));
+}
+
+void ScheduleBuilder::touch(int buffer) {
+  if (buffer < 0) return;
+  BufferLifetime& lifetime = schedule_.buffers[at(buffer)];
+  lifetime.first = std::min(lifetime.first, now_);
+  lifetime.last = std::max(lifetime.last, now_);
+}
+
+void ScheduleBuilder::add(std::vector<Step>& steps, Step step) {
+  for (const Operand* operand : {&step.x, &step.dy, &step.mask, &step.out}) touch(operand->buffer);
+  touch(step.index_buffer);
+  touch(step.workspace_buffer);
+  steps.push_back(std::move(step));
+  ++now_;
+}
+
+void ScheduleBuilder::use_at_loss() {
+  schedule_.output = activation(node_count() - 1);
+  touch(schedule_.output.buffer);
+  if (training()) {
+    schedule_.output_gradient = gradient(node_count() - 1);
+    touch(schedule_.output_gradient.buffer);
+  }
+  ++now_;
+}
+
+Schedule ScheduleBuilder::finish() {
+  touch(schedule_.output.buffer);  // metrics may read it after backward()
+  return std::move(schedule_);
+}
+
+Schedule plan_schedule(const Model& model, const Device& device, const Shape& input,
+                       PlanMode mode) {
+  ScheduleBuilder builder(model, device, input, mode);
+  plan_forward(builder);
+  builder.use_at_loss();
+  if (mode == PlanMode::kTraining) plan_backward(builder);
+  return builder.finish();
+}
+
+}  // namespace curvseg

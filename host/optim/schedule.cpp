@@ -1,0 +1,81 @@
+// Learning-rate schedules.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <numbers>
+#include <stdexcept>
+#include <string>
+
+#include "curvseg/error.hpp"
+#include "curvseg/optim.hpp"
+
+namespace curvseg {
+namespace {
+
+constexpr std::array<std::string_view, 4> kNames = {"constant", "step", "polynomial", "cosine"};
+
+void require(bool condition, const char* why) {
+  if (!condition) throw std::invalid_argument(std::string("learning_rate: ") + why);
+}
+
+void check(const ScheduleOptions& options) {
+  // Written so that a NaN fails.
+  require(options.learning_rate >= 0.0, "learning_rate must be at least 0");
+  require(options.final_factor >= 0.0, "final_factor must be at least 0");
+  require(options.power > 0.0, "power must be above 0");
+  require(options.step_factor >= 0.0, "step_factor must be at least 0");
+  const bool needs_total = options.kind == ScheduleKind::kPolynomial ||
+                           options.kind == ScheduleKind::kCosine ||
+                           (options.kind == ScheduleKind::kStep && options.step_every == 0);
+  require(!needs_total || options.total_steps > 0, "this schedule needs total_steps");
+}
+
+double drops(const ScheduleOptions& options, std::uint64_t t) {
+  const std::uint64_t every = options.step_every > 0
+                                  ? options.step_every
+                                  : std::max<std::uint64_t>(1, options.total_steps / 3);
+  return std::pow(options.step_factor, static_cast<double>(t / every));
+}
+
+/// t / T in [0, 1]; a warm-up that takes all the steps leaves nothing to decay over.
+double progress(const ScheduleOptions& options, std::uint64_t t) {
+  if (options.total_steps <= options.warmup_steps) return 1.0;
+  const auto total = static_cast<double>(options.total_steps - options.warmup_steps);
+  return std::min(1.0, static_cast<double>(t) / total);
+}
+
+double factor(const ScheduleOptions& options, std::uint64_t t) {
+  const double rest = options.final_factor;
+  switch (options.kind) {
+    case ScheduleKind::kConstant: return 1.0;
+    case ScheduleKind::kStep: return drops(options, t);
+    case ScheduleKind::kPolynomial:
+      return rest + (1.0 - rest) * std::pow(1.0 - progress(options, t), options.power);
+    case ScheduleKind::kCosine:
+      return rest +
+             (1.0 - rest) * 0.5 * (1.0 + std::cos(std::numbers::pi * progress(options, t)));
+  }
+  return 1.0;
+}
+
+}  // namespace
+
+ScheduleKind schedule_kind(std::string_view name) {
+  const auto found = std::find(kNames.begin(), kNames.end(), name);
+  if (found == kNames.end())
+    throw InputError("there is no learning-rate schedule \"" + std::string(name) +
+                     "\"; there are: constant, step, polynomial, cosine");
+  return static_cast<ScheduleKind>(found - kNames.begin());
+}
+
+std::string_view to_string(ScheduleKind kind) { return kNames[static_cast<std::size_t>(kind)]; }
+
+double learning_rate(const ScheduleOptions& options, std::uint64_t steps_done) {
+  check(options);
+  if (steps_done < options.warmup_steps)
+    return options.learning_rate * static_cast<double>(steps_done + 1) /
+           static_cast<double>(options.warmup_steps);
+  return options.learning_rate * factor(options, steps_done - options.warmup_steps);
+}
+
+}  // namespace curvseg

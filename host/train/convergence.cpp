@@ -1,0 +1,74 @@
+#include "host/train/convergence.hpp"
+
+#include <cmath>
+#include <cstdio>
+#include <string>
+
+namespace curvseg {
+namespace {
+
+std::string number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.4g", value);
+  return text;
+}
+
+}  // namespace
+
+void check_loss(TrainingProgress& progress, double factor, std::uint64_t step, double loss,
+                double learning_rate) {
+  const std::string head = "step " + std::to_string(step) + ": the loss is " + number(loss);
+  const std::string advice = " (learning rate " + number(learning_rate) +
+                             "); a lower learning rate, a warm-up or a clip norm may help";
+  if (!std::isfinite(loss)) throw DivergenceError(step, head + advice);
+  if (!progress.first_loss) {
+    if (loss > 0.0) progress.first_loss = loss;
+    return;
+  }
+  if (factor > 0.0 && loss > factor * *progress.first_loss)
+    throw DivergenceError(step, head + ", more than " + number(factor) + " times the " +
+                                    number(*progress.first_loss) + " it began with" + advice);
+}
+
+bool record_evaluation(TrainingProgress& progress, const ConvergenceOptions& options,
+                       double mean_iou) {
+  const bool first = !progress.best_mean_iou && !std::isnan(mean_iou);
+  const bool best = first || (progress.best_mean_iou && mean_iou > *progress.best_mean_iou);
+  const bool improved =
+      first || (progress.best_mean_iou &&
+                mean_iou > *progress.best_mean_iou + options.min_improvement);
+  if (improved) {
+    progress.evaluations_since_best = 0;
+  } else {
+    ++progress.evaluations_since_best;
+  }
+  if (best) {
+    progress.best_mean_iou = mean_iou;
+    progress.best_step = progress.step;
+  }
+  return best;
+}
+
+void record_epoch_loss(TrainingProgress& progress, const ConvergenceOptions& options, double loss) {
+  const bool lower = !progress.best_epoch_loss ||
+                     loss < *progress.best_epoch_loss * (1.0 - options.min_decrease);
+  if (lower) {
+    progress.best_epoch_loss = loss;
+    progress.epochs_since_best_loss = 0;
+  } else {
+    ++progress.epochs_since_best_loss;
+  }
+}
+
+std::optional<StopReason> converged(const TrainingProgress& progress,
+                                    const ConvergenceOptions& options) {
+  const auto reached = [](std::uint64_t count, int limit) {
+    return limit > 0 && count >= static_cast<std::uint64_t>(limit);
+  };
+  if (reached(progress.evaluations_since_best, options.patience)) return StopReason::kConverged;
+  if (reached(progress.epochs_since_best_loss, options.plateau_epochs))
+    return StopReason::kPlateau;
+  return std::nullopt;
+}
+
+}  // namespace curvseg

@@ -1,0 +1,172 @@
+#include "host/train/engine.hpp"
+
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "curvseg/ops.hpp"
+#include "host/optim/flat_vector.hpp"
+#include "host/train/device_memory.hpp"
+#include "host/train/raw_copy.hpp"
+
+namespace curvseg {
+namespace {
+
+// Training sees full and partial batches; a few more leave room for images of mixed sizes.
+constexpr std::size_t kTrainingPlans = 4;
+constexpr std::size_t kInferencePlans = 4;
+
+[[noreturn]] void refuse(const std::string& why) {
+  throw std::invalid_argument("trainer: " + why);
+}
+
+void check_labels(std::size_t labels, const Shape& output) {
+  if (static_cast<std::int64_t>(labels) != output.pixels())
+    refuse("the batch has " + std::to_string(labels) + " labels, the model's output " +
+           to_string(output) + " takes " + std::to_string(output.pixels()));
+}
+
+}  // namespace
+
+Engine::Engine(Stream stream, Model model, const TrainerOptions& options)
+    : stream_(std::move(stream)),
+      model_(std::move(model)),
+      optimizer_options_(options.optimizer),
+      clip_norm_(options.clip_norm),
+      theta_(zeroed_vector(stream_, model_.parameter_count())),  // also between the parameters
+      loss_(make_loss(stream_, options.loss)),
+      training_plans_(model_, stream_, PlanMode::kTraining, kTrainingPlans),
+      inference_plans_(model_, stream_, PlanMode::kInference, kInferencePlans),
+      slots_{BatchSlot(stream_.device()), BatchSlot(stream_.device())} {
+  for (BatchSlot& slot : slots_) slot.reset(stream_, 0.0f);
+  model_.initialise(stream_, options.seed, theta());
+}
+
+Engine::~Engine() {
+  try {
+    stream_.synchronise();
+    for (const BatchSlot& slot : slots_) slot.wait();
+  } catch (...) {
+    // The device has failed; whoever used it last was told.
+  }
+}
+
+Optimizer& Engine::optimizer() {
+  if (!optimizer_) {
+    grad_ = zeroed_vector(stream_, model_.parameter_count());
+    if (clip_norm_ > 0.0f) gradient_norm_.emplace(stream_.device(), model_.parameter_count());
+    optimizer_ = make_optimizer(stream_, optimizer_options_, model_.parameter_count());
+  }
+  return *optimizer_;
+}
+
+std::size_t Engine::memory_bytes() const {
+  std::size_t result = theta_.bytes() + grad_.bytes() + loss_->memory_bytes() +
+                       training_plans_.memory_bytes() + inference_plans_.memory_bytes() +
+                       x_.bytes() + labels_.bytes() + predictions_.bytes();
+  if (optimizer_) result += optimizer_->state_bytes();
+  if (gradient_norm_) result += gradient_norm_->memory_bytes();
+  return result;
+}
+
+void Engine::check_input(const Shape& x) const {
+  if (x.n < 1 || x.h < 1 || x.w < 1) refuse("a batch " + to_string(x) + " has no pixels");
+  if (x.c != model_.in_channels())
+    refuse("the batch " + to_string(x) + " has " + std::to_string(x.c) + " channels, model " +
+           model_.name() + " takes " + std::to_string(model_.in_channels()));
+  const Shape fixed = model_.fixed_input();
+  if (fixed.h > 0 && (x.h != fixed.h || x.w != fixed.w))
+    refuse("the batch " + to_string(x) + " has images of another size than the " +
+           std::to_string(fixed.h) + "x" + std::to_string(fixed.w) + " (height x width) of model " +
+           model_.name());
+}
+
+Shape Engine::output_shape(const Shape& x) const {
+  return model_.is_classifier() ? Shape{x.n, 1, 1, model_.classes()}
+                                : Shape{x.n, x.h, x.w, model_.classes()};
+}
+
+ConstTensorView Engine::upload_images(const std::vector<float>& images, const Shape& shape) {
+  check_input(shape);
+  if (static_cast<std::int64_t>(images.size()) != shape.elements())
+    refuse("there are " + std::to_string(images.size()) + " values for images " +
+           to_string(shape));
+  ensure_size(stream_, x_, shape.elements());
+  x_.upload(stream_, images.data(), shape.elements());
+  return {x_.data(), shape};
+}
+
+DeviceBatch Engine::upload(BatchSlot& slot) {
+  const Batch& batch = slot.batch;
+  const Shape shape{batch.n, batch.h, batch.w, batch.c};
+  check_input(shape);
+  check_labels(batch.labels.size(), output_shape(shape));
+  const auto count = static_cast<std::int64_t>(batch.labels.size());
+  ensure_size(stream_, labels_, count);
+  labels_.upload(stream_, batch.labels.data(), count);
+  return {upload_images(batch.images, shape), labels_.data()};
+}
+
+DeviceBatch Engine::adopt(ConstTensorView x, const std::int32_t* labels, BatchSlot& slot) {
+  check_input(x.shape);
+  if (!x.dense())
+    refuse("x has pixel stride " + std::to_string(x.ld) + ", its " + std::to_string(x.shape.c) +
+           " channels must lie side by side");
+  if (!x.data || !labels) refuse("x or labels has no memory");
+  if (loss_->needs_host_labels()) {
+    std::vector<std::int32_t>& here = slot.batch.labels;
+    here.resize(static_cast<std::size_t>(output_shape(x.shape).pixels()));
+    copy_bytes(stream_, here.data(), labels, here.size() * sizeof(std::int32_t));
+    stream_.synchronise();
+  }
+  return {x, labels};
+}
+
+void Engine::train(const DeviceBatch& batch, BatchSlot& slot, std::uint64_t step,
+                   float learning_rate) {
+  Optimizer& method = optimizer();
+  Plan& plan = training_plans_.get(batch.x.shape);
+  plan.forward(stream_, theta(), batch.x);
+  loss_->compute(stream_, plan.output(), batch.labels, slot, plan.output_gradient());
+  plan.backward(stream_, theta(), batch.x, /*accumulate=*/false, view(grad_));
+  if (gradient_norm_) gradient_norm_->compute(stream_, view(grad_), slot.squared_norm());
+  StepContext context{.stream = stream_,
+                      .theta = theta(),
+                      .grad = view(grad_),
+                      .step = step,
+                      .learning_rate = learning_rate};
+  context.max_norm = clip_norm_;
+  context.squared_norm = gradient_norm_ ? slot.squared_norm() : nullptr;
+  context.plan = &plan;
+  context.x = batch.x;
+  context.labels = batch.labels;
+  context.denominator = slot.denominator();
+  context.loss = slot.loss();
+  method.step(context);
+  slot.read_back(stream_);
+}
+
+void Engine::evaluate(const DeviceBatch& batch, BatchSlot& slot, unsigned long long* matrix) {
+  Plan& plan = inference_plans_.get(batch.x.shape);
+  plan.forward(stream_, theta(), batch.x);
+  const TensorView logits = plan.output();
+  loss_->compute(stream_, logits, batch.labels, slot, {});
+  confusion_matrix(stream_, batch.labels, classify(logits).data(), logits.shape.pixels(),
+                   logits.shape.c, matrix);
+  slot.read_back(stream_);
+}
+
+TensorView Engine::infer(const std::vector<float>& images, const Shape& shape) {
+  const ConstTensorView x = upload_images(images, shape);
+  Plan& plan = inference_plans_.get(shape);
+  plan.forward(stream_, theta(), x);
+  return plan.output();
+}
+
+const DeviceArray<std::int32_t>& Engine::classify(ConstTensorView logits) {
+  ensure_size(stream_, predictions_, logits.shape.pixels());
+  argmax(stream_, logits, predictions_.data());
+  return predictions_;
+}
+
+}  // namespace curvseg

@@ -1,0 +1,77 @@
+// One model on one device: its parameters, and the work of single batches. Knows no epochs.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "curvseg/model.hpp"
+#include "curvseg/train.hpp"
+#include "host/optim/gradient_norm.hpp"
+#include "host/train/batch_slot.hpp"
+#include "host/train/loss.hpp"
+#include "host/train/plan_cache.hpp"
+
+namespace curvseg {
+
+/// A batch in device memory.
+struct DeviceBatch {
+  ConstTensorView x;
+  const std::int32_t* labels = nullptr;
+};
+
+class Engine {
+ public:
+  /// Parameters as `options.seed` makes them. Options as checked.
+  Engine(Stream stream, Model model, const TrainerOptions& options);
+  ~Engine();  // waits
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  const Stream& stream() const { return stream_; }
+  const Model& model() const { return model_; }
+  VectorView theta() const { return {theta_.data(), theta_.size()}; }
+  /// Made, with the gradient, when first asked for.
+  Optimizer& optimizer();
+  std::size_t memory_bytes() const;
+
+  /// The slot of batch number `n`; the one before has the other.
+  BatchSlot& slot(std::uint64_t n) { return slots_[n % slots_.size()]; }
+
+  /// slot.batch → device memory, which the next call overwrites in stream order.
+  /// \throws std::invalid_argument when it does not fit the model.
+  DeviceBatch upload(BatchSlot& slot);
+  /// Checks memory of the caller likewise, and fetches the labels if the loss needs them here.
+  DeviceBatch adopt(ConstTensorView x, const std::int32_t* labels, BatchSlot& slot);
+
+  /// One step of the optimiser; loss, denominator and squared norm go to the slot.
+  void train(const DeviceBatch& batch, BatchSlot& slot, std::uint64_t step, float learning_rate);
+  /// Loss and denominator to the slot; pairs of truth and prediction are added to
+  /// `matrix` [classes²].
+  void evaluate(const DeviceBatch& batch, BatchSlot& slot, unsigned long long* matrix);
+  /// Logits of [N,H,W,C] images in host memory, which must stay; valid until the next call.
+  TensorView infer(const std::vector<float>& images, const Shape& shape);
+  /// Classes of the largest logits, in device memory of this engine.
+  const DeviceArray<std::int32_t>& classify(ConstTensorView logits);
+
+ private:
+  void check_input(const Shape& x) const;
+  ConstTensorView upload_images(const std::vector<float>& images, const Shape& shape);
+  Shape output_shape(const Shape& x) const;
+
+  Stream stream_;
+  Model model_;
+  OptimizerOptions optimizer_options_;
+  float clip_norm_;
+  DeviceArray<float> theta_, grad_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::optional<GradientNorm> gradient_norm_;
+  std::unique_ptr<Loss> loss_;
+  PlanCache training_plans_, inference_plans_;
+  std::array<BatchSlot, 2> slots_;
+  DeviceArray<float> x_;
+  DeviceArray<std::int32_t> labels_, predictions_;
+};
+
+}  // namespace curvseg

@@ -1,0 +1,160 @@
+#include "host/train/fit.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "host/train/convergence.hpp"
+
+namespace curvseg {
+namespace {
+
+/// The data sets fit, and the trainer knows what it takes from the training set.
+TrainerCore& prepare(TrainerCore& trainer, const Dataset& train, const Dataset* validation) {
+  trainer.check_dataset(train);
+  if (validation) trainer.check_dataset(*validation);
+  if (!trainer.normalisation) trainer.normalisation = measure_normalisation(train);
+  trainer.class_names = train.class_names();
+  return trainer;
+}
+
+/// Steps from the first to the end; 0 when neither is known.
+std::uint64_t planned_steps(const TrainerOptions& options, std::uint64_t steps_in_epoch) {
+  const std::uint64_t all = options.epochs * steps_in_epoch;
+  if (all == 0 || options.max_steps == 0) return std::max(all, options.max_steps);
+  return std::min(all, options.max_steps);
+}
+
+}  // namespace
+
+Fit::Fit(TrainerCore& trainer, const Dataset& train, const Dataset* validation,
+         const TrainingEvents& events)
+    : trainer_(prepare(trainer, train, validation)),
+      validation_(validation),
+      events_(events),
+      loader_(train, trainer.make_training_loader_options()) {
+  // From epoch 0, so that a resumed run plans what the uninterrupted one did.
+  planned_steps_ = planned_steps(trainer_.options, loader_.batches(0));
+  if (trainer_.options.schedule.total_steps == 0) trainer_.schedule.total_steps = planned_steps_;
+}
+
+FitResult Fit::run() {
+  TrainingProgress& progress = trainer_.progress;
+  if (const auto reason = converged(progress, trainer_.options.convergence)) stop(*reason);
+  while (!stopped_ && !all_done()) run_epoch();
+  trainer_.finish_pending();
+  FitResult result;
+  result.reason = stopped_.value_or(StopReason::kFinished);
+  result.steps = progress.step;
+  result.epochs = progress.epoch;
+  result.best_mean_iou = progress.best_mean_iou;
+  result.best_step = progress.best_step;
+  result.seconds = seconds();
+  return result;
+}
+
+void Fit::run_epoch() {
+  TrainingProgress& progress = trainer_.progress;
+  steps_in_epoch_ = loader_.batches(progress.epoch);
+  loader_.start_epoch(progress.epoch, progress.batch_in_epoch);
+  Batch batch;
+  while (!steps_done() && loader_.next(batch)) {
+    const int images = batch.n;
+    trainer_.run(batch, /*counts=*/true);
+    ++progress.batch_in_epoch;
+    after_step(images);
+    if (stopped_) return;
+  }
+  if (progress.batch_in_epoch < steps_in_epoch_)
+    end_inside_epoch();
+  else
+    end_epoch();
+}
+
+void Fit::after_step(int images) {
+  images_since_report_ += static_cast<std::uint64_t>(images);
+  if (!events_.on_step || trainer_.progress.step % trainer_.options.log_every != 0) return;
+  trainer_.finish_pending();
+  StepReport report = trainer_.last_report;
+  report.steps_planned = planned_steps_;
+  report.steps_per_epoch = steps_in_epoch_;
+  const Clock::time_point now = Clock::now();
+  const double since = std::chrono::duration<double>(now - last_report_).count();
+  report.images_per_second = since > 0.0 ? static_cast<double>(images_since_report_) / since : 0.0;
+  report.seconds = seconds();
+  last_report_ = now;
+  images_since_report_ = 0;
+  tell(events_.on_step(report));
+}
+
+void Fit::end_epoch() {
+  TrainingProgress& progress = trainer_.progress;
+  const TrainerOptions& options = trainer_.options;
+  trainer_.finish_pending();
+  EpochReport report;
+  report.epoch = progress.epoch;
+  report.step = progress.step;
+  report.loss = progress.epoch_weight == 0.0 ? 0.0 : progress.epoch_loss / progress.epoch_weight;
+  // Everything is counted before anyone is told, so that a checkpoint taken by a callback stands
+  // where this run stands.
+  record_epoch_loss(progress, options.convergence, report.loss);
+  ++progress.epoch;
+  progress.batch_in_epoch = 0;
+  progress.epoch_loss = progress.epoch_weight = 0.0;
+
+  const bool due = options.evaluate_every > 0 && progress.epoch % options.evaluate_every == 0;
+  const bool last = all_done() || converged(progress, options.convergence);
+  if (validation_ && (due || last)) report.validation = evaluate(report.epoch);
+  report.seconds = seconds();
+  if (events_.on_epoch) tell(events_.on_epoch(report));
+  if (const auto reason = converged(progress, options.convergence)) stop(*reason);
+}
+
+void Fit::end_inside_epoch() {
+  trainer_.finish_pending();
+  if (validation_) evaluate(trainer_.progress.epoch);
+}
+
+EvaluationResult Fit::evaluate(std::uint64_t epoch) {
+  TrainingProgress& progress = trainer_.progress;
+  EvaluationReport report;
+  report.step = progress.step;
+  report.epoch = epoch;
+  report.result = trainer_.evaluate(*validation_);
+  // The last update of all is seen by no training loss.
+  if (!std::isfinite(report.result.loss))
+    throw DivergenceError(progress.step, "step " + std::to_string(progress.step) +
+                                             ": the validation loss is " +
+                                             std::to_string(report.result.loss));
+  report.best = record_evaluation(progress, trainer_.options.convergence,
+                                  report.result.confusion.mean_iou());
+  if (events_.on_evaluation) tell(events_.on_evaluation(report));
+  // Evaluation is not part of the images per second.
+  last_report_ = Clock::now();
+  images_since_report_ = 0;
+  return std::move(report.result);
+}
+
+bool Fit::steps_done() const {
+  const std::uint64_t limit = trainer_.options.max_steps;
+  return limit > 0 && trainer_.progress.step >= limit;
+}
+
+bool Fit::all_done() const {
+  const std::uint64_t epochs = trainer_.options.epochs;
+  return steps_done() || (epochs > 0 && trainer_.progress.epoch >= epochs);
+}
+
+void Fit::stop(StopReason reason) {
+  if (!stopped_) stopped_ = reason;
+}
+
+void Fit::tell(bool carry_on) {
+  if (!carry_on) stop(StopReason::kCallback);
+}
+
+double Fit::seconds() const {
+  return std::chrono::duration<double>(Clock::now() - start_).count();
+}
+
+}  // namespace curvseg

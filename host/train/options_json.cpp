@@ -1,0 +1,249 @@
+#include "host/train/options_json.hpp"
+
+#include <nlohmann/json.hpp>
+#include <optional>
+
+namespace curvseg {
+namespace {
+
+using nlohmann::json;
+
+/// Goes over the fields of a struct and writes them to a JSON object.
+struct Writer {
+  json& object;
+
+  template <class T>
+  void operator()(const char* key, const T& value) const {
+    object[key] = value;
+  }
+  template <class T>
+  void operator()(const char* key, const std::optional<T>& value) const {
+    if (value) object[key] = *value;
+  }
+  void operator()(const char* key, const LossKind& value) const {
+    object[key] = value == LossKind::kCrossEntropy ? "cross-entropy" : "mean-squared-error";
+  }
+  void operator()(const char* key, const ScheduleKind& value) const {
+    object[key] = to_string(value);
+  }
+  template <class Visit>
+  void nested(const char* key, const Visit& visit) const {
+    json inside = json::object();
+    visit(Writer{inside});
+    object[key] = std::move(inside);
+  }
+};
+
+/// Goes over the same fields and reads them; those that are not there stay as they are.
+struct Reader {
+  const json& object;
+
+  template <class T>
+  void operator()(const char* key, T& value) const {
+    if (object.contains(key)) object.at(key).get_to(value);
+  }
+  template <class T>
+  void operator()(const char* key, std::optional<T>& value) const {
+    if (object.contains(key)) value = object.at(key).get<T>();
+  }
+  void operator()(const char* key, LossKind& value) const {
+    if (!object.contains(key)) return;
+    const auto text = object.at(key).get<std::string>();
+    if (text != "cross-entropy" && text != "mean-squared-error")
+      throw InputError("there is no loss \"" + text + "\"");
+    value = text == "cross-entropy" ? LossKind::kCrossEntropy : LossKind::kMeanSquaredError;
+  }
+  void operator()(const char* key, ScheduleKind& value) const {
+    if (object.contains(key)) value = schedule_kind(object.at(key).get<std::string>());
+  }
+  template <class Visit>
+  void nested(const char* key, const Visit& visit) const {
+    if (object.contains(key)) visit(Reader{object.at(key)});
+  }
+};
+
+// Each struct has one list of its fields, used in both directions: T is const when writing.
+
+template <class V, class T>
+void visit_regularisation(const V& v, T& o) {
+  v("l1", o.l1);
+  v("l2", o.l2);
+  v("decoupled_l2", o.decoupled_l2);
+  v("proximal_l1", o.proximal_l1);
+}
+
+template <class V, class T>
+void visit_sgd(const V& v, T& o) {
+  v("momentum", o.momentum);
+  v("nesterov", o.nesterov);
+  v.nested("regularisation", [&](const auto& w) { visit_regularisation(w, o.regularisation); });
+}
+
+template <class V, class T>
+void visit_adam(const V& v, T& o) {
+  v("beta1", o.beta1);
+  v("beta2", o.beta2);
+  v("epsilon", o.epsilon);
+  v.nested("regularisation", [&](const auto& w) { visit_regularisation(w, o.regularisation); });
+}
+
+template <class V, class T>
+void visit_optimizer(const V& v, T& o) {
+  v("name", o.name);
+  v.nested("sgd", [&](const auto& w) { visit_sgd(w, o.sgd); });
+  v.nested("adam", [&](const auto& w) { visit_adam(w, o.adam); });
+  v.nested("adamw", [&](const auto& w) { visit_adam(w, o.adamw); });
+}
+
+template <class V, class T>
+void visit_schedule(const V& v, T& o) {
+  v("kind", o.kind);
+  v("learning_rate", o.learning_rate);
+  v("warmup_steps", o.warmup_steps);
+  v("total_steps", o.total_steps);
+  v("final_factor", o.final_factor);
+  v("power", o.power);
+  v("step_every", o.step_every);
+  v("step_factor", o.step_factor);
+}
+
+template <class V, class T>
+void visit_augment(const V& v, T& o) {
+  v("crop_height", o.crop_height);
+  v("crop_width", o.crop_width);
+  v("flip_horizontal", o.flip_horizontal);
+  v("flip_vertical", o.flip_vertical);
+  v("rotate", o.rotate);
+  v("scale_min", o.scale_min);
+  v("scale_max", o.scale_max);
+}
+
+template <class V, class T>
+void visit_loss(const V& v, T& o) {
+  v("kind", o.kind);
+  v("class_weights", o.class_weights);
+  v("label_smoothing", o.label_smoothing);
+}
+
+template <class V, class T>
+void visit_convergence(const V& v, T& o) {
+  v("patience", o.patience);
+  v("min_improvement", o.min_improvement);
+  v("plateau_epochs", o.plateau_epochs);
+  v("min_decrease", o.min_decrease);
+}
+
+template <class V, class T>
+void visit_normalisation(const V& v, T& o) {
+  v("mean", o.mean);
+  v("stddev", o.stddev);
+}
+
+void write_normalisation(const Writer& v, const TrainerOptions& o) {
+  if (o.normalisation)
+    v.nested("normalisation", [&](const auto& w) { visit_normalisation(w, *o.normalisation); });
+}
+void write_normalisation(const Reader& v, TrainerOptions& o) {
+  v.nested("normalisation",
+           [&](const auto& w) { visit_normalisation(w, o.normalisation.emplace()); });
+}
+
+template <class V, class T>
+void visit_options(const V& v, T& o) {
+  v("seed", o.seed);
+  v("batch", o.batch);
+  v("epochs", o.epochs);
+  v("max_steps", o.max_steps);
+  v("samples_per_epoch", o.samples_per_epoch);
+  v.nested("augment", [&](const auto& w) { visit_augment(w, o.augment); });
+  write_normalisation(v, o);
+  v.nested("optimizer", [&](const auto& w) { visit_optimizer(w, o.optimizer); });
+  v.nested("schedule", [&](const auto& w) { visit_schedule(w, o.schedule); });
+  v.nested("loss", [&](const auto& w) { visit_loss(w, o.loss); });
+  v("clip_norm", o.clip_norm);
+  v.nested("convergence", [&](const auto& w) { visit_convergence(w, o.convergence); });
+  v("divergence_factor", o.divergence_factor);
+  v("log_every", o.log_every);
+  v("evaluate_every", o.evaluate_every);
+  v("evaluation_batch", o.evaluation_batch);
+  v("loader_threads", o.loader_threads);
+}
+
+template <class V, class T>
+void visit_progress(const V& v, T& o) {
+  v("step", o.step);
+  v("epoch", o.epoch);
+  v("batch_in_epoch", o.batch_in_epoch);
+  v("epoch_loss", o.epoch_loss);
+  v("epoch_weight", o.epoch_weight);
+  v("first_loss", o.first_loss);
+  v("best_mean_iou", o.best_mean_iou);
+  v("best_step", o.best_step);
+  v("evaluations_since_best", o.evaluations_since_best);
+  v("best_epoch_loss", o.best_epoch_loss);
+  v("epochs_since_best_loss", o.epochs_since_best_loss);
+}
+
+/// Text that is no UTF-8 (a class name, say) loses the bytes in question and nothing else.
+std::string dump(const json& value) {
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+/// Runs `read` on the parsed text.
+template <class Read>
+void parse(const std::string& text, const Read& read) {
+  try {
+    read(json::parse(text));
+  } catch (const json::exception& error) {
+    throw InputError(std::string("damaged metadata: ") + error.what());
+  }
+}
+
+template <class Visit>
+std::string write(const Visit& visit) {
+  json object = json::object();
+  visit(Writer{object});
+  return dump(object);
+}
+
+}  // namespace
+
+std::string to_json(const TrainerOptions& options) {
+  return write([&](const Writer& w) { visit_options(w, options); });
+}
+
+TrainerOptions trainer_options_from_json(const std::string& text) {
+  TrainerOptions result;
+  parse(text, [&](const json& object) { visit_options(Reader{object}, result); });
+  return result;
+}
+
+std::string to_json(const TrainingProgress& progress) {
+  return write([&](const Writer& w) { visit_progress(w, progress); });
+}
+
+TrainingProgress training_progress_from_json(const std::string& text) {
+  TrainingProgress result;
+  parse(text, [&](const json& object) { visit_progress(Reader{object}, result); });
+  return result;
+}
+
+std::string to_json(const Normalisation& normalisation) {
+  return write([&](const Writer& w) { visit_normalisation(w, normalisation); });
+}
+
+Normalisation normalisation_from_json(const std::string& text) {
+  Normalisation result;
+  parse(text, [&](const json& object) { visit_normalisation(Reader{object}, result); });
+  return result;
+}
+
+std::string to_json(const std::vector<std::string>& texts) { return dump(json(texts)); }
+
+std::vector<std::string> texts_from_json(const std::string& text) {
+  std::vector<std::string> result;
+  parse(text, [&](const json& value) { value.get_to(result); });
+  return result;
+}
+
+}  // namespace curvseg

@@ -1,0 +1,60 @@
+// What a Trainer is made of.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "curvseg/checkpoint.hpp"
+#include "curvseg/train.hpp"
+#include "host/train/engine.hpp"
+
+namespace curvseg {
+
+/// \throws InputError for an option out of range.
+void check_trainer_options(const TrainerOptions& options, const Model& model);
+
+struct TrainerCore {
+  TrainerCore(Stream stream, Model model, TrainerOptions trainer_options);
+
+  /// Enqueues a step on `batch`, whose memory is taken and replaced by that of an older batch, then
+  /// checks the step before. `counts`: the loss goes into the mean of the epoch.
+  void run(Batch& batch, bool counts);
+  /// The same on memory of the caller.
+  void run(ConstTensorView x, const std::int32_t* labels);
+  /// Waits for the last step and checks its loss.
+  void finish_pending();
+  /// Drops it instead: the state that it led to is replaced.
+  void forget_pending();
+
+  LoaderOptions make_training_loader_options() const;
+  EvaluationResult evaluate(const Dataset& dataset);
+  /// \throws InputError unless model and data set agree on channels, classes and kind.
+  void check_dataset(const Dataset& dataset) const;
+
+  TrainerOptions options;
+  ScheduleOptions schedule;  // of the options, with its defaults filled in
+  Engine engine;
+  TrainingProgress progress;
+  std::optional<Normalisation> normalisation;  // none: not known yet
+  const Normalisation& normalisation_or_none() const;
+  std::vector<std::string> class_names;
+  StepReport last_report;  // of the last step that was checked
+
+ private:
+  /// A step that is enqueued and whose loss has not been seen.
+  struct Pending {
+    std::uint64_t step = 0;
+    std::uint64_t epoch = 0;
+    double learning_rate = 0.0;
+    bool counts = false;
+    const BatchSlot* slot = nullptr;
+  };
+  void enqueue(const DeviceBatch& batch, BatchSlot& slot, bool counts);
+  void check(const Pending& step);
+
+  std::optional<Pending> pending_;
+};
+
+}  // namespace curvseg

@@ -1,0 +1,55 @@
+// The checks of a trainer's options.
+#include <string>
+
+#include "host/optim/check_options.hpp"
+#include "host/train/loss.hpp"
+#include "host/train/trainer_core.hpp"
+
+namespace curvseg {
+namespace {
+
+void require(bool condition, const std::string& why) {
+  if (!condition) throw InputError("trainer: " + why);
+}
+
+void check_schedule(ScheduleOptions schedule) {
+  schedule.total_steps = 1;  // known later
+  try {
+    learning_rate(schedule, 0);
+  } catch (const std::invalid_argument& error) {
+    throw InputError(error.what());
+  }
+}
+
+void check_convergence(const ConvergenceOptions& options) {
+  require(options.patience >= 0 && options.plateau_epochs >= 0,
+          "patience is " + std::to_string(options.patience) + " and plateau_epochs " +
+              std::to_string(options.plateau_epochs) + ", they must be at least 0");
+  require(options.min_improvement >= 0.0 && options.min_decrease >= 0.0,
+          "min_improvement and min_decrease must be at least 0");
+}
+
+}  // namespace
+
+void check_trainer_options(const TrainerOptions& options, const Model& model) {
+  require(options.batch >= 1,
+          "batch is " + std::to_string(options.batch) + ", it must be at least 1");
+  require(options.epochs > 0 || options.max_steps > 0,
+          "epochs and max_steps are both 0, one must say when training ends");
+  require(options.clip_norm >= 0.0f,
+          "clip_norm is " + std::to_string(options.clip_norm) + ", it must be at least 0");
+  require(options.divergence_factor >= 0.0, "divergence_factor must be at least 0");
+  require(options.log_every >= 1, "log_every is 0, it must be at least 1");
+  require(options.evaluation_batch >= 0,
+          "evaluation_batch is " + std::to_string(options.evaluation_batch) +
+              ", it must be at least 0");
+  require(options.loader_threads >= 0,
+          "loader_threads is " + std::to_string(options.loader_threads) +
+              ", it must be at least 0");
+  check_convergence(options.convergence);
+  check_schedule(options.schedule);
+  check_optimizer_options(options.optimizer);
+  check_loss_options(options.loss, model.classes());
+}
+
+}  // namespace curvseg

@@ -1,0 +1,15 @@
+/// \file
+/// All of curvseg.
+#pragma once
+
+#include "curvseg/checkpoint.hpp"
+#include "curvseg/data.hpp"
+#include "curvseg/device.hpp"
+#include "curvseg/error.hpp"
+#include "curvseg/metrics.hpp"
+#include "curvseg/model.hpp"
+#include "curvseg/ops.hpp"
+#include "curvseg/optim.hpp"
+#include "curvseg/tensor.hpp"
+#include "curvseg/train.hpp"
+#include "curvseg/version.hpp"

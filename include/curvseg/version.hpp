@@ -1,0 +1,21 @@
+/// \file
+/// The version of the headers; the build fails where it is not the project's.
+#pragma once
+
+#define CURVSEG_VERSION_MAJOR 0
+#define CURVSEG_VERSION_MINOR 1
+#define CURVSEG_VERSION_PATCH 0
+
+namespace curvseg {
+
+/// Versions as semver.org defines them: before 1.0 a minor version may break its predecessor.
+struct Version {
+  int major = CURVSEG_VERSION_MAJOR;
+  int minor = CURVSEG_VERSION_MINOR;
+  int patch = CURVSEG_VERSION_PATCH;
+};
+
+/// That of the headers a program is compiled against.
+inline constexpr Version kVersion = {};
+
+}  // namespace curvseg

@@ -1,0 +1,405 @@
+// Runs the threads of a block as fibers: barriers, warp collectives, and what is wrong with them.
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <numeric>
+#include <random>
+#include <utility>
+
+#include "exec/emulated/engine.hpp"
+#include "target.hpp"
+
+namespace curvseg::emulation {
+namespace {
+
+constexpr HotState kIdle = {0, SIZE_MAX, 0, nullptr, 0, 0, 0, 0, 0, 0, false};
+constexpr unsigned kLanes = 32;
+
+std::size_t as_size(int value) {
+  return static_cast<std::size_t>(value);
+}
+
+/// What a fiber runs: one thread of the kernel.
+void thread_main() {
+  Engine& e = engine();
+  try {
+    e.launch->run(e.launch->params.get());
+  } catch (...) {
+    Defect defect;
+    defect.kind = DefectKind::kException;
+    fail(std::move(defect));
+  }
+  e.running().state = ThreadState::kGone;
+}
+
+void resume(Engine& e, int thread) {
+  Thread& t = e.threads[as_size(thread)];
+  e.current = thread;
+  hot.lane_bit = 1u << (static_cast<unsigned>(thread) % kLanes);
+  hot.warp = static_cast<std::uint16_t>(static_cast<unsigned>(thread) / kLanes);
+  if (e.options.checks) {
+    hot.stack_low = reinterpret_cast<std::uintptr_t>(t.fiber.stack().low);
+    hot.stack_bytes = t.fiber.stack().bytes;
+  }
+  t.fiber.resume();
+  hot.stack_low = kIdle.stack_low;
+  hot.stack_bytes = kIdle.stack_bytes;
+  if (t.state == ThreadState::kGone) e.stacks.give(t.fiber.stack());
+}
+
+/// Nobody can go on and not everybody stands at one barrier: says why.
+Defect explain_standstill(Engine& e) {
+  Defect defect;
+  for (int i = 0; i < e.launch->threads; ++i) {
+    const Thread& t = e.threads[as_size(i)];
+    if (t.state != ThreadState::kInWarp) continue;
+    defect.kind = DefectKind::kWarpCollective;
+    defect.at = {e.block, i};
+    defect.place = t.place;
+    const int first_lane = i / 32 * 32;
+    for (int lane = 0; lane < 32; ++lane) {
+      if (!(t.mask >> lane & 1)) continue;
+      const int other = first_lane + lane;
+      defect.other = {e.block, other};
+      if (other >= e.launch->threads) {
+        defect.note = "does not exist";
+        return defect;
+      }
+      const Thread& o = e.threads[as_size(other)];
+      defect.other_place = o.place;
+      if (o.state == ThreadState::kGone) defect.note = "has left the kernel";
+      if (o.state == ThreadState::kAtBarrier) defect.note = "waits at __syncthreads()";
+      if (o.state == ThreadState::kInWarp && (o.mask != t.mask || o.operation != t.operation))
+        defect.note = "is in a warp collective with another mask or of another kind";
+      if (!defect.note.empty()) return defect;
+    }
+  }
+  defect.kind = DefectKind::kDivergentBarrier;
+  const auto state_is = [](ThreadState state) {
+    return [state](const Thread& t) { return t.state == state; };
+  };
+  const auto begin = e.threads.begin(), end = begin + e.launch->threads;
+  const auto waiting = std::find_if(begin, end, state_is(ThreadState::kAtBarrier));
+  const auto gone = std::find_if(begin, end, state_is(ThreadState::kGone));
+  defect.at = {e.block, static_cast<int>(waiting - begin)};
+  defect.place = waiting->place;
+  auto other = gone;
+  defect.note = "has left the kernel";
+  if (gone == end) {
+    other = std::find_if(waiting, end, [&](const Thread& t) {
+      return !same_source_line(t.place, waiting->place);
+    });
+    defect.note = "waits at another __syncthreads()";
+  }
+  defect.other = {e.block, static_cast<int>(other - begin)};
+  defect.other_place = other->place;
+  return defect;
+}
+
+/// True if every thread stands at one and the same barrier.
+bool all_at_one_barrier(const Engine& e) {
+  const Thread& first = e.threads.front();
+  for (int i = 0; i < e.launch->threads; ++i) {
+    const Thread& t = e.threads[as_size(i)];
+    if (t.state != ThreadState::kAtBarrier) return false;
+    if (t.place != first.place && !same_source_line(t.place, first.place)) return false;
+  }
+  return true;
+}
+
+void shuffle_order(Engine& e, std::mt19937_64& random) {
+  if (e.options.order == FiberOrder::kShuffled)
+    std::shuffle(e.order.begin(), e.order.end(), random);
+}
+
+void begin_block(Engine& e) {
+  hot.block_epoch = e.next_epoch();
+  hot.barrier_epochs = 0;
+  e.block_starts.push_back({e.epoch, e.block});
+  if (e.launch->shared_bytes > 0) {
+    // Nothing survives from one block to the next.
+    std::byte* shared = memory().shared_base(e.device);
+    const std::size_t words = (e.launch->shared_bytes + 3) / 4;
+    std::memset(static_cast<void*>(memory().cell(shared)), 0, words * sizeof(Cell));
+    Memory::fill_with_garbage(shared, e.launch->shared_bytes);
+  }
+  for (int i = 0; i < e.launch->threads; ++i) {
+    Thread& t = e.threads[as_size(i)];
+    t.state = ThreadState::kReady;
+    t.started = false;
+    t.place = 0;
+    t.barriers = 0;
+    t.copies.clear();
+    t.group = 0;
+  }
+}
+
+void run_block(Engine& e, std::mt19937_64& random) {
+  begin_block(e);
+  for (;;) {
+    shuffle_order(e, random);
+    bool any_ready = true;
+    while (any_ready) {
+      any_ready = false;
+      for (const std::uint32_t i : e.order) {
+        Thread& t = e.threads[i];
+        if (t.state != ThreadState::kReady) continue;
+        if (!t.started) {
+          t.started = true;
+          t.fiber.prepare(e.stacks.take(), &thread_main);
+        }
+        resume(e, static_cast<int>(i));
+        if (e.defect.kind != DefectKind::kNone) return;
+        any_ready = true;
+      }
+    }
+    if (e.options.counters) count_interval();
+    const auto begin = e.threads.begin();
+    if (std::all_of(begin, begin + e.launch->threads,
+                    [](const Thread& t) { return t.state == ThreadState::kGone; }))
+      return;
+    if (!all_at_one_barrier(e)) {
+      e.defect = explain_standstill(e);
+      return;
+    }
+    e.next_epoch();
+    hot.barrier_epochs = e.epoch - hot.block_epoch;
+    ++e.record.barriers;
+    for (int i = 0; i < e.launch->threads; ++i) e.threads[as_size(i)].state = ThreadState::kReady;
+  }
+}
+
+/// Leaves the fibers of an abandoned block where they are: their stacks are free again.
+void drop_fibers(Engine& e) {
+  for (int i = 0; i < e.launch->threads; ++i) {
+    Thread& t = e.threads[as_size(i)];
+    if (t.started && t.state != ThreadState::kGone) e.stacks.give(t.fiber.stack());
+    t.fiber = Fiber{};
+    t.state = ThreadState::kGone;
+    t.accesses.clear();
+  }
+}
+
+void prepare_launch(Engine& e, const Launch& launch, int device) {
+  e.launch = &launch;
+  e.device = device;
+  e.launch_epoch = e.spans.back().first_epoch;
+  e.block_starts.clear();
+  e.defect = {};
+  if (e.threads.size() < as_size(launch.threads)) e.threads.resize(as_size(launch.threads));
+  e.seen.assign(as_size(launch.threads) * kLanes, 0);
+  e.order.resize(as_size(launch.threads));
+  for (std::uint32_t i = 0; i < e.order.size(); ++i) e.order[i] = i;
+  if (e.options.order == FiberOrder::kDescending) std::reverse(e.order.begin(), e.order.end());
+
+  hot.device_low = reinterpret_cast<std::uintptr_t>(memory().device_base(device));
+  hot.cells = memory().device_cells(device);
+  hot.recording = e.options.counters;
+  hot.first_epoch = e.launch_epoch;
+  for (const Span& span : e.spans)
+    if (!e.ordered(span)) {
+      hot.first_epoch = std::min(hot.first_epoch, span.first_epoch);
+      break;
+    }
+}
+
+/// A permutation of the blocks without a table of them.
+class BlockOrder {
+ public:
+  BlockOrder(FiberOrder order, std::int64_t blocks, std::mt19937_64& random) : blocks_(blocks) {
+    if (order == FiberOrder::kDescending) {
+      step_ = blocks - 1;  // minus one, modulo the number of blocks
+      first_ = blocks - 1;
+    } else if (order == FiberOrder::kShuffled) {
+      const auto below = [&](std::int64_t limit) {
+        return static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(limit));
+      };
+      first_ = below(blocks);
+      do step_ = 1 + below(std::min<std::int64_t>(blocks, 1 << 20));
+      while (std::gcd(step_, blocks) != 1);
+    }
+  }
+  std::int64_t at(std::int64_t i) const {
+    // 128 bits: the product of two block numbers may need them.
+    return static_cast<std::int64_t>((static_cast<unsigned __int128>(i) *
+                                          static_cast<unsigned __int128>(step_) +
+                                      static_cast<unsigned __int128>(first_)) %
+                                     static_cast<unsigned __int128>(blocks_));
+  }
+
+ private:
+  std::int64_t blocks_, first_ = 0, step_ = 1;
+};
+
+void abandon(Engine& e) {
+  drop_fibers(e);
+  const Launch& launch = *e.launch;
+  e.launch = nullptr;
+  hot = kIdle;
+  throw TargetError(describe(e.defect, launch.kernel, launch.grid, e.device));
+}
+
+}  // namespace
+
+Engine& engine() {
+  static Engine& instance = *new Engine;  // never destroyed: queued work may outlive statics
+  return instance;
+}
+
+__thread HotState hot __attribute__((tls_model("initial-exec"))) = {0, SIZE_MAX, 0, nullptr, 0, 0,
+                                                                     0, 0,        0, 0,       false};
+
+void fail(Defect defect) {
+  Engine& e = engine();
+  defect.at = {e.block, e.current};
+  e.defect = std::move(defect);
+  Fiber::suspend(true);
+  __builtin_unreachable();
+}
+
+void run_launch(const Launch& launch, int device) {
+  Engine& e = engine();
+  prepare_launch(e, launch, device);
+  const std::int64_t plane = static_cast<std::int64_t>(launch.grid.x) * launch.grid.y;
+  const std::int64_t blocks = plane * launch.grid.z;
+  e.record = {};
+  e.record.kernel = short_kernel_name(launch.kernel);
+  e.record.blocks = blocks;
+  e.record.threads = launch.threads;
+  e.record.shared_bytes = launch.shared_bytes;
+  std::mt19937_64 random(e.options.seed);
+  const BlockOrder order(e.options.order, blocks, random);
+  for (std::int64_t i = 0; i < blocks; ++i) {
+    e.block = order.at(i);
+    e.block_index = {static_cast<unsigned>(e.block % launch.grid.x),
+                     static_cast<unsigned>(e.block % plane / launch.grid.x),
+                     static_cast<unsigned>(e.block / plane)};
+    run_block(e, random);
+    if (e.defect.kind != DefectKind::kNone) abandon(e);
+  }
+  e.launch = nullptr;
+  hot = kIdle;
+  if (e.options.counters) e.records.push_back(e.record);
+}
+
+// ---- what kernels call -------------------------------------------------------------------------
+
+Dim3 thread_index() noexcept {
+  return {static_cast<unsigned>(engine().current), 0, 0};
+}
+Dim3 block_index() noexcept {
+  return engine().block_index;
+}
+Dim3 block_extent() noexcept {
+  return {static_cast<unsigned>(engine().launch->threads), 1, 1};
+}
+Dim3 grid_extent() noexcept {
+  return engine().launch->grid;
+}
+void* shared_memory() noexcept {
+  return memory().shared_base(engine().device);
+}
+
+void block_barrier() noexcept {
+  Thread& t = engine().running();
+  t.state = ThreadState::kAtBarrier;
+  t.place = place_of(__builtin_return_address(0));
+  ++t.barriers;
+  Fiber::suspend();
+}
+
+namespace {
+
+/// The lanes of `mask` have met: each now comes after whatever the others did before.
+void order_lanes(Engine& e, int first_lane, std::uint32_t mask) {
+  const std::uint32_t now = e.next_epoch();
+  std::uint32_t latest[kLanes] = {};
+  for (std::uint32_t rest = mask; rest; rest &= rest - 1) {
+    const std::uint32_t* row = &e.seen[as_size(first_lane + std::countr_zero(rest)) * kLanes];
+    for (unsigned l = 0; l < kLanes; ++l) latest[l] = std::max(latest[l], row[l]);
+  }
+  for (unsigned l = 0; l < kLanes; ++l)
+    if (mask >> l & 1) latest[l] = now;
+  for (std::uint32_t rest = mask; rest; rest &= rest - 1)
+    std::copy(latest, latest + kLanes,
+              &e.seen[as_size(first_lane + std::countr_zero(rest)) * kLanes]);
+}
+
+/// What every lane gets: settled when the last one comes, before any of them goes on.
+void exchange_values(Engine& e, int first_lane, std::uint32_t mask, WarpOperation operation) {
+  const auto lane = [&](unsigned l) -> Thread& {
+    return e.threads[as_size(first_lane + static_cast<int>(l))];
+  };
+  std::uint64_t vote = 0;
+  for (unsigned l = 0; l < kLanes; ++l)
+    if (mask >> l & 1 && lane(l).value) vote |= std::uint64_t{1} << l;
+  for (unsigned l = 0; l < kLanes; ++l)
+    if (mask >> l & 1)
+      lane(l).result = operation == WarpOperation::kVote ? vote : lane(lane(l).source).value;
+}
+
+[[noreturn]] void fail_collective(Place place, int other, const char* note) {
+  Defect defect;
+  defect.kind = DefectKind::kWarpCollective;
+  defect.place = place;
+  defect.other = {engine().block, other};
+  defect.note = note;
+  fail(std::move(defect));
+}
+
+/// Returns the lane's result when all lanes of `mask` are in the same collective.
+std::uint64_t meet(WarpOperation operation, std::uint32_t mask, std::uint64_t value,
+                   unsigned source, Place place) {
+  Engine& e = engine();
+  Thread& t = e.running();
+  const int first_lane = e.current / 32 * 32;
+  if (!(mask & hot.lane_bit)) fail_collective(place, e.current, "is not in its mask");
+  if (operation == WarpOperation::kShuffle && !(mask >> (source % kLanes) & 1))
+    fail_collective(place, first_lane + static_cast<int>(source % kLanes),
+                    "whose value is asked for, is not in its mask");
+  t.operation = operation;
+  t.mask = mask;
+  t.value = value;
+  t.source = source % kLanes;
+  t.place = place;
+  t.state = ThreadState::kInWarp;
+  for (std::uint32_t rest = mask; rest; rest &= rest - 1) {
+    const int other = first_lane + std::countr_zero(rest);
+    const bool here = other < e.launch->threads &&
+                      e.threads[as_size(other)].state == ThreadState::kInWarp &&
+                      e.threads[as_size(other)].mask == mask &&
+                      e.threads[as_size(other)].operation == operation;
+    if (!here) {
+      Fiber::suspend();
+      return t.result;
+    }
+  }
+  order_lanes(e, first_lane, mask);
+  exchange_values(e, first_lane, mask, operation);
+  for (std::uint32_t rest = mask; rest; rest &= rest - 1)
+    e.threads[as_size(first_lane + std::countr_zero(rest))].state = ThreadState::kReady;
+  return t.result;
+}
+
+}  // namespace
+
+std::uint64_t warp_exchange(WarpOperation operation, std::uint32_t mask, std::uint64_t value,
+                            unsigned source) noexcept {
+  return meet(operation, mask, value, source, place_of(__builtin_return_address(0)));
+}
+
+std::uint32_t warp_vote(std::uint32_t mask, bool predicate) noexcept {
+  return static_cast<std::uint32_t>(meet(WarpOperation::kVote, mask, predicate, 0,
+                                         place_of(__builtin_return_address(0))));
+}
+
+std::uint32_t active_lanes() noexcept {
+  const Engine& e = engine();
+  std::uint32_t lanes = 0;
+  const int first_lane = e.current / 32 * 32;
+  for (int l = 0; l < 32 && first_lane + l < e.launch->threads; ++l)
+    if (e.threads[as_size(first_lane + l)].state != ThreadState::kGone) lanes |= 1u << l;
+  return lanes;
+}
+
+}  // namespace curvseg::emulation

@@ -1,0 +1,95 @@
+// Average pooling, forward and backward.
+//
+//   forward:   y[n,p,q,c]  = Σ_{r,s} x[n, p·stride_h − pad_h + r, …, c] / count(p,q)
+//   backward:  dx[n,h,w,c] = Σ over windows (p,q) that hold (h,w): dy[n,p,q,c] / count(p,q)
+//
+// Both overwrite; backward adds to dx first when its epilogue says so. count(p,q) is the window's
+// taps inside x, or, when padding is included, inside the padded x; a window with none gives 0.
+// As PyTorch's AvgPool2d. The mean is linear: forward is its own R-pass.
+#include "exec/pixel_walk.hpp"
+#include "pool/gradient_epilogue.hpp"
+#include "pool/launchers.hpp"
+#include "pool/pool_window.hpp"
+
+namespace curvseg::CURVSEG_TARGET {
+namespace {
+
+template <int kWidth>
+__global__ void __launch_bounds__(kGridThreads)
+    average_pool_forward_kernel(PoolParams<AveragePoolForward> p) {
+  const AveragePoolForward& f = p.operation;
+  for (ImageWalk<kWidth> at(p.walk); at.valid(); at.advance()) {
+    const InputWindow window(p, at);
+    const std::int64_t taps =
+        static_cast<std::int64_t>(p.rows.count(at.row(), f.count_include_pad)) *
+        p.columns.count(at.column(), f.count_include_pad);
+    const float divisor = taps > 0 ? static_cast<float>(taps) : 1.0f;
+    for (int c = at.first_channel(); c < at.last_channel(); c += kWidth) {
+      const int count = at.lanes(c);
+      auto sum = fill_lanes<kWidth>(0.0f);
+      for (int r = window.rows.first; r < window.rows.last; ++r) {
+        const float* row = window.corner + r * window.row_stride + c;
+        for (int s = window.columns.first; s < window.columns.last; ++s) {
+          const auto x = load_lanes<kWidth>(row + s * f.ldx, count);
+          CURVSEG_UNROLL
+          for (int j = 0; j < kWidth; ++j) sum.at[j] += x.at[j];
+        }
+      }
+      // Divided, not multiplied by a reciprocal: the mean is then the sum correctly rounded.
+      CURVSEG_UNROLL
+      for (int j = 0; j < kWidth; ++j) sum.at[j] /= divisor;
+      store_lanes(f.y + at.pixel() * f.ldy + c, sum, count);
+    }
+  }
+}
+
+template <int kWidth>
+__global__ void __launch_bounds__(kGridThreads)
+    average_pool_backward_kernel(PoolParams<AveragePoolBackward> p) {
+  const AveragePoolBackward& f = p.operation;
+  for (ImageWalk<kWidth> at(p.walk); at.valid(); at.advance()) {
+    const WindowRange rows = p.rows.windows(at.row());
+    const WindowRange columns = p.columns.windows(at.column());
+    const std::int64_t first_row = static_cast<std::int64_t>(at.image()) * p.rows.out;
+    for (int c = at.first_channel(); c < at.last_channel(); c += kWidth) {
+      const int count = at.lanes(c);
+      auto gradient = fill_lanes<kWidth>(0.0f);
+      for (int row = rows.first; row <= rows.last; ++row) {
+        const std::int64_t taps_down = p.rows.count(row, f.count_include_pad);
+        const float* line = f.dy + (first_row + row) * p.columns.out * f.ldy + c;
+        for (int column = columns.first; column <= columns.last; ++column) {
+          const auto dy = load_lanes<kWidth>(line + column * f.ldy, count);
+          // A product, which rounds twice: a division a lane would cost more than the rest.
+          const float weight =
+              1.0f / static_cast<float>(taps_down * p.columns.count(column, f.count_include_pad));
+          CURVSEG_UNROLL
+          for (int j = 0; j < kWidth; ++j) gradient.at[j] += dy.at[j] * weight;
+        }
+      }
+      store_gradient(f.epilogue, gradient, f.dx + at.pixel() * f.ldx + c, at.pixel(), c, count);
+    }
+  }
+}
+
+}  // namespace
+
+void average_pool_forward(StreamHandle stream, const AveragePoolForward& p) {
+  const PoolProblem& c = p.problem;
+  const bool wide = wide_lanes(c.c, {{p.x, p.ldx}, {p.y, p.ldy}});
+  const auto params = pool_params(p, plan_image(c.n, c.p, c.q, c.c, wide));
+  launch_walk(params.walk.pixels, wide, [&]<int kWidth>(dim3 grid) {
+    launch<average_pool_forward_kernel<kWidth>>(stream, grid, kGridThreads, params);
+  });
+}
+
+void average_pool_backward(StreamHandle stream, const AveragePoolBackward& p) {
+  const PoolProblem& c = p.problem;
+  const bool wide = wide_lanes(
+      c.c, {{p.dy, p.ldy}, {p.dx, p.ldx}, {p.epilogue.mask, p.epilogue.ld_mask}});
+  const auto params = pool_params(p, plan_image(c.n, c.h, c.w, c.c, wide));
+  launch_walk(params.walk.pixels, wide, [&]<int kWidth>(dim3 grid) {
+    launch<average_pool_backward_kernel<kWidth>>(stream, grid, kGridThreads, params);
+  });
+}
+
+}  // namespace curvseg::CURVSEG_TARGET

@@ -1,0 +1,106 @@
+// Bilinear resizing with half-pixel centres, forward and backward.
+//
+//   forward:   y[n,p,q,c]  = Σ_h Σ_w R(p,h) · C(q,w) · x[n,h,w,c]
+//   backward:  dx[n,h,w,c] = Σ_p Σ_q R(p,h) · C(q,w) · dy[n,p,q,c]
+//
+// with R(p,·) and C(q,·) the one or two weights that ResizeAxis gives output row p and column q.
+// Both overwrite; backward adds to dx first when its epilogue says so. As PyTorch's
+// interpolate(mode="bilinear", align_corners=False). Linear: forward is its own R-pass. A non-finite
+// x makes every output non-finite that reads it, also with a weight of 0 on that axis.
+#include "exec/pixel_walk.hpp"
+#include "pool/gradient_epilogue.hpp"
+#include "resize/launchers.hpp"
+#include "resize/resize_axis.hpp"
+
+namespace curvseg::CURVSEG_TARGET {
+namespace {
+
+template <class Operation>
+struct BilinearParams {
+  Operation operation;
+  ResizeAxis rows, columns;
+  ImageWalkPlan walk;
+};
+
+template <int kWidth>
+__global__ void __launch_bounds__(kGridThreads)
+    bilinear_forward_kernel(BilinearParams<BilinearForward> p) {
+  const BilinearForward& f = p.operation;
+  for (ImageWalk<kWidth> at(p.walk); at.valid(); at.advance()) {
+    const ResizeSample row = p.rows.sample(at.row());
+    const ResizeSample column = p.columns.sample(at.column());
+    const std::int64_t first_row = static_cast<std::int64_t>(at.image()) * p.rows.in() + row.index;
+    const float* corner = f.x + (first_row * p.columns.in() + column.index) * f.ldx;
+    // Where the weight is 0 the neighbour may lie outside: the element itself stands in for it.
+    const std::int64_t down = row.fraction != 0.0f ? p.columns.in() * f.ldx : 0;
+    const std::int64_t right = column.fraction != 0.0f ? f.ldx : 0;
+    const float up_weight = 1.0f - row.fraction, left_weight = 1.0f - column.fraction;
+    for (int c = at.first_channel(); c < at.last_channel(); c += kWidth) {
+      const int count = at.lanes(c);
+      const auto x00 = load_lanes<kWidth>(corner + c, count);
+      const auto x01 = load_lanes<kWidth>(corner + c + right, count);
+      const auto x10 = load_lanes<kWidth>(corner + c + down, count);
+      const auto x11 = load_lanes<kWidth>(corner + c + down + right, count);
+      Lanes<kWidth, float> y;
+      CURVSEG_UNROLL
+      for (int j = 0; j < kWidth; ++j)
+        y.at[j] = up_weight * (left_weight * x00.at[j] + column.fraction * x01.at[j]) +
+                  row.fraction * (left_weight * x10.at[j] + column.fraction * x11.at[j]);
+      store_lanes(f.y + at.pixel() * f.ldy + c, y, count);
+    }
+  }
+}
+
+template <int kWidth>
+__global__ void __launch_bounds__(kGridThreads)
+    bilinear_backward_kernel(BilinearParams<BilinearBackward> p) {
+  const BilinearBackward& f = p.operation;
+  for (ImageWalk<kWidth> at(p.walk); at.valid(); at.advance()) {
+    const ResizeReaders rows = p.rows.readers(at.row());
+    const ResizeReaders columns = p.columns.readers(at.column());
+    const std::int64_t first_row = static_cast<std::int64_t>(at.image()) * p.rows.out();
+    for (int c = at.first_channel(); c < at.last_channel(); c += kWidth) {
+      const int count = at.lanes(c);
+      auto gradient = fill_lanes<kWidth>(0.0f);
+      for (int row = rows.first; row <= rows.last; ++row) {
+        const float row_weight = p.rows.weight(row, at.row());
+        const float* line = f.dy + (first_row + row) * p.columns.out() * f.ldy + c;
+        for (int column = columns.first; column <= columns.last; ++column) {
+          const float weight = row_weight * p.columns.weight(column, at.column());
+          const auto dy = load_lanes<kWidth>(line + column * f.ldy, count);
+          CURVSEG_UNROLL
+          for (int j = 0; j < kWidth; ++j) gradient.at[j] += weight * dy.at[j];
+        }
+      }
+      store_gradient(f.epilogue, gradient, f.dx + at.pixel() * f.ldx + c, at.pixel(), c, count);
+    }
+  }
+}
+
+template <class Operation>
+BilinearParams<Operation> bilinear_params(const Operation& p, const ImageWalkPlan& walk) {
+  return {p, ResizeAxis(p.problem.h, p.problem.p), ResizeAxis(p.problem.w, p.problem.q), walk};
+}
+
+}  // namespace
+
+void bilinear_forward(StreamHandle stream, const BilinearForward& p) {
+  const ResizeProblem& c = p.problem;
+  const bool wide = wide_lanes(c.c, {{p.x, p.ldx}, {p.y, p.ldy}});
+  const auto params = bilinear_params(p, plan_image(c.n, c.p, c.q, c.c, wide));
+  launch_walk(params.walk.pixels, wide, [&]<int kWidth>(dim3 grid) {
+    launch<bilinear_forward_kernel<kWidth>>(stream, grid, kGridThreads, params);
+  });
+}
+
+void bilinear_backward(StreamHandle stream, const BilinearBackward& p) {
+  const ResizeProblem& c = p.problem;
+  const bool wide = wide_lanes(
+      c.c, {{p.dy, p.ldy}, {p.dx, p.ldx}, {p.epilogue.mask, p.epilogue.ld_mask}});
+  const auto params = bilinear_params(p, plan_image(c.n, c.h, c.w, c.c, wide));
+  launch_walk(params.walk.pixels, wide, [&]<int kWidth>(dim3 grid) {
+    launch<bilinear_backward_kernel<kWidth>>(stream, grid, kGridThreads, params);
+  });
+}
+
+}  // namespace curvseg::CURVSEG_TARGET

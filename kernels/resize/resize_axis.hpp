@@ -1,0 +1,82 @@
+// Index arithmetic of bilinear resizing, an axis at a time. Plain C++; brute-force tested in
+// tests/kernels/resize/resize_axis_test.cpp.
+#pragma once
+
+#include <cstdint>
+#include <numeric>
+
+#include "exec/divider.hpp"
+
+namespace curvseg {
+
+/// An output samples (1 − fraction)·x[index] + fraction·x[index + 1]; with a fraction of 0,
+/// index + 1 may be outside and is not to be read.
+struct ResizeSample {
+  int index;
+  float fraction;
+};
+
+/// The outputs [first, last] that may read an input. Empty: last < first.
+struct ResizeReaders {
+  int first, last;
+};
+
+/// Output o of `out` samples input coordinate (o + ½)·in/out − ½, clamped to [0, in − 1].
+///
+/// With in and out divided by their common factor that is ((2o + 1)·in' − out') / (2·out'), a
+/// quotient of integers: the index is exact whatever the sizes, the fraction rounded once or twice.
+class ResizeAxis {
+ public:
+  constexpr ResizeAxis(int in, int out) : in_(in), out_(out) {
+    if (in == 0 || out == 0) return;
+    const int factor = std::gcd(in, out);
+    reduced_in_ = in / factor;
+    reduced_out_ = out / factor;
+    by_twice_out_ = Divider(2 * reduced_out_);
+    by_twice_in_ = Divider(2 * reduced_in_);
+    unit_ = 1.0f / static_cast<float>(2 * reduced_out_);
+  }
+
+  constexpr int in() const { return in_; }
+  constexpr int out() const { return out_; }
+
+  constexpr ResizeSample sample(int o) const {
+    const std::int64_t at = position(o);
+    if (at <= 0) return {0, 0.0f};
+    const std::int64_t index = by_twice_out_.divide(at);
+    if (index >= in_ - 1) return {in_ - 1, 0.0f};
+    return {static_cast<int>(index), static_cast<float>(at - index * 2 * reduced_out_) * unit_};
+  }
+
+  /// What output `o`, one of readers(i), takes of input `i`: sample()'s weights, but a division
+  /// less, for the loops that gather.
+  constexpr float weight(int o, int i) const {
+    const std::int64_t beyond = position(o) - i * 2 * reduced_out_;
+    if (beyond < 0)
+      return i == 0 ? 1.0f : static_cast<float>(beyond + 2 * reduced_out_) * unit_;
+    return i == in_ - 1 ? 1.0f : 1.0f - static_cast<float>(beyond) * unit_;
+  }
+
+  /// Outputs whose coordinate lies strictly between i − 1 and i + 1, clamping included.
+  constexpr ResizeReaders readers(int i) const {
+    const std::int64_t below = (2 * std::int64_t{i} - 1) * reduced_out_ - reduced_in_;
+    const std::int64_t above = (2 * std::int64_t{i} + 3) * reduced_out_ - reduced_in_;
+    const std::int64_t first = below < 0 ? 0 : by_twice_in_.divide(below) + 1;
+    const std::int64_t last = above <= 0 ? -1 : by_twice_in_.divide(above - 1);
+    return {static_cast<int>(first < out_ ? first : out_),
+            static_cast<int>(last < out_ ? last : out_ - 1)};
+  }
+
+ private:
+  /// The coordinate of output `o` in units of 1 / (2·out').
+  constexpr std::int64_t position(int o) const {
+    return (2 * std::int64_t{o} + 1) * reduced_in_ - reduced_out_;
+  }
+
+  int in_, out_;
+  std::int64_t reduced_in_ = 1, reduced_out_ = 1;
+  Divider by_twice_out_, by_twice_in_;
+  float unit_ = 0.5f;
+};
+
+}  // namespace curvseg

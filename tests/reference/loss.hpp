@@ -1,0 +1,97 @@
+// Losses in double precision, as the formula is written. Knows nothing of the kernels.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace curvseg::reference {
+
+/// Softmax cross-entropy of dense logits [pixels, classes]. Labels outside [0, classes) are ignored.
+struct CrossEntropy {
+  int classes = 2;
+  std::vector<double> weights;  // empty: all 1
+  double smoothing = 0.0;
+
+  double weight(int c) const { return weights.empty() ? 1.0 : weights[static_cast<std::size_t>(c)]; }
+  bool valid(std::int32_t label) const { return label >= 0 && label < classes; }
+};
+
+/// A loss, its gradient, and how far float32 may be from them, in units of its epsilon.
+struct Loss {
+  double value = 0.0;
+  double uncertainty = 0.0;
+  std::vector<double> gradient;
+  std::vector<double> gradient_uncertainty;
+};
+
+/// Σ w_y over pixels that are not ignored: the denominator of the mean.
+inline double label_weight(const CrossEntropy& f, const std::vector<std::int32_t>& labels) {
+  double sum = 0.0;
+  for (const std::int32_t y : labels)
+    if (f.valid(y)) sum += f.weight(y);
+  return sum;
+}
+
+/// Adds one pixel's loss and gradient, both over `denominator`.
+inline void add_pixel(const CrossEntropy& f, const double* x, std::int32_t label,
+                      double denominator, double* gradient, double* uncertainty, Loss& loss) {
+  const double c = f.classes;
+  const double peak = *std::max_element(x, x + f.classes);
+  double sum = 0.0;
+  for (int i = 0; i < f.classes; ++i) sum += std::exp(x[i] - peak);
+  std::vector<double> q(static_cast<std::size_t>(f.classes));
+  double s = 0.0;
+  for (int i = 0; i < f.classes; ++i) {
+    double& target = q[static_cast<std::size_t>(i)];
+    target = f.smoothing / c * f.weight(i);
+    if (i == label) target += (1.0 - f.smoothing) * f.weight(i);
+    s += target;
+  }
+  const double summing = 4.0 + std::sqrt(c);
+  for (int i = 0; i < f.classes; ++i) {
+    const double target = q[static_cast<std::size_t>(i)];
+    const double distance = x[i] - peak;
+    const double p = std::exp(distance) / sum;
+    if (target != 0.0) {  // 0 · log 0 is 0
+      loss.value -= target * (distance - std::log(sum)) / denominator;
+      loss.uncertainty += std::fabs(target) * (summing + std::log(sum) - distance) / denominator;
+    }
+    gradient[i] = (s * p - target) / denominator;
+    uncertainty[i] = (std::fabs(s) * p * (summing - distance) + std::fabs(target)) / denominator;
+  }
+}
+
+inline Loss cross_entropy(const CrossEntropy& f, const std::vector<double>& x,
+                          const std::vector<std::int32_t>& labels, double denominator) {
+  Loss loss;
+  loss.gradient.assign(x.size(), 0.0);
+  loss.gradient_uncertainty.assign(x.size(), 0.0);
+  if (denominator == 0.0) return loss;
+  for (std::size_t p = 0; p < labels.size(); ++p) {
+    const std::size_t at = p * static_cast<std::size_t>(f.classes);
+    if (f.valid(labels[p]))
+      add_pixel(f, &x[at], labels[p], denominator, &loss.gradient[at],
+                &loss.gradient_uncertainty[at], loss);
+  }
+  return loss;
+}
+
+inline Loss mean_squared_error(const std::vector<double>& x, const std::vector<double>& target,
+                               double denominator) {
+  Loss loss;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const double error = x[i] - target[i];
+    const double size = std::fabs(x[i]) + std::fabs(target[i]);
+    const bool empty = denominator == 0.0;
+    loss.value += empty ? 0.0 : error * error / denominator;
+    loss.uncertainty += empty ? 0.0 : std::fabs(error) * size / denominator;
+    loss.gradient.push_back(empty ? 0.0 : 2.0 * error / denominator);
+    loss.gradient_uncertainty.push_back(empty ? 0.0 : 2.0 * size / denominator);
+  }
+  return loss;
+}
+
+}  // namespace curvseg::reference
