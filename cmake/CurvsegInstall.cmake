@@ -5,9 +5,9 @@ option(CURVSEG_INSTALL "Make `cmake --install` install curvseg" ${PROJECT_IS_TOP
 
 # The version stands in one header for whoever reads it, and must be the project's.
 file(STRINGS ${PROJECT_SOURCE_DIR}/include/curvseg/version.hpp version_lines
-  REGEX "^#define CURVSEG_VERSION_(MAJOR|MINOR|PATCH) [0-9]+$")
+  REGEX "^#define CURVSEG_VERSION_(MAJOR|MINOR|PATCH) [0-9]+")
 set(header_version ${version_lines})
-list(TRANSFORM header_version REPLACE "^.* " "")
+list(TRANSFORM header_version REPLACE "^#define [A-Z_]+ ([0-9]+).*" "\\1")
 list(JOIN header_version . header_version)
 if(NOT header_version VERSION_EQUAL PROJECT_VERSION)
   message(FATAL_ERROR "curvseg: include/curvseg/version.hpp says ${header_version}, "

@@ -89,9 +89,9 @@ void Trainer::step(const Batch& batch) {
 void Trainer::step(ConstTensorView x, const std::int32_t* labels) { core_->run(x, labels); }
 
 StepReport Trainer::last_step() {
-  if (core_->progress.step == 0)
-    throw std::logic_error("Trainer::last_step: no step has been made");
   core_->finish_pending();
+  if (core_->last_report.step == 0)
+    throw std::logic_error("Trainer::last_step: no step has been made here");
   return core_->last_report;
 }
 

@@ -58,7 +58,9 @@ void TrainerCore::finish_pending() {
 
 void TrainerCore::forget_pending() {
   engine.stream().synchronise();
+  if (pending_) pending_->slot->wait();  // its numbers are on their way back beside the stream
   pending_.reset();
+  last_report = {};
 }
 
 void TrainerCore::check(const Pending& step) {

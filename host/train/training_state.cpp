@@ -149,9 +149,13 @@ void run_uploads(const Stream& stream, const std::vector<Upload>& uploads) {
 void check_position(const TrainerOptions& options, const TrainingState& state,
                     const Comparison& compare) {
   if (state.progress.batch_in_epoch == 0) return;
-  compare.same("stopped inside an epoch with batch", state.options.batch, options.batch);
-  compare.same("stopped inside an epoch with samples_per_epoch", state.options.samples_per_epoch,
-               options.samples_per_epoch);
+  const auto text = [](const TrainerOptions& o) {
+    return "batches of " + std::to_string(o.batch) +
+           (o.samples_per_epoch > 0 ? " of " + std::to_string(o.samples_per_epoch) + " samples"
+                                    : std::string(" of all samples"));
+  };
+  if (text(state.options) != text(options))
+    compare.refuse("stopped inside an epoch of " + text(state.options), text(options));
 }
 
 }  // namespace

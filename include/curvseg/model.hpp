@@ -72,6 +72,7 @@ class ModelBuilder {
  public:
   ModelBuilder(std::string name, int in_channels, int image_h = 0, int image_w = 0);
 
+  /// A convolution with bias and ReLU.
   struct Conv {
     std::string name;  ///< of its parameters; "" numbers it
     int k = 0;         ///< output channels
@@ -104,6 +105,7 @@ class ModelBuilder {
 
 /// Ready-made models.
 namespace zoo {
+/// The size of a U-Net.
 struct UnetOptions {
   int width = 16;         ///< channels of the first level, doubled at each level below
   int depth = 3;          ///< number of poolings
@@ -125,9 +127,11 @@ Model classifier2(int in_channels, int classes, int image_h, int image_w);
 /// "segnet", "classifier3", "classifier2". \throws InputError naming the models or options there
 /// are, or the layer that does not fit images of this size.
 Model make(std::string_view name, int in_channels, int classes, int image_h = 0, int image_w = 0);
+/// What make() knows: "unet", "fcn" …
 std::vector<std::string> names();
 }  // namespace zoo
 
+/// Whether a plan keeps what a backward pass needs.
 enum class PlanMode { kInference, kTraining };
 
 /// A model on a device for one input shape: all memory planned once, nothing allocates afterwards.

@@ -43,6 +43,7 @@ struct Conv2dOperands {
   ConstFilterView w;
 };
 
+/// What conv2d_forward() does beside the sum.
 struct Conv2dForwardOptions {
   Conv2dGeometry geometry;
   ConstVectorView bias;      ///< [K]; empty: none
@@ -55,11 +56,14 @@ struct Conv2dForwardOptions {
 /// Ry = Rx ⊛ w + x ⊛ Rw in one pass over one accumulator.
 void conv2d_forward(const Stream& stream, std::span<const Conv2dOperands> terms,
                     const Conv2dForwardOptions& options, Workspace workspace, TensorView y);
+/// The same with one term.
 void conv2d_forward(const Stream& stream, ConstTensorView x, ConstFilterView w,
                     const Conv2dForwardOptions& options, Workspace workspace, TensorView y);
+/// Bytes of scratch memory for conv2d_forward().
 std::size_t conv2d_forward_workspace(const Device& device, const Shape& x, const ConstFilterView& w,
                                      const Conv2dGeometry& geometry, int terms = 1);
 
+/// What conv2d_backward_data() does beside the sum.
 struct Conv2dBackwardDataOptions {
   Conv2dGeometry geometry;
   ConstTensorView mask;     ///< empty, or: zero dx where mask ≤ 0, in the first mask.shape.c channels
@@ -70,13 +74,16 @@ struct Conv2dBackwardDataOptions {
 void conv2d_backward_data(const Stream& stream, std::span<const Conv2dOperands> terms,
                           const Conv2dBackwardDataOptions& options, Workspace workspace,
                           TensorView dx);
+/// The same with one term.
 void conv2d_backward_data(const Stream& stream, ConstTensorView dy, ConstFilterView w,
                           const Conv2dBackwardDataOptions& options, Workspace workspace,
                           TensorView dx);
+/// Bytes of scratch memory for conv2d_backward_data().
 std::size_t conv2d_backward_data_workspace(const Device& device, const Shape& dx,
                                            const ConstFilterView& w,
                                            const Conv2dGeometry& geometry, int terms = 1);
 
+/// One term of a sum of weight gradients.
 struct Conv2dGradientOperands {
   ConstTensorView x;
   ConstTensorView dy;
@@ -86,9 +93,11 @@ struct Conv2dGradientOperands {
 void conv2d_backward_weights(const Stream& stream, std::span<const Conv2dGradientOperands> terms,
                              const Conv2dGeometry& geometry, bool accumulate, Workspace workspace,
                              FilterView dw);
+/// The same with one term.
 void conv2d_backward_weights(const Stream& stream, ConstTensorView x, ConstTensorView dy,
                              const Conv2dGeometry& geometry, bool accumulate, Workspace workspace,
                              FilterView dw);
+/// Bytes of scratch memory for conv2d_backward_weights().
 std::size_t conv2d_backward_weights_workspace(const Device& device, const Shape& x,
                                               const ConstFilterView& w,
                                               const Conv2dGeometry& geometry);
@@ -96,6 +105,7 @@ std::size_t conv2d_backward_weights_workspace(const Device& device, const Shape&
 /// db[k] = Σ_{n,p,q} dy[n,p,q,k] (+ db if `accumulate`).
 void conv2d_backward_bias(const Stream& stream, ConstTensorView dy, bool accumulate,
                           Workspace workspace, VectorView db);
+/// Bytes of scratch memory for conv2d_backward_bias().
 std::size_t conv2d_backward_bias_workspace(const Device& device, const Shape& dy);
 
 // Transposed convolution: the adjoint of a convolution. Its filter is the filter of that
@@ -115,19 +125,23 @@ void conv2d_transpose_backward_weights(const Stream& stream,
                                        std::span<const Conv2dGradientOperands> terms,
                                        const Conv2dGeometry& geometry, bool accumulate,
                                        Workspace workspace, FilterView dw);
+/// Bytes of scratch memory for conv2d_transpose_forward().
 std::size_t conv2d_transpose_forward_workspace(const Device& device, const Shape& y,
                                                const ConstFilterView& w,
                                                const Conv2dGeometry& geometry, int terms = 1);
+/// Bytes of scratch memory for conv2d_transpose_backward_data().
 std::size_t conv2d_transpose_backward_data_workspace(const Device& device, const Shape& dy,
                                                      const ConstFilterView& w,
                                                      const Conv2dGeometry& geometry,
                                                      int terms = 1);
+/// Bytes of scratch memory for conv2d_transpose_backward_weights().
 std::size_t conv2d_transpose_backward_weights_workspace(const Device& device, const Shape& dy,
                                                         const ConstFilterView& w,
                                                         const Conv2dGeometry& geometry);
 
 // ---- pooling and resizing ----------------------------------------------------------------------
 
+/// Geometry of a pooling: windows of R x S pixels.
 struct PoolWindow {
   int r = 2, s = 2;
   int stride_h = 2, stride_w = 2;
@@ -145,25 +159,32 @@ void max_pool_forward(const Stream& stream, ConstTensorView x, const PoolWindow&
 void max_pool_select(const Stream& stream, ConstTensorView x, const std::uint16_t* index,
                      const PoolWindow& window, TensorView y);
 
+/// What a gradient with respect to an activation does beside its formula.
 struct GradientOptions {
   ConstTensorView mask;     ///< empty, or: zero dx where mask ≤ 0
   bool accumulate = false;  ///< add to dx (whose old values are masked already)
 };
+/// dx = dy at the stored winners, zero elsewhere.
 void max_pool_backward(const Stream& stream, ConstTensorView dy, const std::uint16_t* index,
                        const PoolWindow& window, const GradientOptions& options, TensorView dx);
+/// y = mean of each window, over its pixels inside x or, with `count_include_pad`, over R·S.
 void average_pool_forward(const Stream& stream, ConstTensorView x, const PoolWindow& window,
                           bool count_include_pad, TensorView y);
+/// The gradient of average_pool_forward() with respect to x.
 void average_pool_backward(const Stream& stream, ConstTensorView dy, const PoolWindow& window,
                            bool count_include_pad, const GradientOptions& options, TensorView dx);
 
 /// Bilinear resizing to y's size, half-pixel centres.
 void bilinear_forward(const Stream& stream, ConstTensorView x, TensorView y);
+/// The gradient of bilinear_forward() with respect to x.
 void bilinear_backward(const Stream& stream, ConstTensorView dy, const GradientOptions& options,
                        TensorView dx);
 
 // ---- pointwise ---------------------------------------------------------------------------------
 
+/// to[i] = value
 void fill(const Stream& stream, VectorView to, float value);
+/// y = x < 0 ? 0 : x; NaN stays NaN.
 void relu_forward(const Stream& stream, ConstTensorView x, TensorView y);
 /// dx = y > 0 ? dy : 0 (+ dx if `accumulate`), y the output of relu_forward.
 void relu_backward(const Stream& stream, ConstTensorView y, ConstTensorView dy, bool accumulate,
@@ -171,10 +192,12 @@ void relu_backward(const Stream& stream, ConstTensorView y, ConstTensorView dy, 
 /// to = scale · from (+ to if `accumulate`).
 void copy_tensor(const Stream& stream, ConstTensorView from, float scale, bool accumulate,
                  TensorView to);
+/// y = x + b, b [C] added to every pixel.
 void add_bias(const Stream& stream, ConstTensorView x, ConstVectorView b, TensorView y);
 
 // ---- losses and metrics ------------------------------------------------------------------------
 
+/// Weights and smoothing of the labels.
 struct CrossEntropyOptions {
   ConstVectorView class_weights;  ///< [C] on the device; empty: all 1
   float label_smoothing = 0.0f;

@@ -52,7 +52,9 @@ struct BasicTensorView {
   }
   bool dense() const { return ld == shape.c; }  ///< no gaps between pixels
 };
+/// An activation that is written.
 using TensorView = BasicTensorView<float>;
+/// An activation that is read.
 using ConstTensorView = BasicTensorView<const float>;
 
 /// Convolution weights [R,S,C,K], K contiguous.
@@ -67,7 +69,9 @@ struct BasicFilterView {
   operator BasicFilterView<const T>() const { return {data, r, s, c, k}; }
   std::int64_t elements() const { return static_cast<std::int64_t>(r) * s * c * k; }
 };
+/// Weights that are written.
 using FilterView = BasicFilterView<float>;
+/// Weights that are read.
 using ConstFilterView = BasicFilterView<const float>;
 
 /// Flat device memory.
@@ -80,7 +84,9 @@ struct BasicVectorView {
   BasicVectorView(T* memory, std::int64_t elements) : data(memory), size(elements) {}
   operator BasicVectorView<const T>() const { return {data, size}; }
 };
+/// A vector that is written.
 using VectorView = BasicVectorView<float>;
+/// A vector that is read.
 using ConstVectorView = BasicVectorView<const float>;
 
 /// Owned device memory, uninitialised. Movable, not copyable.

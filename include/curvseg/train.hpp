@@ -255,7 +255,6 @@ class Trainer {
   void load_parameters(const TrainingState& state, const std::string& source = "checkpoint");
 
  private:
-
   std::unique_ptr<TrainerCore> core_;
 };
 

@@ -2,9 +2,9 @@
 /// The version of the headers; the build fails where it is not the project's.
 #pragma once
 
-#define CURVSEG_VERSION_MAJOR 0
-#define CURVSEG_VERSION_MINOR 1
-#define CURVSEG_VERSION_PATCH 0
+#define CURVSEG_VERSION_MAJOR 0  ///< for the preprocessor
+#define CURVSEG_VERSION_MINOR 1  ///< for the preprocessor
+#define CURVSEG_VERSION_PATCH 0  ///< for the preprocessor
 
 namespace curvseg {
 

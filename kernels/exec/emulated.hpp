@@ -45,7 +45,10 @@ __forceinline__ bool is_aligned(const void* address, unsigned bytes) {
 }
 
 __forceinline__ float fma(float a, float b, float c) {
-  return emulation::fused_multiply_add(a, b, c);
+#ifdef EXP_COUNT
+  asm("addq $1, %0" : "+m"(emulation::multiply_adds));
+#endif
+  return __builtin_fmaf(a, b, c);
 }
 
 // ---- synchronisation ---------------------------------------------------------------------------

@@ -1,62 +1,54 @@
-// A few adjacent channels that a thread takes at a time.
+// A few adjacent channels that a thread takes at a time, computed with as one number would be.
 //
 // A GPU thread takes 4 (one 16-byte access) where every address allows it, else 1; neighbouring
-// threads take neighbouring channels. A host thread takes 16, whose loops the compiler unrolls into
-// vector instructions; the last lanes of a pixel may be fewer, `count` of them.
+// threads take neighbouring channels. A host thread takes 16, in vector registers; the last lanes
+// of a pixel may be fewer, `count` of them, and those beyond are zeros that are never stored.
 //
-//   const auto v = load_lanes<kWidth>(x, count);
-//   for (int j = 0; j < kWidth; ++j) v.at[j] ...     all lanes: those beyond count are zeros
-//   store_lanes(y, v, count);
+//   Lanes<kWidth, float>, Lanes<kWidth, int>, Mask<kWidth>
+//   load_lanes<kWidth>(from, count)      from float*; from std::uint16_t*, widened to int
+//   store_lanes(to, lanes, count)        to float*; to std::uint16_t*, narrowed
+//   fill_lanes<kWidth>(value)
+//   a + b, a * b, a / b                  lanes with lanes; number * lanes, lanes / number
+//   a < b, a <= b, a == b                a mask, from lanes and lanes
+//   a < number, a > number, a == number  a mask, from lanes and one number
+//   mask & mask, !mask, select(mask, a, b)
+//
+// (Plain arrays left to the compiler instead: g++ 12 moves them through the stack in pieces and
+// reaches a sixth of the speed on a copy.)
 #pragma once
 
 #include <initializer_list>
 
 #include "exec/exec.hpp"
 
+#if defined(__CUDACC__) || defined(CURVSEG_EMULATED)
+#include "exec/gpu_lanes.hpp"
+#else
+#include "exec/host_lanes.hpp"
+#endif
+
 namespace curvseg::CURVSEG_TARGET {
 
-/// Lanes of a thread where addresses allow wide accesses, and where they do not.
-inline constexpr int kWideLanes = kStagedOperands ? 4 : 16;
-inline constexpr int kNarrowLanes = kStagedOperands ? 1 : 16;
-
-template <int kWidth, class T>
-struct alignas(kStagedOperands ? kWidth * sizeof(T) : alignof(T)) Lanes {
-  T at[kWidth];
-};
-
-template <int kWidth, class T>
-__device__ __forceinline__ Lanes<kWidth, T> load_lanes(const T* from, [[maybe_unused]] int count) {
-  if constexpr (kStagedOperands) {
-    return *reinterpret_cast<const Lanes<kWidth, T>*>(from);
-  } else {
-    Lanes<kWidth, T> lanes;
-    if (count == kWidth) {
-      for (int j = 0; j < kWidth; ++j) lanes.at[j] = from[j];
-    } else {
-      for (int j = 0; j < kWidth; ++j) lanes.at[j] = T(0);
-      for (int j = 0; j < count; ++j) lanes.at[j] = from[j];
-    }
-    return lanes;
-  }
+// One number for all lanes.
+template <int kWidth>
+__device__ __forceinline__ Lanes<kWidth, float> operator*(float a, const Lanes<kWidth, float>& b) {
+  return fill_lanes<kWidth>(a) * b;
 }
-
-template <int kWidth, class T>
-__device__ __forceinline__ void store_lanes(T* to, const Lanes<kWidth, T>& lanes,
-                                            [[maybe_unused]] int count) {
-  if constexpr (kStagedOperands) {
-    *reinterpret_cast<Lanes<kWidth, T>*>(to) = lanes;
-  } else if (count == kWidth) {
-    for (int j = 0; j < kWidth; ++j) to[j] = lanes.at[j];
-  } else {
-    for (int j = 0; j < count; ++j) to[j] = lanes.at[j];
-  }
+template <int kWidth>
+__device__ __forceinline__ Lanes<kWidth, float> operator/(const Lanes<kWidth, float>& a, float b) {
+  return a / fill_lanes<kWidth>(b);
 }
-
 template <int kWidth, class T>
-__device__ __forceinline__ Lanes<kWidth, T> fill_lanes(T value) {
-  Lanes<kWidth, T> lanes;
-  for (int j = 0; j < kWidth; ++j) lanes.at[j] = value;
-  return lanes;
+__device__ __forceinline__ Mask<kWidth> operator<(const Lanes<kWidth, T>& a, T b) {
+  return a < fill_lanes<kWidth>(b);
+}
+template <int kWidth, class T>
+__device__ __forceinline__ Mask<kWidth> operator>(const Lanes<kWidth, T>& a, T b) {
+  return fill_lanes<kWidth>(b) < a;
+}
+template <int kWidth, class T>
+__device__ __forceinline__ Mask<kWidth> operator==(const Lanes<kWidth, T>& a, T b) {
+  return a == fill_lanes<kWidth>(b);
 }
 
 /// A tensor as the choice of lanes sees it: base, pixel stride and size of an element.

@@ -2,13 +2,15 @@
 //
 //   for (ImageWalk<kWidth> at(p.walk); at.valid(); at.advance()) {
 //     ... once a pixel: windows, offsets ...
-//     for (int c = at.first_channel(); c < at.last_channel(); c += kWidth) { ... lanes ... }
+//     at.each_run([&](int c, auto count) { ... lanes of channels c to c + count − 1 ... });
 //   }
 //
-// On a GPU the inner loop runs once and threads stride over the grid, lanes fastest; on the host a
+// On a GPU each_run() calls once and threads stride over the grid, lanes fastest; on the host a
 // block owns consecutive pixels with all their channels. A step is additions with carries whose
 // amounts the launcher knows: divisions happen once a thread.
 #pragma once
+
+#include <type_traits>
 
 #include "exec/lanes.hpp"
 
@@ -88,19 +90,20 @@ class PixelWalk {
   __device__ __forceinline__ bool valid() const { return item_ < last_; }
   __device__ __forceinline__ std::int64_t pixel() const { return pixel_; }
 
-  __device__ __forceinline__ int first_channel() const {
-    return kStagedOperands ? run_ * kWidth : 0;
-  }
-  __device__ __forceinline__ int last_channel() const {
-    if (kStagedOperands) return (run_ + 1) * kWidth;
-    const std::int64_t left = plan_.elements - pixel_ * plan_.channels;
-    return left < plan_.channels ? static_cast<int>(left) : plan_.channels;
-  }
-  /// Lanes that exist from channel `c` on: all of them on a GPU.
-  __device__ __forceinline__ int lanes(int c) const {
-    if (kStagedOperands) return kWidth;
-    const int left = last_channel() - c;
-    return left < kWidth ? left : kWidth;
+  /// Calls `f(c, count)` for this item's channels, kWidth at a time. `count` is a constant where
+  /// all lanes exist (on a GPU always), an int at the end of a pixel.
+  template <class F>
+  __device__ __forceinline__ void each_run(const F& f) const {
+    constexpr std::integral_constant<int, kWidth> kWhole;
+    if constexpr (kStagedOperands) {
+      f(run_ * kWidth, kWhole);
+    } else {
+      const std::int64_t left = plan_.elements - pixel_ * plan_.channels;
+      const int last = left < plan_.channels ? static_cast<int>(left) : plan_.channels;
+      int c = 0;
+      for (; c + kWidth <= last; c += kWidth) f(c, kWhole);
+      if (c < last) f(c, last - c);
+    }
   }
 
   /// To this thread's next item; returns whether a run's carry went into the pixel as well.

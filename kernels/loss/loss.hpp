@@ -26,8 +26,9 @@ struct LabelWeight {
 ///   dx_c     = (s·p_c − q_c) / D
 ///
 /// over pixels with a label in [0, classes); the others contribute nothing and get dx = 0. D = 0
-/// gives loss 0 and dx 0. Stable: log p through x − max x − log Σ exp. A non-finite logit gives a
-/// non-finite loss. Source: PyTorch's CrossEntropyLoss (weight, ignore_index, label_smoothing).
+/// gives loss 0 and dx 0. Stable: log p through x − max x − log Σ exp. A logit of NaN or +inf gives
+/// a loss of NaN; one of −inf is a class of probability 0, and gives a loss of +inf where q_c > 0.
+/// Source: PyTorch's CrossEntropyLoss (weight, ignore_index, label_smoothing).
 struct SoftmaxCrossEntropy {
   std::int64_t pixels = 0;
   int classes = 0;

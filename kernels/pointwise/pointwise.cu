@@ -45,8 +45,9 @@ __global__ void __launch_bounds__(kGridThreads) fill_kernel(PointwiseParams<Fill
   const Fill& f = p.operation;
   const auto value = fill_lanes<kWidth>(f.value);
   for (PixelWalk<kWidth> at(p.walk); at.valid(); at.advance())
-    for (int c = at.first_channel(); c < at.last_channel(); c += kWidth)
-      store_lanes(f.to + at.pixel() * p.walk.channels + c, value, at.lanes(c));
+    at.each_run([&](int c, auto count) {
+      store_lanes(f.to + at.pixel() * p.walk.channels + c, value, count);
+    });
 }
 
 template <int kWidth>
@@ -55,18 +56,11 @@ __global__ void __launch_bounds__(kGridThreads) copy_pixels_kernel(PointwisePara
   for (PixelWalk<kWidth> at(p.walk); at.valid(); at.advance()) {
     const float* from = f.from + at.pixel() * f.ld_from;
     float* to = f.to + at.pixel() * f.ld_to;
-    for (int c = at.first_channel(); c < at.last_channel(); c += kWidth) {
-      const int count = at.lanes(c);
-      auto value = load_lanes<kWidth>(from + c, count);
-      CURVSEG_UNROLL
-      for (int j = 0; j < kWidth; ++j) value.at[j] *= f.scale;
-      if (f.accumulate) {
-        const auto old = load_lanes<kWidth>(to + c, count);
-        CURVSEG_UNROLL
-        for (int j = 0; j < kWidth; ++j) value.at[j] += old.at[j];
-      }
+    at.each_run([&](int c, auto count) {
+      auto value = f.scale * load_lanes<kWidth>(from + c, count);
+      if (f.accumulate) value = value + load_lanes<kWidth>(to + c, count);
       store_lanes(to + c, value, count);
-    }
+    });
   }
 }
 
@@ -76,13 +70,10 @@ __global__ void __launch_bounds__(kGridThreads) relu_forward_kernel(PointwisePar
   for (PixelWalk<kWidth> at(p.walk); at.valid(); at.advance()) {
     const float* x = f.x + at.pixel() * f.ldx;
     float* y = f.y + at.pixel() * f.ldy;
-    for (int c = at.first_channel(); c < at.last_channel(); c += kWidth) {
-      const int count = at.lanes(c);
-      auto value = load_lanes<kWidth>(x + c, count);
-      CURVSEG_UNROLL
-      for (int j = 0; j < kWidth; ++j) value.at[j] = value.at[j] < 0.0f ? 0.0f : value.at[j];
-      store_lanes(y + c, value, count);
-    }
+    at.each_run([&](int c, auto count) {
+      const auto value = load_lanes<kWidth>(x + c, count);
+      store_lanes(y + c, select(value < 0.0f, fill_lanes<kWidth>(0.0f), value), count);
+    });
   }
 }
 
@@ -94,20 +85,13 @@ __global__ void __launch_bounds__(kGridThreads)
     const float* y = f.y + at.pixel() * f.ldy;
     const float* dy = f.dy + at.pixel() * f.ld_dy;
     float* dx = f.dx + at.pixel() * f.ld_dx;
-    for (int c = at.first_channel(); c < at.last_channel(); c += kWidth) {
-      const int count = at.lanes(c);
+    at.each_run([&](int c, auto count) {
       const auto kept = load_lanes<kWidth>(y + c, count);
       auto gradient = load_lanes<kWidth>(dy + c, count);
-      CURVSEG_UNROLL
-      for (int j = 0; j < kWidth; ++j)
-        gradient.at[j] = kept.at[j] > 0.0f ? gradient.at[j] : 0.0f;
-      if (f.accumulate) {
-        const auto old = load_lanes<kWidth>(dx + c, count);
-        CURVSEG_UNROLL
-        for (int j = 0; j < kWidth; ++j) gradient.at[j] += old.at[j];
-      }
+      gradient = select(kept > 0.0f, gradient, fill_lanes<kWidth>(0.0f));
+      if (f.accumulate) gradient = gradient + load_lanes<kWidth>(dx + c, count);
       store_lanes(dx + c, gradient, count);
-    }
+    });
   }
 }
 
@@ -117,14 +101,10 @@ __global__ void __launch_bounds__(kGridThreads) add_bias_kernel(PointwiseParams<
   for (PixelWalk<kWidth> at(p.walk); at.valid(); at.advance()) {
     const float* x = f.x + at.pixel() * f.ldx;
     float* y = f.y + at.pixel() * f.ldy;
-    for (int c = at.first_channel(); c < at.last_channel(); c += kWidth) {
-      const int count = at.lanes(c);
-      auto value = load_lanes<kWidth>(x + c, count);
+    at.each_run([&](int c, auto count) {
       const auto bias = load_lanes<kWidth>(f.b + c, count);
-      CURVSEG_UNROLL
-      for (int j = 0; j < kWidth; ++j) value.at[j] += bias.at[j];
-      store_lanes(y + c, value, count);
-    }
+      store_lanes(y + c, load_lanes<kWidth>(x + c, count) + bias, count);
+    });
   }
 }
 

@@ -24,22 +24,16 @@ __global__ void __launch_bounds__(kGridThreads)
         static_cast<std::int64_t>(p.rows.count(at.row(), f.count_include_pad)) *
         p.columns.count(at.column(), f.count_include_pad);
     const float divisor = taps > 0 ? static_cast<float>(taps) : 1.0f;
-    for (int c = at.first_channel(); c < at.last_channel(); c += kWidth) {
-      const int count = at.lanes(c);
+    at.each_run([&](int c, auto count) {
       auto sum = fill_lanes<kWidth>(0.0f);
       for (int r = window.rows.first; r < window.rows.last; ++r) {
         const float* row = window.corner + r * window.row_stride + c;
-        for (int s = window.columns.first; s < window.columns.last; ++s) {
-          const auto x = load_lanes<kWidth>(row + s * f.ldx, count);
-          CURVSEG_UNROLL
-          for (int j = 0; j < kWidth; ++j) sum.at[j] += x.at[j];
-        }
+        for (int s = window.columns.first; s < window.columns.last; ++s)
+          sum = sum + load_lanes<kWidth>(row + s * f.ldx, count);
       }
       // Divided, not multiplied by a reciprocal: the mean is then the sum correctly rounded.
-      CURVSEG_UNROLL
-      for (int j = 0; j < kWidth; ++j) sum.at[j] /= divisor;
-      store_lanes(f.y + at.pixel() * f.ldy + c, sum, count);
-    }
+      store_lanes(f.y + at.pixel() * f.ldy + c, sum / divisor, count);
+    });
   }
 }
 
@@ -51,8 +45,7 @@ __global__ void __launch_bounds__(kGridThreads)
     const WindowRange rows = p.rows.windows(at.row());
     const WindowRange columns = p.columns.windows(at.column());
     const std::int64_t first_row = static_cast<std::int64_t>(at.image()) * p.rows.out;
-    for (int c = at.first_channel(); c < at.last_channel(); c += kWidth) {
-      const int count = at.lanes(c);
+    at.each_run([&](int c, auto count) {
       auto gradient = fill_lanes<kWidth>(0.0f);
       for (int row = rows.first; row <= rows.last; ++row) {
         const std::int64_t taps_down = p.rows.count(row, f.count_include_pad);
@@ -62,12 +55,11 @@ __global__ void __launch_bounds__(kGridThreads)
           // A product, which rounds twice: a division a lane would cost more than the rest.
           const float weight =
               1.0f / static_cast<float>(taps_down * p.columns.count(column, f.count_include_pad));
-          CURVSEG_UNROLL
-          for (int j = 0; j < kWidth; ++j) gradient.at[j] += dy.at[j] * weight;
+          gradient = gradient + weight * dy;
         }
       }
       store_gradient(f.epilogue, gradient, f.dx + at.pixel() * f.ldx + c, at.pixel(), c, count);
-    }
+    });
   }
 }
 

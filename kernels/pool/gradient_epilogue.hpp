@@ -15,17 +15,11 @@ template <int kWidth>
 __device__ __forceinline__ void store_gradient(const GradientEpilogue& epilogue,
                                                Lanes<kWidth, float> gradient, float* dx,
                                                std::int64_t pixel, int channel, int count) {
-  if (epilogue.accumulate) {
-    const auto old = load_lanes<kWidth>(dx, count);
-    CURVSEG_UNROLL
-    for (int j = 0; j < kWidth; ++j) gradient.at[j] += old.at[j];
-  }
+  if (epilogue.accumulate) gradient = gradient + load_lanes<kWidth>(dx, count);
   if (epilogue.mask) {
     const auto mask =
         load_lanes<kWidth>(epilogue.mask + pixel * epilogue.ld_mask + channel, count);
-    CURVSEG_UNROLL
-    for (int j = 0; j < kWidth; ++j)
-      gradient.at[j] = mask.at[j] > 0.0f ? gradient.at[j] : 0.0f;
+    gradient = select(mask > 0.0f, gradient, fill_lanes<kWidth>(0.0f));
   }
   store_lanes(dx, gradient, count);
 }

@@ -23,28 +23,17 @@ namespace {
 template <int kWidth>
 struct Winner {
   Lanes<kWidth, float> value;
-  Lanes<kWidth, int> tap;  // 32 bits, as wide as the comparison that selects it
+  Lanes<kWidth, int> tap;
 
   /// `first_tap` wins a window of −inf only.
   __device__ __forceinline__ explicit Winner(int first_tap)
       : value(fill_lanes<kWidth>(-INFINITY)), tap(fill_lanes<kWidth>(first_tap)) {}
 
   __device__ __forceinline__ void meet(const Lanes<kWidth, float>& x, int at_tap) {
-    CURVSEG_UNROLL
-    for (int j = 0; j < kWidth; ++j) {
-      // True for a NaN as well; but once a NaN has won, nothing replaces it. Not `&&`, which is
-      // a branch.
-      const bool wins = !(x.at[j] <= value.at[j]) & (value.at[j] == value.at[j]);
-      value.at[j] = wins ? x.at[j] : value.at[j];
-      tap.at[j] = wins ? at_tap : tap.at[j];
-    }
-  }
-
-  __device__ __forceinline__ Lanes<kWidth, std::uint16_t> index() const {
-    Lanes<kWidth, std::uint16_t> result;
-    CURVSEG_UNROLL
-    for (int j = 0; j < kWidth; ++j) result.at[j] = static_cast<std::uint16_t>(tap.at[j]);
-    return result;
+    // Not less or equal holds for a NaN as well; but once a NaN has won, nothing replaces it.
+    const Mask<kWidth> wins = (!(x <= value)) & (value == value);
+    value = select(wins, x, value);
+    tap = select(wins, fill_lanes<kWidth>(at_tap), tap);
   }
 };
 
@@ -56,8 +45,7 @@ __global__ void __launch_bounds__(kGridThreads)
     const InputWindow window(p, at);
     const int first_tap =
         window.empty() ? 0 : window.rows.first * p.columns.window + window.columns.first;
-    for (int c = at.first_channel(); c < at.last_channel(); c += kWidth) {
-      const int count = at.lanes(c);
+    at.each_run([&](int c, auto count) {
       Winner<kWidth> winner(first_tap);
       for (int r = window.rows.first; r < window.rows.last; ++r) {
         const float* row = window.corner + r * window.row_stride + c;
@@ -66,8 +54,8 @@ __global__ void __launch_bounds__(kGridThreads)
       }
       store_lanes(f.y + at.pixel() * f.ldy + c, winner.value, count);
       if (f.index)
-        store_lanes(f.index + at.pixel() * f.problem.c + c, winner.index(), count);
-    }
+        store_lanes(f.index + at.pixel() * f.problem.c + c, winner.tap, count);
+    });
   }
 }
 
@@ -79,8 +67,7 @@ __global__ void __launch_bounds__(kGridThreads)
   const MaxPoolSelect& f = p.operation;
   for (ImageWalk<kWidth> at(p.walk); at.valid(); at.advance()) {
     const InputWindow window(p, at);
-    for (int c = at.first_channel(); c < at.last_channel(); c += kWidth) {
-      const int count = at.lanes(c);
+    at.each_run([&](int c, auto count) {
       const auto index = load_lanes<kWidth>(f.index + at.pixel() * f.problem.c + c, count);
       auto value = fill_lanes<kWidth>(0.0f);
       for (int r = window.rows.first; r < window.rows.last; ++r) {
@@ -88,13 +75,11 @@ __global__ void __launch_bounds__(kGridThreads)
         for (int s = window.columns.first; s < window.columns.last; ++s) {
           const auto x = load_lanes<kWidth>(row + s * f.ldx, count);
           const int tap = r * p.columns.window + s;
-          CURVSEG_UNROLL
-          for (int j = 0; j < kWidth; ++j)
-            value.at[j] = index.at[j] == tap ? x.at[j] : value.at[j];
+          value = select(index == tap, x, value);
         }
       }
       store_lanes(f.y + at.pixel() * f.ldy + c, value, count);
-    }
+    });
   }
 }
 
@@ -106,8 +91,7 @@ __global__ void __launch_bounds__(kGridThreads)
     const WindowRange rows = p.rows.windows(at.row());
     const WindowRange columns = p.columns.windows(at.column());
     const std::int64_t first_row = static_cast<std::int64_t>(at.image()) * p.rows.out;
-    for (int c = at.first_channel(); c < at.last_channel(); c += kWidth) {
-      const int count = at.lanes(c);
+    at.each_run([&](int c, auto count) {
       auto gradient = fill_lanes<kWidth>(0.0f);
       int row_tap = rows.tap * p.columns.window;
       for (int row = rows.first; row <= rows.last; ++row) {
@@ -116,16 +100,14 @@ __global__ void __launch_bounds__(kGridThreads)
         for (int column = columns.first; column <= columns.last; ++column) {
           const auto index = load_lanes<kWidth>(f.index + window * f.problem.c + c, count);
           const auto dy = load_lanes<kWidth>(f.dy + window * f.ldy + c, count);
-          CURVSEG_UNROLL
-          for (int j = 0; j < kWidth; ++j)
-            gradient.at[j] += index.at[j] == tap ? dy.at[j] : 0.0f;
+          gradient = gradient + select(index == tap, dy, fill_lanes<kWidth>(0.0f));
           ++window;
           tap -= p.columns.stride;
         }
         row_tap -= p.rows.stride * p.columns.window;
       }
       store_gradient(f.epilogue, gradient, f.dx + at.pixel() * f.ldx + c, at.pixel(), c, count);
-    }
+    });
   }
 }
 

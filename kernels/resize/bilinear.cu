@@ -35,19 +35,15 @@ __global__ void __launch_bounds__(kGridThreads)
     const std::int64_t down = row.fraction != 0.0f ? p.columns.in() * f.ldx : 0;
     const std::int64_t right = column.fraction != 0.0f ? f.ldx : 0;
     const float up_weight = 1.0f - row.fraction, left_weight = 1.0f - column.fraction;
-    for (int c = at.first_channel(); c < at.last_channel(); c += kWidth) {
-      const int count = at.lanes(c);
+    at.each_run([&](int c, auto count) {
       const auto x00 = load_lanes<kWidth>(corner + c, count);
       const auto x01 = load_lanes<kWidth>(corner + c + right, count);
       const auto x10 = load_lanes<kWidth>(corner + c + down, count);
       const auto x11 = load_lanes<kWidth>(corner + c + down + right, count);
-      Lanes<kWidth, float> y;
-      CURVSEG_UNROLL
-      for (int j = 0; j < kWidth; ++j)
-        y.at[j] = up_weight * (left_weight * x00.at[j] + column.fraction * x01.at[j]) +
-                  row.fraction * (left_weight * x10.at[j] + column.fraction * x11.at[j]);
+      const auto y = up_weight * (left_weight * x00 + column.fraction * x01) +
+                     row.fraction * (left_weight * x10 + column.fraction * x11);
       store_lanes(f.y + at.pixel() * f.ldy + c, y, count);
-    }
+    });
   }
 }
 
@@ -59,21 +55,18 @@ __global__ void __launch_bounds__(kGridThreads)
     const ResizeReaders rows = p.rows.readers(at.row());
     const ResizeReaders columns = p.columns.readers(at.column());
     const std::int64_t first_row = static_cast<std::int64_t>(at.image()) * p.rows.out();
-    for (int c = at.first_channel(); c < at.last_channel(); c += kWidth) {
-      const int count = at.lanes(c);
+    at.each_run([&](int c, auto count) {
       auto gradient = fill_lanes<kWidth>(0.0f);
       for (int row = rows.first; row <= rows.last; ++row) {
         const float row_weight = p.rows.weight(row, at.row());
         const float* line = f.dy + (first_row + row) * p.columns.out() * f.ldy + c;
         for (int column = columns.first; column <= columns.last; ++column) {
           const float weight = row_weight * p.columns.weight(column, at.column());
-          const auto dy = load_lanes<kWidth>(line + column * f.ldy, count);
-          CURVSEG_UNROLL
-          for (int j = 0; j < kWidth; ++j) gradient.at[j] += weight * dy.at[j];
+          gradient = gradient + weight * load_lanes<kWidth>(line + column * f.ldy, count);
         }
       }
       store_gradient(f.epilogue, gradient, f.dx + at.pixel() * f.ldx + c, at.pixel(), c, count);
-    }
+    });
   }
 }
 

@@ -6,5 +6,5 @@ set -eu
 command -v doxygen >/dev/null || { echo "skipped: no doxygen here"; exit 77; }
 
 warnings=$(doxygen "$1" 2>&1 >/dev/null |
-  grep -v -E 'of (class|struct|union) [^ ]+ is not documented\.$' || true)
+  grep -v -E 'of (class|struct|union) .+ is not documented\.$' || true)
 [ -z "$warnings" ] || { echo "$warnings"; exit 1; }

@@ -9,13 +9,16 @@
 
 namespace curvseg::reference {
 
-/// Softmax cross-entropy of dense logits [pixels, classes]. Labels outside [0, classes) are ignored.
+/// Softmax cross-entropy of dense logits [pixels, classes]. Labels outside [0, classes) are
+/// ignored.
 struct CrossEntropy {
   int classes = 2;
   std::vector<double> weights;  // empty: all 1
   double smoothing = 0.0;
 
-  double weight(int c) const { return weights.empty() ? 1.0 : weights[static_cast<std::size_t>(c)]; }
+  double weight(int c) const {
+    return weights.empty() ? 1.0 : weights[static_cast<std::size_t>(c)];
+  }
   bool valid(std::int32_t label) const { return label >= 0 && label < classes; }
 };
 

@@ -26,7 +26,8 @@ inline Words philox(Words c, std::array<std::uint32_t, 2> key) {
 inline std::uint32_t random_word(std::uint64_t seed, std::uint64_t stream, std::uint64_t i) {
   const auto low = [](std::uint64_t v) { return static_cast<std::uint32_t>(v); };
   const auto high = [](std::uint64_t v) { return static_cast<std::uint32_t>(v >> 32); };
-  return philox({low(i / 4), high(i / 4), low(stream), high(stream)}, {low(seed), high(seed)})[i % 4];
+  return philox({low(i / 4), high(i / 4), low(stream), high(stream)},
+                {low(seed), high(seed)})[i % 4];
 }
 
 /// The x ≥ 0 whose upper tail ½·erfc(x/√2) is `tail`, by bisection; tail in (0, ½].

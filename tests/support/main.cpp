@@ -1,6 +1,7 @@
 // The main program of the tests. Besides GoogleTest's own options:
 //
-//   curvseg_tests --directory=kernels/pool     only the tests whose source lies in tests/kernels/pool
+//   curvseg_tests --directory=kernels/pool     only the tests whose source lies in
+//   tests/kernels/pool
 //
 // Skipped tests are counted by reason at the end.
 #include <gmock/gmock.h>

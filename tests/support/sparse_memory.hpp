@@ -14,7 +14,10 @@ class SparseMemory {
   explicit SparseMemory(std::size_t bytes)
       : bytes_(bytes),
         memory_(mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) {}
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) {
+    // Reading gigabytes of zeros takes a page fault a page: let pages be large.
+    if (memory_ != MAP_FAILED) madvise(memory_, bytes_, MADV_HUGEPAGE);
+  }
   ~SparseMemory() {
     if (memory_ != MAP_FAILED) munmap(memory_, bytes_);
   }

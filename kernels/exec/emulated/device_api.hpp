@@ -38,7 +38,7 @@ void wait_copies(unsigned pending) noexcept;
 /// Adds modulo 2^(8·bytes), gives the old value.
 std::uint64_t atomic_add(void* address, unsigned bytes, std::uint64_t value) noexcept;
 
-float fused_multiply_add(float a, float b, float c) noexcept;
+extern __thread std::uint64_t multiply_adds __attribute__((tls_model("initial-exec")));
 
 struct LaunchRequest {
   const char* kernel;  // as the compiler spells it, see kernel_name()

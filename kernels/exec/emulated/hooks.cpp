@@ -167,9 +167,6 @@ std::uint64_t atomic_add(void* address, unsigned bytes, std::uint64_t value) noe
   return old;
 }
 
-float fused_multiply_add(float a, float b, float c) noexcept {
-  engine().record.flops += 2;
-  return __builtin_fmaf(a, b, c);
-}
+__thread std::uint64_t multiply_adds __attribute__((tls_model("initial-exec"))) = 0;
 
 }  // namespace curvseg::emulation

@@ -1,0 +1,37 @@
+/// \file
+/// What `evaluate` and `predict` have in common: a checkpoint, data for it, a device.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "curvseg/checkpoint.hpp"
+#include "curvseg/train.hpp"
+#include "host/cli/inputs.hpp"
+
+namespace curvseg::cli {
+
+struct ModelArguments {
+  std::filesystem::path checkpoint;
+  std::optional<std::string> data;
+  std::optional<int> ignore_index;
+  std::string split;  // empty: the command's default
+  std::string device = "auto";
+  int batch = 1;
+  bool quiet = false;
+};
+
+/// Adds --checkpoint, --split, --ignore-index, --device and --quiet.
+void add_model_options(CLI::App& app, ModelArguments& arguments);
+
+/// The data that the arguments name, else that of the training.
+/// \throws InputError when there is neither.
+DataSettings data_settings(const ModelArguments& arguments);
+
+/// A trainer that holds the checkpoint's parameters.
+Trainer open_trainer(const ModelArguments& arguments, const TrainingState& state);
+
+}  // namespace curvseg::cli

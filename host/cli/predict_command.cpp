@@ -1,0 +1,202 @@
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <chrono>
+#include <system_error>
+
+#include "host/cli/commands.hpp"
+#include "host/cli/console.hpp"
+#include "host/cli/model_source.hpp"
+#include "host/cli/pictures.hpp"
+#include "host/cli/report.hpp"
+#include "host/io/atomic_file.hpp"
+#include "host/io/overlay.hpp"
+
+namespace curvseg::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kFooter = R"(Examples:
+  curvseg predict --checkpoint runs/first/best.safetensors --data photo.jpg --out predicted
+  curvseg predict --checkpoint runs/first/best.safetensors --data FOLDER --out predicted
+      every PNG and JPEG in FOLDER, or in FOLDER/images; masks are not needed
+  curvseg predict --checkpoint runs/cells-1/best.safetensors --data builtin:cells --split val
+
+Grey images fit a network for colour, they are taken three times.)";
+
+struct PredictArguments {
+  ModelArguments model;
+  fs::path out;
+  bool no_overlays = false;
+};
+
+/// The split of a data set that is to be predicted: the one asked for, else the one that training
+/// saw least of.
+std::string wanted_split(const ModelArguments& arguments, const std::string& spec) {
+  if (!arguments.split.empty()) {
+    return arguments.split;
+  }
+  const std::vector<std::string> splits = available_splits(spec);
+  for (const char* split : {"test", "val", "train", ""}) {
+    if (std::find(splits.begin(), splits.end(), split) != splits.end()) {
+      return split;
+    }
+  }
+  return "test";
+}
+
+std::shared_ptr<const Dataset> open_images(const ModelArguments& arguments,
+                                           const TrainingState& state) {
+  DataSettings settings = data_settings(arguments);
+  const std::string& spec = settings.spec;
+  std::error_code error;
+  if (!has_scheme(spec)) {
+    if (fs::is_regular_file(spec, error)) {
+      return open_image_files({fs::path(spec)}, state);
+    }
+    if (!fs::is_directory(spec, error)) {
+      throw InputError(spec + ": no such file or folder");
+    }
+    if (arguments.split.empty() && available_splits(spec).empty()) {
+      const std::vector<fs::path> files = list_image_files(spec);
+      if (files.empty()) {
+        throw InputError(spec + ": holds no PNG or JPEG file, nor a folder images");
+      }
+      return open_image_files(files, state);
+    }
+  }
+  return open_for_model(settings, wanted_split(arguments, spec), state, arguments.checkpoint,
+                        /*masks_optional=*/true);
+}
+
+void write_segmentation(const ImagePrediction& prediction, const PredictArguments& arguments) {
+  const Sample& sample = prediction.sample;
+  write_index_png(arguments.out / "classes" / (sample.name + ".png"), sample.height, sample.width,
+                  std::span<const std::int32_t>(prediction.labels), default_palette());
+  if (!arguments.no_overlays) {
+    write_png(arguments.out / "overlays" / (sample.name + ".png"), overlay(prediction));
+  }
+}
+
+/// RFC 4180: in quotes when it must be.
+std::string csv_field(const std::string& text) {
+  if (text.find_first_of(",\"\n") == std::string::npos) {
+    return text;
+  }
+  std::string quoted = "\"";
+  for (const char letter : text) {
+    quoted += letter == '"' ? "\"\"" : std::string(1, letter);
+  }
+  return quoted + "\"";
+}
+
+std::string csv_line(const ImagePrediction& prediction, const std::vector<std::string>& names) {
+  const auto label = static_cast<std::size_t>(prediction.labels.front());
+  const std::int32_t truth = prediction.sample.labels.front();
+  return fmt::format("{},{},{},{:.6f},{}\n", csv_field(prediction.sample.name), label,
+                     csv_field(names[label]), prediction.probabilities[label],
+                     truth >= 0 ? csv_field(names[static_cast<std::size_t>(truth)]) : "");
+}
+
+void make_folders(const PredictArguments& arguments, bool is_classifier) {
+  make_folder(arguments.out);
+  if (!is_classifier) {
+    make_folder(arguments.out / "classes");
+    if (!arguments.no_overlays) {
+      make_folder(arguments.out / "overlays");
+    }
+  }
+}
+
+/// Predicts everything. \returns the counts against the truth, as far as there is one.
+ConfusionCounts predict_all(Trainer& trainer, const Dataset& dataset,
+                            const PredictArguments& arguments,
+                            const std::vector<std::string>& names) {
+  const bool is_classifier = trainer.model().is_classifier();
+  ConfusionCounts confusion(trainer.model().classes());
+  std::string csv = "image,index,class,probability,truth\n";
+  for (std::size_t i = 0; i < dataset.size(); ++i) {
+    set_status(fmt::format("predicting image {}/{}", i + 1, dataset.size()));
+    const ImagePrediction prediction = predict_sample(trainer, dataset, i);
+    confusion += prediction.confusion;
+    if (is_classifier) {
+      csv += csv_line(prediction, names);
+    } else {
+      write_segmentation(prediction, arguments);
+    }
+  }
+  clear_status();
+  if (is_classifier) {
+    write_file_atomically(arguments.out / "predictions.csv", csv);
+  }
+  return confusion;
+}
+
+std::string summary(const PredictArguments& arguments, const Dataset& dataset, double seconds,
+                    const ConfusionCounts& confusion, bool is_classifier) {
+  std::string text = fmt::format("{} images in {}, {:.1f} images/s\n", dataset.size(),
+                                 duration_text(seconds),
+                                 static_cast<double>(dataset.size()) / seconds);
+  if (confusion.total() > 0) {
+    const EvaluationResult result{.confusion = confusion};
+    text += fmt::format("{} {:.4f} against the truth that is there\n", headline_name(is_classifier),
+                        headline(result, is_classifier));
+  }
+  if (is_classifier) {
+    return text + (arguments.out / "predictions.csv").string() + "  a line per image\n";
+  }
+  text += (arguments.out / "classes").string() + "  a PNG per image, its pixels are class indices\n";
+  if (!arguments.no_overlays) {
+    text += (arguments.out / "overlays").string() + "  the image beside what was found in it\n";
+  }
+  return text;
+}
+
+int predict(PredictArguments arguments) {
+  start_console(arguments.model.quiet);
+  const fs::path& checkpoint = arguments.model.checkpoint;
+  const TrainingState state = load_checkpoint(checkpoint);
+  if (arguments.out.empty()) {
+    arguments.out = checkpoint.parent_path() / "predictions";
+  }
+  check_writable_folder(arguments.out);
+  const std::shared_ptr<const Dataset> dataset = open_images(arguments.model, state);
+  Trainer trainer = open_trainer(arguments.model, state);
+  check_kind(trainer.model(), *dataset);
+  dataset->validate_pixels();  // a damaged file shows before anything is written
+  make_folders(arguments, trainer.model().is_classifier());
+  const auto start = std::chrono::steady_clock::now();
+  const ConfusionCounts confusion = predict_all(trainer, *dataset, arguments, state.class_names);
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  print(summary(arguments, *dataset, seconds, confusion, trainer.model().is_classifier()));
+  return kSuccess;
+}
+
+}  // namespace
+
+void add_predict(CLI::App& program, int& exit_code) {
+  auto arguments = std::make_shared<PredictArguments>();
+  CLI::App* app = program.add_subcommand(
+      "predict",
+      "Segment images with a trained network.\n"
+      "Writes OUT/classes/NAME.png, whose pixels are class indices (with a palette, so that viewers "
+      "show colours), and OUT/overlays/NAME.png, the image beside the image with its classes in "
+      "colour. Where there are masks, the overlays also show the truth and the errors. Of a "
+      "classifier: OUT/predictions.csv. Images of any size are taken whole.\n"
+      "Without --split: test, else val, else train.");
+  app->add_option("--data", arguments->model.data,
+                  "An image, a folder of images, or data as for curvseg train. Default: the data of "
+                  "the training")
+      ->type_name("DATA");
+  add_model_options(*app, arguments->model);
+  app->add_option("--out", arguments->out,
+                  "Folder for the predictions. Default: predictions, beside the checkpoint")
+      ->type_name("DIR");
+  app->add_flag("--no-overlays", arguments->no_overlays, "Write the class indices only");
+  app->footer(kFooter);
+  app->callback([arguments, &exit_code] { exit_code = predict(*arguments); });
+}
+
+}  // namespace curvseg::cli

@@ -1,0 +1,141 @@
+#include "host/cli/run_folder.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+#include "host/cli/console.hpp"
+#include "host/io/atomic_file.hpp"
+
+namespace curvseg::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The last part of a data specification, fit for the name of a folder.
+std::string short_name(const std::string& spec) {
+  std::string name = absolute_spec(spec);
+  name = name.substr(name.find(':') + 1);  // npos + 1 is 0
+  name = name.substr(0, name.find('?'));
+  while (name.size() > 1 && name.back() == '/') {
+    name.pop_back();
+  }
+  name = fs::path(name).filename().string();
+  for (char& letter : name) {
+    if (std::isalnum(static_cast<unsigned char>(letter)) == 0 && letter != '_' && letter != '.') {
+      letter = '-';
+    }
+  }
+  return name.empty() ? "run" : name;
+}
+
+/// Lines that say nothing about a step behind @p step. A last line that was cut off is dropped.
+std::string lines_until(const fs::path& path, std::uint64_t step) {
+  std::ifstream file(path);
+  std::string kept;
+  for (std::string line; std::getline(file, line);) {
+    const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (json.is_object() && json.value("step", std::uint64_t{0}) <= step) {
+      kept += line + "\n";
+    }
+  }
+  return kept;
+}
+
+}  // namespace
+
+fs::path new_run_folder(const std::string& spec) {
+  const std::string name = short_name(spec);
+  for (int number = 1;; ++number) {
+    const fs::path folder = fs::path("runs") / (name + "-" + std::to_string(number));
+    std::error_code error;
+    if (!fs::exists(folder, error)) {
+      return folder;
+    }
+  }
+}
+
+void check_writable_folder(const fs::path& folder) {
+  fs::path existing = fs::absolute(folder).lexically_normal();
+  std::error_code error;
+  while (!fs::exists(existing, error) && existing.has_relative_path()) {
+    existing = existing.parent_path();
+  }
+  if (!fs::is_directory(existing, error)) {
+    throw InputError(folder.string() + ": cannot be made, " + existing.string() +
+                     " is not a folder");
+  }
+  if (access(existing.c_str(), W_OK | X_OK) != 0) {
+    throw InputError(folder.string() + ": cannot be written to, " + existing.string() + ": " +
+                     std::strerror(errno));
+  }
+}
+
+void make_folder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) {
+    throw InputError(folder.string() + ": cannot be made: " + error.message());
+  }
+}
+
+std::optional<DataSettings> read_data_settings(const fs::path& checkpoint) {
+  const fs::path path = RunPaths{checkpoint.parent_path()}.options();
+  std::ifstream file(path);
+  if (!file) {
+    return std::nullopt;
+  }
+  try {
+    const Json json = Json::parse(file).at("data");
+    DataSettings settings;
+    settings.spec = json.at("spec").get<std::string>();
+    settings.ignore_index = json.at("ignore_index").get<int>();
+    settings.classes = json.at("classes").get<int>();
+    settings.holdout = json.at("holdout").get<double>();
+    return settings;
+  } catch (const nlohmann::json::exception& error) {
+    throw InputError(path.string() + ": not what curvseg train wrote: " + error.what());
+  }
+}
+
+Json to_json(const DataSettings& settings) {
+  return {{"spec", absolute_spec(settings.spec)},
+          {"ignore_index", settings.ignore_index},
+          {"classes", settings.classes},
+          {"holdout", settings.holdout}};
+}
+
+MetricsLog::MetricsLog(const fs::path& path, bool echo) : path_(path), echo_(echo) {
+  write_file_atomically(path_, std::string_view());
+  open();
+}
+
+MetricsLog::MetricsLog(const fs::path& path, bool echo, std::uint64_t step)
+    : path_(path), echo_(echo) {
+  write_file_atomically(path_, std::string_view(lines_until(path_, step)));
+  open();
+}
+
+void MetricsLog::open() {
+  file_.open(path_, std::ios::app);
+  if (!file_) {
+    throw InputError(path_.string() + ": cannot be written to");
+  }
+}
+
+void MetricsLog::write(const Json& line) {
+  const std::string text = line.dump() + "\n";
+  file_ << text << std::flush;
+  if (!file_) {
+    throw Error(path_.string() + ": cannot be written to, is the disk full?");
+  }
+  if (echo_) {
+    print(text);
+  }
+}
+
+}  // namespace curvseg::cli

@@ -1,0 +1,65 @@
+/// \file
+/// The folder of a training: checkpoints, options.json, metrics.jsonl, pictures.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "host/cli/inputs.hpp"
+
+namespace curvseg::cli {
+
+/// Keys stay in the order in which they were put in: people read these files too.
+using Json = nlohmann::ordered_json;
+
+/// Where the files of a training lie in its folder.
+struct RunPaths {
+  std::filesystem::path folder;
+  [[nodiscard]] std::filesystem::path checkpoint() const { return folder / "checkpoint.safetensors"; }
+  [[nodiscard]] std::filesystem::path best() const { return folder / "best.safetensors"; }
+  [[nodiscard]] std::filesystem::path metrics() const { return folder / "metrics.jsonl"; }
+  [[nodiscard]] std::filesystem::path options() const { return folder / "options.json"; }
+  [[nodiscard]] std::filesystem::path gallery() const { return folder / "gallery.png"; }
+  [[nodiscard]] std::filesystem::path overlays() const { return folder / "overlays"; }
+};
+
+/// "runs/cells-1": after the data set, with the first number that is free.
+std::filesystem::path new_run_folder(const std::string& spec);
+
+/// Changes nothing on disk.
+/// \throws InputError when @p folder is something else, or could not be made or written to.
+void check_writable_folder(const std::filesystem::path& folder);
+
+/// \throws InputError when it cannot be made.
+void make_folder(const std::filesystem::path& folder);
+
+/// What a training recorded about its data in the folder of @p checkpoint; nothing when there is no
+/// options.json. \throws InputError when it is damaged.
+std::optional<DataSettings> read_data_settings(const std::filesystem::path& checkpoint);
+
+Json to_json(const DataSettings& settings);
+
+/// metrics.jsonl: one JSON object a line, each on disk before the next step.
+class MetricsLog {
+ public:
+  /// Starts a new file.
+  explicit MetricsLog(const std::filesystem::path& path, bool echo);
+  /// Goes on with a file from which what lies behind @p step is dropped: those steps come again.
+  MetricsLog(const std::filesystem::path& path, bool echo, std::uint64_t step);
+
+  /// \throws Error when the file cannot be written to.
+  void write(const Json& line);
+
+ private:
+  void open();
+
+  std::filesystem::path path_;
+  bool echo_;  // on stdout too
+  std::ofstream file_;
+};
+
+}  // namespace curvseg::cli

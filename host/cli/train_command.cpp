@@ -1,0 +1,40 @@
+#include "host/cli/commands.hpp"
+#include "host/cli/console.hpp"
+#include "host/cli/interrupt.hpp"
+#include "host/cli/train_run.hpp"
+
+namespace curvseg::cli {
+
+int run_training(const TrainArguments& arguments) {
+  start_console(arguments.quiet);
+  TrainRun run(arguments);  // checks everything, writes nothing
+  run.begin();
+  try {
+    const InterruptGuard guard;
+    run.fit();
+  } catch (const DivergenceError& error) {
+    throw Error(std::string(error.what()) + "; a lower --lr or --clip 1 often helps" +
+                run.last_checkpoint_hint());
+  }
+  run.save_checkpoint();
+  if (run.interrupted()) {
+    run.tell_how_to_resume();
+    return kInterrupted;
+  }
+  run.finish();
+  return kSuccess;
+}
+
+void add_train(CLI::App& program, int& exit_code) {
+  auto arguments = std::make_shared<TrainArguments>();
+  CLI::App* app = program.add_subcommand(
+      "train",
+      "Train a network on images and masks.\n"
+      "Writes, to the folder of --out: checkpoint.safetensors (the latest state, to continue from), "
+      "best.safetensors (best on the validation images), metrics.jsonl, options.json, overlays/ and "
+      "gallery.png.");
+  add_train_options(*app, *arguments);
+  app->callback([arguments, &exit_code] { exit_code = run_training(*arguments); });
+}
+
+}  // namespace curvseg::cli

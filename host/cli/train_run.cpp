@@ -1,0 +1,210 @@
+// The parts of a training before its first step.
+#include "host/cli/train_run.hpp"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <system_error>
+#include <utility>
+
+#include "host/cli/console.hpp"
+#include "host/cli/crop_and_augment.hpp"
+#include "host/io/atomic_file.hpp"
+
+namespace curvseg::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Images of evaluation at once: as many as have the pixels of a training batch, so that whole
+/// images need no more memory than training on crops does.
+int evaluation_batch(const TrainerOptions& options, const Dataset& dataset) {
+  const Augment& augment = options.augment;
+  if (augment.crop_height == 0 || dataset.is_classification()) {
+    return options.batch;
+  }
+  const ImageSize image = dataset.image_size(0);
+  const double crop = static_cast<double>(augment.crop_height) * augment.crop_width;
+  const double whole = static_cast<double>(image.height) * image.width;
+  return std::max(1, static_cast<int>(options.batch * crop / whole));
+}
+
+/// fs::equivalent() throws where a file is missing.
+bool is_same_folder(const fs::path& a, const fs::path& b) {
+  std::error_code error;
+  return fs::equivalent(a, b, error);
+}
+
+}  // namespace
+
+TrainRun::TrainRun(const TrainArguments& arguments) : arguments_(arguments) {
+  if (!arguments_.resume.empty() && !arguments_.checkpoint.empty()) {
+    throw InputError("--resume " + arguments_.resume.string() + " and --checkpoint " +
+                     arguments_.checkpoint.string() +
+                     ": one continues a training, the other begins anew; give one of them");
+  }
+  const fs::path& from = arguments_.resume.empty() ? arguments_.checkpoint : arguments_.resume;
+  if (!from.empty()) {
+    start_ = load_checkpoint(from);
+  }
+  settings_ = data_settings(arguments_, arguments_.resume.empty()
+                                            ? std::nullopt
+                                            : read_data_settings(arguments_.resume));
+  choose_folder();
+  open_data();
+  make_trainer();
+}
+
+void TrainRun::choose_folder() {
+  paths_.folder = arguments_.out;
+  if (paths_.folder.empty()) {
+    paths_.folder = arguments_.resume.empty() ? new_run_folder(settings_.spec)
+                    : arguments_.resume.has_parent_path() ? arguments_.resume.parent_path()
+                                                          : fs::path(".");
+  }
+  check_writable_folder(paths_.folder);
+  std::error_code error;
+  const bool continues_here =
+      !arguments_.resume.empty() &&
+      is_same_folder(paths_.folder, fs::absolute(arguments_.resume).parent_path());
+  if (!continues_here && !arguments_.overwrite && fs::exists(paths_.options(), error)) {
+    throw InputError(paths_.folder.string() + ": holds a training already; continue it with --resume " +
+                     paths_.checkpoint().string() + ", replace it with --overwrite, or give another --out");
+  }
+}
+
+void TrainRun::open_data() {
+  data_ = open_training_data(settings_, !arguments_.no_check);
+  if (!start_) {
+    return;
+  }
+  const fs::path& file = arguments_.resume.empty() ? arguments_.checkpoint : arguments_.resume;
+  const Dataset& train = *data_.train;
+  if (train.channels() != start_->in_channels || train.classes() != start_->classes) {
+    throw InputError(fmt::format("{} has {} channels and {} classes, {} was trained for {} and {}",
+                                 train.name(), train.channels(), train.classes(), file.string(),
+                                 start_->in_channels, start_->classes));
+  }
+}
+
+void TrainRun::make_trainer() {
+  const Dataset& train = *data_.train;
+  const bool resumes = !arguments_.resume.empty();
+  const Device device = Device::open(arguments_.device);
+  const ImageSize size = train.is_classification() ? train.image_size(0) : ImageSize{};
+  TrainerOptions options = resumes ? resumed_options(arguments_, train, *start_)
+                                   : new_options(arguments_, train);
+  Model model = start_ ? make_model(*start_)
+                       : zoo::make(model_name(arguments_, train), train.channels(), train.classes(),
+                                   size.height, size.width);
+  if (start_ && arguments_.model) {
+    const Model wanted = zoo::make(*arguments_.model, train.channels(), train.classes(),
+                                   size.height, size.width);
+    if (wanted.name() != model.name()) {
+      throw InputError("--model " + wanted.name() + ": " +
+                       (resumes ? arguments_.resume : arguments_.checkpoint).string() + " holds " +
+                       model.name());
+    }
+  }
+  check_kind(model, train);
+  // A step on the host takes long enough to be reported each time, which also lets Ctrl-C act
+  // at once; on a GPU that would make it wait for the host after every step.
+  options.log_every = device.is_host() ? 1 : 10;
+  options.evaluation_batch = evaluation_batch(options, train);
+  if (start_ && !resumes) {
+    options.normalisation = start_->normalisation;
+  }
+  trainer_.emplace(Stream(device), std::move(model), std::move(options));
+  if (resumes) {
+    trainer_->restore(*start_, arguments_.resume.string());
+  } else if (start_) {
+    trainer_->load_parameters(*start_, arguments_.checkpoint.string());
+  }
+  progress_.emplace(trainer_->options(), trainer_->steps_done(), train.is_classification());
+}
+
+void TrainRun::begin() {
+  make_folder(paths_.folder);
+  const bool resumes = !arguments_.resume.empty();
+  if (resumes) {
+    const RunPaths before{fs::absolute(arguments_.resume).parent_path()};
+    std::error_code error;
+    if (!is_same_folder(before.folder, paths_.folder)) {
+      fs::copy_file(before.best(), paths_.best(), fs::copy_options::overwrite_existing, error);
+      fs::copy_file(before.metrics(), paths_.metrics(), fs::copy_options::overwrite_existing, error);
+    }
+    metrics_.emplace(paths_.metrics(), arguments_.json, trainer_->steps_done());
+    has_saved_ = true;
+    saved_step_ = trainer_->steps_done();
+  } else {
+    // What an overwritten training left must not be taken for ours.
+    std::error_code error;
+    for (const fs::path& old : {paths_.checkpoint(), paths_.best(), paths_.gallery()}) {
+      fs::remove(old, error);
+    }
+    metrics_.emplace(paths_.metrics(), arguments_.json);
+  }
+  const Json start = start_line();
+  Json options = start;
+  options.erase("event");
+  write_file_atomically(paths_.options(), options.dump(2) + "\n");
+  metrics_->write(start);
+  say_beginning();
+}
+
+void TrainRun::say_beginning() const {
+  const TrainerOptions& options = trainer_->options();
+  const DeviceInfo device = trainer_->stream().device().info();
+  const auto count = [](const std::shared_ptr<const Dataset>& set) {
+    return set ? std::to_string(set->size()) : std::string("no");
+  };
+  say("data    {}: {} images to train on, {} to validate{}, {} to test; {} classes", settings_.spec,
+      count(data_.train), count(data_.val), data_.held_out ? " (held out)" : "", count(data_.test),
+      data_.train->classes());
+  say("model   {}, {} parameters", trainer_->model().name(), trainer_->model().parameter_count());
+  say("device  {}: {}, {}, {} threads", device.device, device.name, device.instruction_set,
+      device.processors);
+  say("method  {} at {:g}, {}; batches of {}, crop {}, augmentation {}; seed {}",
+      options.optimizer.name,
+      options.schedule.learning_rate > 0.0 ? options.schedule.learning_rate
+                                           : default_learning_rate(options.optimizer.name),
+      to_string(options.schedule.kind), options.batch, crop_text(options.augment),
+      augmentation_text(options.augment), options.seed);
+  if (!arguments_.resume.empty()) {
+    say("resume  {} after step {}", arguments_.resume.string(), trainer_->steps_done());
+  }
+  say("out     {}", paths_.folder.string());
+}
+
+Json TrainRun::start_line() const {
+  const TrainerOptions& o = trainer_->options();
+  const DeviceInfo device = trainer_->stream().device().info();
+  return {{"event", arguments_.resume.empty() ? "start" : "resume"},
+          {"curvseg", CURVSEG_VERSION},
+          {"step", trainer_->steps_done()},
+          {"data", to_json(settings_)},
+          {"class_names", data_.train->class_names()},
+          {"train_images", data_.train->size()},
+          {"model", trainer_->model().name()},
+          {"parameters", trainer_->model().parameter_count()},
+          {"device", device.device},
+          {"instruction_set", device.instruction_set},
+          {"optimizer", o.optimizer.name},
+          {"learning_rate", o.schedule.learning_rate > 0.0
+                                ? o.schedule.learning_rate
+                                : default_learning_rate(o.optimizer.name)},
+          {"schedule", to_string(o.schedule.kind)},
+          {"warmup", o.schedule.warmup_steps},
+          {"epochs", o.epochs},
+          {"steps", o.max_steps},
+          {"batch", o.batch},
+          {"crop", crop_text(o.augment)},
+          {"augment", augmentation_text(o.augment)},
+          {"samples_per_epoch", o.samples_per_epoch},
+          {"clip", o.clip_norm},
+          {"label_smoothing", o.loss.label_smoothing},
+          {"class_weights", o.loss.class_weights},
+          {"seed", o.seed}};
+}
+
+}  // namespace curvseg::cli

@@ -1,0 +1,64 @@
+/// \file
+/// One `curvseg train`, from checked options to the final table.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "curvseg/train.hpp"
+#include "host/cli/progress.hpp"
+#include "host/cli/report.hpp"
+#include "host/cli/run_folder.hpp"
+#include "host/cli/train_options.hpp"
+
+namespace curvseg::cli {
+
+class TrainRun {
+ public:
+  /// Opens and checks everything; changes nothing on disk.
+  /// \throws InputError for whatever is wrong with the input.
+  explicit TrainRun(const TrainArguments& arguments);
+
+  /// Makes the folder and says what will be done.
+  void begin();
+  void fit();
+  void save_checkpoint();
+  /// Evaluates with the best parameters, writes pictures, prints the table.
+  void finish();
+
+  [[nodiscard]] bool interrupted() const { return interrupted_; }
+  void tell_how_to_resume();
+  /// For the message of a failure: where to continue from, if anywhere.
+  [[nodiscard]] std::string last_checkpoint_hint() const;
+
+ private:
+  void open_data();
+  void make_trainer();
+  void choose_folder();
+  void say_beginning() const;
+  [[nodiscard]] Json start_line() const;
+  TrainingEvents events();
+  bool on_step(const StepReport& report);
+  bool on_evaluation(const EvaluationReport& report);
+  bool on_epoch(const EpochReport& report);
+  /// Parameters of best.safetensors into the trainer.
+  void take_best();
+  std::vector<SplitResult> evaluate_splits();
+  void print_result(const std::vector<SplitResult>& results) const;
+
+  TrainArguments arguments_;
+  std::optional<TrainingState> start_;  // what to resume or to begin with
+  DataSettings settings_;
+  TrainingData data_;
+  RunPaths paths_;
+  std::optional<Trainer> trainer_;
+  std::optional<Progress> progress_;
+  std::optional<MetricsLog> metrics_;
+  FitResult fit_;
+  std::uint64_t saved_step_ = 0;
+  bool has_saved_ = false;
+  bool interrupted_ = false;
+};
+
+}  // namespace curvseg::cli

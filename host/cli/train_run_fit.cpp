@@ -1,0 +1,165 @@
+// A training from its first step on.
+#include <spdlog/fmt/fmt.h>
+
+#include <utility>
+
+#include "host/cli/console.hpp"
+#include "host/cli/interrupt.hpp"
+#include "host/cli/pictures.hpp"
+#include "host/cli/train_run.hpp"
+
+namespace curvseg::cli {
+
+namespace fs = std::filesystem;
+
+void TrainRun::fit() {
+  fit_ = trainer_->fit(*data_.train, data_.val.get(), events());
+  clear_status();
+}
+
+TrainingEvents TrainRun::events() {
+  return {.on_step = [this](const StepReport& report) { return on_step(report); },
+          .on_evaluation = [this](const EvaluationReport& report) { return on_evaluation(report); },
+          .on_epoch = [this](const EpochReport& report) { return on_epoch(report); }};
+}
+
+bool TrainRun::on_step(const StepReport& report) {
+  Json line = {{"event", "step"},
+               {"step", report.step},
+               {"epoch", report.epoch},
+               {"loss", report.loss},
+               {"learning_rate", report.learning_rate},
+               {"images_per_second", report.images_per_second},
+               {"seconds", report.seconds}};
+  if (report.gradient_norm) {
+    line["gradient_norm"] = *report.gradient_norm;
+  }
+  metrics_->write(line);
+  progress_->on_step(report);
+  interrupted_ = InterruptGuard::interrupted();
+  return !interrupted_;
+}
+
+bool TrainRun::on_evaluation(const EvaluationReport& report) {
+  Json line = {{"event", "evaluation"},
+               {"split", "val"},
+               {"step", report.step},
+               {"epoch", report.epoch},
+               {"best", report.best}};
+  line.update(to_json(report.result));
+  metrics_->write(line);
+  progress_->on_evaluation(report);
+  if (report.best) {
+    curvseg::save_checkpoint(paths_.best(), trainer_->state());
+  }
+  return true;  // an interruption waits for the end of the epoch, so that no evaluation is lost
+}
+
+bool TrainRun::on_epoch(const EpochReport& report) {
+  metrics_->write({{"event", "epoch"},
+                   {"step", report.step},
+                   {"epoch", report.epoch},
+                   {"loss", report.loss},
+                   {"seconds", report.seconds}});
+  progress_->on_epoch(report);
+  if (arguments_.save_every > 0 && (report.epoch + 1) % arguments_.save_every == 0) {
+    save_checkpoint();
+  }
+  interrupted_ = InterruptGuard::interrupted();
+  return !interrupted_;
+}
+
+void TrainRun::save_checkpoint() {
+  curvseg::save_checkpoint(paths_.checkpoint(), trainer_->state());
+  saved_step_ = trainer_->steps_done();
+  has_saved_ = true;
+}
+
+std::string TrainRun::last_checkpoint_hint() const {
+  return has_saved_ ? fmt::format("; {} holds the state after step {}",
+                                  paths_.checkpoint().string(), saved_step_)
+                    : std::string();
+}
+
+void TrainRun::tell_how_to_resume() {
+  metrics_->write({{"event", "end"}, {"step", fit_.steps}, {"reason", "interrupted"}});
+  say("stopped after step {}; to continue: curvseg train --resume {}", fit_.steps,
+      paths_.checkpoint().string());
+}
+
+void TrainRun::take_best() {
+  std::error_code error;
+  if (data_.val && fs::exists(paths_.best(), error)) {
+    trainer_->load_parameters(load_checkpoint(paths_.best()), paths_.best().string());
+  } else {  // nothing to choose by: the last are the best we know
+    fs::copy_file(paths_.checkpoint(), paths_.best(), fs::copy_options::overwrite_existing, error);
+  }
+}
+
+std::vector<SplitResult> TrainRun::evaluate_splits() {
+  std::vector<SplitResult> results;
+  const auto evaluate = [&](const char* split, const std::shared_ptr<const Dataset>& dataset) {
+    if (dataset) {
+      set_status(fmt::format("evaluating {} images ({})", dataset->size(), split));
+      results.push_back({split, trainer_->evaluate(*dataset)});
+    }
+  };
+  evaluate("val", data_.val);
+  evaluate("test", data_.test);
+  if (results.empty()) {
+    evaluate("train", data_.train);
+  }
+  return results;
+}
+
+void TrainRun::finish() {
+  const bool is_classification = data_.train->is_classification();
+  take_best();
+  const std::vector<SplitResult> results = evaluate_splits();
+  if (arguments_.pictures > 0 && !is_classification) {
+    set_status("drawing overlays");
+    write_worst(*trainer_, data_.val ? *data_.val : *data_.train,
+                static_cast<std::size_t>(arguments_.pictures), paths_.overlays(),
+                paths_.gallery());
+  }
+  clear_status();
+  Json line = {{"event", "end"},
+               {"step", fit_.steps},
+               {"reason", to_string(fit_.reason)},
+               {"best_step", fit_.best_step},
+               {"seconds", fit_.seconds},
+               {"images_per_second", progress_->images_per_second()}};
+  for (const SplitResult& each : results) {
+    line[each.split] = to_json(each.result);
+  }
+  metrics_->write(line);
+  if (!arguments_.json) {
+    print_result(results);
+  }
+}
+
+void TrainRun::print_result(const std::vector<SplitResult>& results) const {
+  const bool is_classification = data_.train->is_classification();
+  const ReportStyle style{data_.train->class_names(), is_classification, stdout_has_colors()};
+  std::string text = "\n" + result_table(results, style) + "\n";
+  text += fmt::format("{} steps in all, {} of them now in {}, {:.1f} images/s while training\n",
+                      fit_.steps, fit_.steps - (start_ && !arguments_.resume.empty()
+                                                    ? start_->progress.step
+                                                    : 0),
+                      duration_text(fit_.seconds), progress_->images_per_second());
+  const auto file = [&text](const fs::path& path, const std::string& what) {
+    text += fmt::format("{}  {}\n", path.string(), what);
+  };
+  file(paths_.best(), data_.val ? fmt::format("the best on val, of step {}: the table is its result",
+                                              fit_.best_step)
+                                : "the last parameters");
+  file(paths_.checkpoint(), "the last state, to --resume from");
+  file(paths_.metrics(), "loss and scores over time");
+  if (arguments_.pictures > 0 && !is_classification) {
+    file(paths_.gallery(), fmt::format("the worst of {}: image, prediction, truth, errors",
+                                       data_.val ? "val" : "train"));
+  }
+  print(text);
+}
+
+}  // namespace curvseg::cli

@@ -1,0 +1,199 @@
+#include "exec/emulated/streams.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "target.hpp"
+
+namespace curvseg::emulation {
+
+void Clock::raise(std::size_t stream, std::uint64_t ticket) {
+  if (stream >= seen_.size()) seen_.resize(stream + 1, 0);
+  seen_[stream] = std::max(seen_[stream], ticket);
+}
+
+void Clock::join(const Clock& other) {
+  for (std::size_t i = 0; i < other.seen_.size(); ++i) raise(i, other.seen_[i]);
+}
+
+void Engine::begin_span(std::size_t stream, std::uint64_t ticket, const char* kernel) {
+  constexpr std::uint32_t kAlmostOver = 0xf0000000u;
+  if (epoch > kAlmostOver) {
+    memory().forget_epochs();
+    spans.clear();
+    epoch = 0;
+  }
+  spans.push_back({++epoch, stream, ticket, kernel});
+}
+
+const Span* Engine::span_of(std::uint32_t stamp_epoch) const {
+  const auto next = std::upper_bound(
+      spans.begin(), spans.end(), stamp_epoch,
+      [](std::uint32_t value, const Span& span) { return value < span.first_epoch; });
+  return &*std::prev(next);
+}
+
+std::int64_t Engine::block_of(std::uint32_t stamp_epoch) const {
+  const auto next = std::upper_bound(
+      block_starts.begin(), block_starts.end(), stamp_epoch,
+      [](std::uint32_t value, const BlockStart& start) { return value < start.epoch; });
+  return next == block_starts.begin() ? -1 : std::prev(next)->block;
+}
+
+std::shared_ptr<Stream> Streams::create(int device) {
+  auto stream = std::make_shared<Stream>();
+  stream->number = next_number_++;
+  stream->device = device;
+  streams_.push_back(stream);
+  return stream;
+}
+
+std::shared_ptr<Stream> Streams::find(StreamHandle handle, int device) {
+  if (!handle) {
+    if (!default_stream_[device]) default_stream_[device] = create(device);
+    return default_stream_[device];
+  }
+  for (const auto& stream : streams_)
+    if (stream.get() == handle && !stream->destroyed) return stream;
+  throw TargetError("emulated: not a stream, or one that was destroyed");
+}
+
+void Streams::destroy(StreamHandle handle) {
+  for (const auto& stream : streams_)
+    if (stream.get() == handle) stream->destroyed = true;  // its work still runs, and still late
+}
+
+void Streams::enqueue(Stream& stream, std::variant<Launch, CopyWork, WaitWork> what) {
+  ++stream.queued;
+  stream.clock.join(host_);
+  stream.clock.raise(stream.number, stream.queued);
+  stream.queue.push_back({std::move(what), stream.clock});
+}
+
+void Streams::wait(Stream& later, const std::shared_ptr<Stream>& earlier) {
+  if (&later == earlier.get()) return;
+  later.clock.join(earlier->clock);
+  enqueue(later, WaitWork{earlier, earlier->queued});
+}
+
+void Streams::synchronise(Stream& stream) {
+  try {
+    drain(stream, stream.queued);
+    // A destroyed stream has nobody left to synchronise it.
+    for (const auto& other : std::vector(streams_))
+      if (other->destroyed && other->device == stream.device) drain(*other, other->queued);
+  } catch (...) {
+    drop_everything();
+    throw;
+  }
+  host_.join(stream.clock);
+  std::erase_if(streams_, [](const auto& s) { return s->destroyed && s->queue.empty(); });
+  forget_ordered_spans();
+}
+
+void Streams::drain(Stream& stream, std::uint64_t ticket) {
+  while (stream.done < ticket) {
+    Work work = std::move(stream.queue.front());
+    stream.queue.pop_front();
+    run(stream, work);
+    ++stream.done;
+  }
+}
+
+void Streams::run(Stream& stream, Work& work) {
+  if (const auto* wait = std::get_if<WaitWork>(&work.what)) {
+    drain(*wait->earlier, wait->ticket);
+    return;
+  }
+  Engine& e = engine();
+  const auto* launch = std::get_if<Launch>(&work.what);
+  e.clock = work.clock;
+  e.begin_span(stream.number, stream.done + 1, launch ? launch->kernel : nullptr);
+  if (launch)
+    run_launch(*launch, stream.device);
+  else
+    run_copy(std::get<CopyWork>(work.what));
+}
+
+namespace {
+
+std::string copy_text(const CopyWork& copy) {
+  const auto side = [](const void* address) {
+    const int device = memory().device_of(address);
+    return device < 0 ? std::string("the host") : "device " + std::to_string(device);
+  };
+  return "emulated: copy of " + std::to_string(copy.bytes) + " bytes from " + side(copy.from) +
+         " to " + side(copy.to);
+}
+
+/// One side of a copy that lies on a device.
+void check_copy_side(const CopyWork& copy, const void* address, bool writes) {
+  const Memory::Found found = memory().find(address, copy.bytes);
+  const std::string side = writes ? "destination" : "source";
+  if (found.inside && found.freed)
+    throw TargetError(copy_text(copy) + ": use after free, its " + side + " was released");
+  if (!found.inside)
+    throw TargetError(copy_text(copy) + ": out of bounds, its " + side +
+                      " is not inside one allocation");
+  const Engine& e = engine();
+  const auto unordered = [&](std::uint32_t epoch) -> const Span* {
+    if (e.spans.empty() || epoch < e.spans.front().first_epoch) return nullptr;
+    const Span* span = e.span_of(epoch);
+    return e.ordered(*span) ? nullptr : span;
+  };
+  const auto check = [&](const Cell& c) {
+    const Span* span = unordered(c.write_epoch);
+    if (!span && writes) span = unordered(c.read_epoch);
+    if (!span) return;
+    throw TargetError(copy_text(copy) + ": missing stream wait, its " + side + " is in use by " +
+                      (span->kernel ? "kernel " + short_kernel_name(span->kernel) : "a copy") +
+                      " on another stream, and nothing makes one of the two wait for the other");
+  };
+  const auto* at = static_cast<const std::byte*>(address);
+  for (Cell* word = memory().cell(at); word <= memory().cell(at + copy.bytes - 1); ++word) {
+    if (word->state != kSplit)
+      check(*word);
+    else
+      for (int i = 0; i < 4; ++i) check(memory().byte_cells(word)[i]);
+  }
+}
+
+}  // namespace
+
+void Streams::run_copy(const CopyWork& copy) {
+  if (copy.bytes == 0) return;
+  const bool from_device = memory().device_of(copy.from) >= 0;
+  const bool to_device = memory().device_of(copy.to) >= 0;
+  Engine& e = engine();
+  if (e.options.checks) {
+    if (from_device) check_copy_side(copy, copy.from, false);
+    if (to_device) check_copy_side(copy, copy.to, true);
+  }
+  std::memmove(copy.to, copy.from, copy.bytes);
+  if (to_device && from_device)
+    memory().copy_marks(copy.to, copy.from, copy.bytes, e.epoch);
+  else if (to_device)
+    memory().mark_written(copy.to, copy.bytes, e.epoch);
+}
+
+void Streams::drop_everything() {
+  for (const auto& stream : streams_) {
+    stream->queue.clear();
+    stream->done = stream->queued;
+    host_.join(stream->clock);
+  }
+  engine().spans.clear();
+}
+
+void Streams::forget_ordered_spans() {
+  const auto idle = [](const auto& stream) { return stream->queue.empty(); };
+  if (!std::all_of(streams_.begin(), streams_.end(), idle)) return;
+  // Whatever is queued from now on comes after all that the host has waited for.
+  auto& spans = engine().spans;
+  const auto known = [&](const Span& span) { return span.ticket <= host_[span.stream]; };
+  spans.erase(spans.begin(), std::find_if_not(spans.begin(), spans.end(), known));
+}
+
+}  // namespace curvseg::emulation

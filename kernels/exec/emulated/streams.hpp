@@ -1,0 +1,66 @@
+// Late streams: queues whose work runs when something synchronises them.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <variant>
+#include <vector>
+
+#include "exec/emulated/engine.hpp"
+
+namespace curvseg::emulation {
+
+struct Stream;
+
+struct CopyWork {
+  void* to;
+  const void* from;
+  std::size_t bytes;
+};
+struct WaitWork {
+  std::shared_ptr<Stream> earlier;
+  std::uint64_t ticket;  // of `earlier`: all up to it
+};
+struct Work {
+  std::variant<Launch, CopyWork, WaitWork> what;
+  Clock clock;  // what must be over before this work, itself included
+};
+
+struct Stream {
+  std::size_t number;
+  int device;
+  std::deque<Work> queue;
+  std::uint64_t queued = 0;  // tickets handed out
+  std::uint64_t done = 0;
+  Clock clock;  // of the last work queued
+  bool destroyed = false;
+};
+
+/// All streams of the process. Guarded by Engine::mutex.
+class Streams {
+ public:
+  std::shared_ptr<Stream> create(int device);
+  /// nullptr is the default stream of `device`. Throws TargetError for what is no stream.
+  std::shared_ptr<Stream> find(StreamHandle handle, int device);
+  void destroy(StreamHandle handle);
+
+  void enqueue(Stream& stream, std::variant<Launch, CopyWork, WaitWork> what);
+  void wait(Stream& later, const std::shared_ptr<Stream>& earlier);
+  /// Runs everything in `stream`. On an error drops all work of all streams.
+  void synchronise(Stream& stream);
+
+ private:
+  void drain(Stream& stream, std::uint64_t ticket);
+  void run(Stream& stream, Work& work);
+  void run_copy(const CopyWork& copy);
+  void drop_everything();
+  void forget_ordered_spans();
+
+  std::vector<std::shared_ptr<Stream>> streams_;
+  std::shared_ptr<Stream> default_stream_[kDevices];
+  std::size_t next_number_ = 0;
+  Clock host_;  // what the host has waited for
+};
+
+}  // namespace curvseg::emulation

@@ -1,0 +1,113 @@
+// lanes.hpp for the block shapes of a GPU: registers, and one access of kWidth elements.
+#pragma once
+
+#include <cstdint>
+
+namespace curvseg::CURVSEG_TARGET {
+
+inline constexpr int kWideLanes = 4;    // where every address allows 16-byte accesses
+inline constexpr int kNarrowLanes = 1;  // where one does not
+
+template <int kWidth, class T>
+struct alignas(kWidth * sizeof(T)) Lanes {
+  T at[kWidth];
+};
+template <int kWidth>
+using Mask = Lanes<kWidth, bool>;
+
+template <int kWidth, class T>
+__device__ __forceinline__ Lanes<kWidth, T> fill_lanes(T value) {
+  Lanes<kWidth, T> result;
+  CURVSEG_UNROLL
+  for (int j = 0; j < kWidth; ++j) result.at[j] = value;
+  return result;
+}
+
+template <int kWidth>
+__device__ __forceinline__ Lanes<kWidth, float> load_lanes(const float* from, int /*count*/) {
+  return *reinterpret_cast<const Lanes<kWidth, float>*>(from);
+}
+template <int kWidth>
+__device__ __forceinline__ Lanes<kWidth, int> load_lanes(const std::uint16_t* from,
+                                                         int /*count*/) {
+  const auto narrow = *reinterpret_cast<const Lanes<kWidth, std::uint16_t>*>(from);
+  Lanes<kWidth, int> result;
+  CURVSEG_UNROLL
+  for (int j = 0; j < kWidth; ++j) result.at[j] = narrow.at[j];
+  return result;
+}
+
+template <int kWidth>
+__device__ __forceinline__ void store_lanes(float* to, const Lanes<kWidth, float>& value,
+                                            int /*count*/) {
+  *reinterpret_cast<Lanes<kWidth, float>*>(to) = value;
+}
+template <int kWidth>
+__device__ __forceinline__ void store_lanes(std::uint16_t* to, const Lanes<kWidth, int>& value,
+                                            int /*count*/) {
+  Lanes<kWidth, std::uint16_t> narrow;
+  CURVSEG_UNROLL
+  for (int j = 0; j < kWidth; ++j) narrow.at[j] = static_cast<std::uint16_t>(value.at[j]);
+  *reinterpret_cast<Lanes<kWidth, std::uint16_t>*>(to) = narrow;
+}
+
+/// Applies `f` lane by lane.
+template <class Result, int kWidth, class A, class B, class F>
+__device__ __forceinline__ Lanes<kWidth, Result> zip_lanes(const Lanes<kWidth, A>& a,
+                                                           const Lanes<kWidth, B>& b, F f) {
+  Lanes<kWidth, Result> result;
+  CURVSEG_UNROLL
+  for (int j = 0; j < kWidth; ++j) result.at[j] = f(a.at[j], b.at[j]);
+  return result;
+}
+
+template <int kWidth, class T>
+__device__ __forceinline__ Lanes<kWidth, T> operator+(const Lanes<kWidth, T>& a,
+                                                      const Lanes<kWidth, T>& b) {
+  return zip_lanes<T>(a, b, [](T x, T y) { return x + y; });
+}
+template <int kWidth, class T>
+__device__ __forceinline__ Lanes<kWidth, T> operator*(const Lanes<kWidth, T>& a,
+                                                      const Lanes<kWidth, T>& b) {
+  return zip_lanes<T>(a, b, [](T x, T y) { return x * y; });
+}
+template <int kWidth, class T>
+__device__ __forceinline__ Lanes<kWidth, T> operator/(const Lanes<kWidth, T>& a,
+                                                      const Lanes<kWidth, T>& b) {
+  return zip_lanes<T>(a, b, [](T x, T y) { return x / y; });
+}
+template <int kWidth, class T>
+__device__ __forceinline__ Mask<kWidth> operator<(const Lanes<kWidth, T>& a,
+                                                  const Lanes<kWidth, T>& b) {
+  return zip_lanes<bool>(a, b, [](T x, T y) { return x < y; });
+}
+template <int kWidth, class T>
+__device__ __forceinline__ Mask<kWidth> operator<=(const Lanes<kWidth, T>& a,
+                                                   const Lanes<kWidth, T>& b) {
+  return zip_lanes<bool>(a, b, [](T x, T y) { return x <= y; });
+}
+template <int kWidth, class T>
+__device__ __forceinline__ Mask<kWidth> operator==(const Lanes<kWidth, T>& a,
+                                                   const Lanes<kWidth, T>& b) {
+  return zip_lanes<bool>(a, b, [](T x, T y) { return x == y; });
+}
+template <int kWidth>
+__device__ __forceinline__ Mask<kWidth> operator&(const Mask<kWidth>& a, const Mask<kWidth>& b) {
+  return zip_lanes<bool>(a, b, [](bool x, bool y) { return x && y; });
+}
+template <int kWidth>
+__device__ __forceinline__ Mask<kWidth> operator!(const Mask<kWidth>& a) {
+  return zip_lanes<bool>(a, a, [](bool x, bool) { return !x; });
+}
+
+template <int kWidth, class T>
+__device__ __forceinline__ Lanes<kWidth, T> select(const Mask<kWidth>& mask,
+                                                   const Lanes<kWidth, T>& a,
+                                                   const Lanes<kWidth, T>& b) {
+  Lanes<kWidth, T> result;
+  CURVSEG_UNROLL
+  for (int j = 0; j < kWidth; ++j) result.at[j] = mask.at[j] ? a.at[j] : b.at[j];
+  return result;
+}
+
+}  // namespace curvseg::CURVSEG_TARGET
