@@ -3,9 +3,11 @@
 /// does its work and sets the exit code.
 #pragma once
 
-#include <CLI/CLI.hpp>
-
 #include "host/cli/train_options.hpp"
+
+namespace CLI {
+class App;
+}
 
 namespace curvseg::cli {
 

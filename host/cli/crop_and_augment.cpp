@@ -67,7 +67,8 @@ void set_crop(Augment& augment, const std::string& text, const Dataset& train) {
   }
   const std::size_t x = text.find('x');
   const auto width = parse<int>(std::string_view(text).substr(0, x));
-  const auto height = x == std::string::npos ? width : parse<int>(std::string_view(text).substr(x + 1));
+  const auto height =
+      x == std::string::npos ? width : parse<int>(std::string_view(text).substr(x + 1));
   constexpr int kMost = 1 << 14;
   if (!width || !height || *width < 1 || *height < 1 || *width > kMost || *height > kMost) {
     refuse_crop(text);

@@ -1,12 +1,14 @@
+#include <CLI/CLI.hpp>
+
 #include "host/cli/commands.hpp"
 
 namespace curvseg::cli {
 namespace {
 
-constexpr const char* kFooter = R"(Afterwards, look at runs/demo/gallery.png, or try
+constexpr const char* kFooter = R"help(Afterwards, look at runs/demo/gallery.png, or try
   curvseg evaluate --checkpoint runs/demo/best.safetensors
   curvseg predict --checkpoint runs/demo/best.safetensors --out runs/demo/predictions
-)";
+)help";
 
 struct DemoArguments {
   std::filesystem::path out = std::filesystem::path("runs") / "demo";
@@ -41,10 +43,12 @@ void add_demo(CLI::App& program, int& exit_code) {
       "demo",
       "Train on generated images of cells, about two minutes.\n"
       "Each run has the same bits. Prints IoU per class and where the pictures are.");
-  app->add_option("--out", demo->out, "Folder for everything; an earlier demo in it is replaced. "
-                                      "Default runs/demo")
+  app->add_option("--out", demo->out,
+                  "Folder for everything; an earlier demo in it is replaced. "
+                  "Default runs/demo")
       ->type_name("DIR");
-  app->add_option("--device", demo->device, "As for curvseg train. Default auto")->type_name("NAME");
+  app->add_option("--device", demo->device, "As for curvseg train. Default auto")
+      ->type_name("NAME");
   app->add_option("--seed", demo->seed, "Of everything random. Default 1")->type_name("N");
   app->add_flag("--quiet", demo->quiet, "Print nothing but the final table and warnings");
   app->footer(kFooter);

@@ -1,4 +1,6 @@
 #include <spdlog/fmt/fmt.h>
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 
@@ -11,12 +13,12 @@
 namespace curvseg::cli {
 namespace {
 
-constexpr const char* kFooter = R"(Examples:
+constexpr const char* kFooter = R"help(Examples:
   curvseg evaluate --checkpoint runs/cells-1/best.safetensors
       on the data of the training
   curvseg evaluate --checkpoint runs/cells-1/best.safetensors --data DIR --split test --json
       on other data, numbers for a program
-)";
+)help";
 
 struct EvaluateArguments {
   ModelArguments model;

@@ -1,8 +1,11 @@
 #include <spdlog/fmt/fmt.h>
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
 
 #include <filesystem>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "curvseg/checkpoint.hpp"
 #include "curvseg/device.hpp"
@@ -10,26 +13,35 @@
 #include "host/cli/console.hpp"
 #include "host/cli/crop_and_augment.hpp"
 #include "host/cli/run_folder.hpp"
-#include "host/device/targets.hpp"
 
 namespace curvseg::cli {
 namespace {
 
-constexpr const char* kFooter = R"(Examples:
+constexpr const char* kFooter = R"help(Examples:
   curvseg info
   curvseg info --checkpoint runs/cells-1/best.safetensors
-)";
+)help";
 
 struct InfoArguments {
   std::filesystem::path checkpoint;
   bool json = false;
 };
 
+/// Whether or not there is a device for them here.
+std::vector<std::string> compiled_targets() {
+  std::vector<std::string> names = {"host"};
+#ifdef CURVSEG_HAS_EMULATED
+  names.emplace_back("emulated");
+#endif
+#ifdef CURVSEG_HAS_CUDA
+  names.emplace_back("cuda");
+#endif
+  return names;
+}
+
 Json machine_json() {
   Json json = {{"curvseg", CURVSEG_VERSION}, {"cores", std::thread::hardware_concurrency()}};
-  for (const NamedTarget& each : targets()) {
-    json["targets"].push_back(each.name);
-  }
+  json["targets"] = compiled_targets();
   for (const DeviceInfo& device : Device::list()) {
     json["devices"].push_back({{"device", device.device},
                                {"name", device.name},
@@ -52,10 +64,10 @@ std::string machine_text(const Json& json) {
                       "memory", "name");
   for (const Json& device : json["devices"]) {
     const double gigabytes = device["memory_bytes"].get<double>() / (1024.0 * 1024.0 * 1024.0);
-    text += fmt::format("{:<10} {:<18} {:>10} {:>8}  {}\n", device["device"].get<std::string>(),
-                        device["instruction_set"].get<std::string>(),
-                        device["processors"].get<int>(), fmt::format("{:.1f} GiB", gigabytes),
-                        device["name"].get<std::string>());
+    text +=
+        fmt::format("{:<10} {:<18} {:>10} {:>8}  {}\n", device["device"].get<std::string>(),
+                    device["instruction_set"].get<std::string>(), device["processors"].get<int>(),
+                    fmt::format("{:.1f} GiB", gigabytes), device["name"].get<std::string>());
   }
   text += fmt::format("\n--device auto is {} here\n", json["default_device"].get<std::string>());
   return text;

@@ -18,8 +18,9 @@ namespace curvseg::cli {
 struct DataSettings {
   std::string spec;
   int ignore_index = 255;
-  int classes = 0;       ///< 0: as the data set finds them
-  double holdout = 0.1;  ///< part of the training set kept for validation when there is no val split
+  int classes = 0;  ///< 0: as the data set finds them
+  double holdout =
+      0.1;  ///< part of the training set kept for validation when there is no val split
 };
 
 struct TrainingData {

@@ -8,6 +8,7 @@
 #include "host/cli/commands.hpp"
 #include "host/cli/console.hpp"
 #include "host/cli/help.hpp"
+#include "host/cli/text.hpp"
 
 namespace curvseg::cli {
 namespace {

@@ -1,5 +1,7 @@
 #include "host/cli/model_source.hpp"
 
+#include <CLI/CLI.hpp>
+
 #include "host/cli/run_folder.hpp"
 
 namespace curvseg::cli {
@@ -9,13 +11,13 @@ void add_model_options(CLI::App& app, ModelArguments& arguments) {
                  "What curvseg train wrote: best.safetensors or checkpoint.safetensors. Needed")
       ->type_name("FILE")
       ->required();
-  app.add_option("--split", arguments.split,
-                 "train, val or test. Default: see above")
+  app.add_option("--split", arguments.split, "train, val or test. Default: see above")
       ->type_name("NAME")
       ->check(CLI::IsMember({"train", "val", "test"}));
-  app.add_option("--ignore-index", arguments.ignore_index,
-                 "Value in a mask that means \"not labelled\", -1 for none. Default: as in training, "
-                 "else 255")
+  app.add_option(
+         "--ignore-index", arguments.ignore_index,
+         "Value in a mask that means \"not labelled\", -1 for none. Default: as in training, "
+         "else 255")
       ->type_name("N")
       ->check(CLI::Range(-1, 255));
   app.add_option("--batch", arguments.batch,

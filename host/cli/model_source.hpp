@@ -2,8 +2,6 @@
 /// What `evaluate` and `predict` have in common: a checkpoint, data for it, a device.
 #pragma once
 
-#include <CLI/CLI.hpp>
-
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -11,6 +9,10 @@
 #include "curvseg/checkpoint.hpp"
 #include "curvseg/train.hpp"
 #include "host/cli/inputs.hpp"
+
+namespace CLI {
+class App;
+}
 
 namespace curvseg::cli {
 

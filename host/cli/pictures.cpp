@@ -54,10 +54,9 @@ ImagePrediction predict_sample(Trainer& trainer, const Dataset& dataset, std::si
   result.sample = dataset.get(index);
   const Sample& sample = result.sample;
   const bool is_classifier = trainer.model().is_classifier();
-  Prediction prediction =
-      trainer.predict(normalised(sample, trainer.normalisation()),
-                      {1, sample.height, sample.width, sample.channels},
-                      {.probabilities = is_classifier});
+  Prediction prediction = trainer.predict(normalised(sample, trainer.normalisation()),
+                                          {1, sample.height, sample.width, sample.channels},
+                                          {.probabilities = is_classifier});
   result.labels = std::move(prediction.labels);
   result.probabilities = std::move(prediction.probabilities);
   result.confusion = confusion_of(trainer.model().classes(), sample.labels, result.labels);

@@ -16,10 +16,10 @@ namespace curvseg::cli {
 
 /// What the network says of one image.
 struct ImagePrediction {
-  Sample sample;                         ///< image in 0..1, and its truth
-  std::vector<std::int32_t> labels;      ///< [H,W]; a classifier: [1]
-  std::vector<float> probabilities;      ///< a classifier: [classes]
-  ConfusionCounts confusion;             ///< against the truth; empty without one
+  Sample sample;                     ///< image in 0..1, and its truth
+  std::vector<std::int32_t> labels;  ///< [H,W]; a classifier: [1]
+  std::vector<float> probabilities;  ///< a classifier: [classes]
+  ConfusionCounts confusion;         ///< against the truth; empty without one
 };
 
 /// Predicts sample @p index, whole.

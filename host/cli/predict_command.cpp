@@ -1,4 +1,5 @@
 #include <spdlog/fmt/fmt.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -17,13 +18,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kFooter = R"(Examples:
+constexpr const char* kFooter = R"help(Examples:
   curvseg predict --checkpoint runs/first/best.safetensors --data photo.jpg --out predicted
   curvseg predict --checkpoint runs/first/best.safetensors --data FOLDER --out predicted
       every PNG and JPEG in FOLDER, or in FOLDER/images; masks are not needed
   curvseg predict --checkpoint runs/cells-1/best.safetensors --data builtin:cells --split val
 
-Grey images fit a network for colour, they are taken three times.)";
+Grey images fit a network for colour: they are taken three times.
+)help";
 
 struct PredictArguments {
   ModelArguments model;
@@ -135,9 +137,9 @@ ConfusionCounts predict_all(Trainer& trainer, const Dataset& dataset,
 
 std::string summary(const PredictArguments& arguments, const Dataset& dataset, double seconds,
                     const ConfusionCounts& confusion, bool is_classifier) {
-  std::string text = fmt::format("{} images in {}, {:.1f} images/s\n", dataset.size(),
-                                 duration_text(seconds),
-                                 static_cast<double>(dataset.size()) / seconds);
+  std::string text =
+      fmt::format("{} images in {}, {:.1f} images/s\n", dataset.size(), duration_text(seconds),
+                  static_cast<double>(dataset.size()) / seconds);
   if (confusion.total() > 0) {
     const EvaluationResult result{.confusion = confusion};
     text += fmt::format("{} {:.4f} against the truth that is there\n", headline_name(is_classifier),
@@ -146,7 +148,8 @@ std::string summary(const PredictArguments& arguments, const Dataset& dataset, d
   if (is_classifier) {
     return text + (arguments.out / "predictions.csv").string() + "  a line per image\n";
   }
-  text += (arguments.out / "classes").string() + "  a PNG per image, its pixels are class indices\n";
+  text +=
+      (arguments.out / "classes").string() + "  a PNG per image, its pixels are class indices\n";
   if (!arguments.no_overlays) {
     text += (arguments.out / "overlays").string() + "  the image beside what was found in it\n";
   }
@@ -181,14 +184,16 @@ void add_predict(CLI::App& program, int& exit_code) {
   CLI::App* app = program.add_subcommand(
       "predict",
       "Segment images with a trained network.\n"
-      "Writes OUT/classes/NAME.png, whose pixels are class indices (with a palette, so that viewers "
+      "Writes OUT/classes/NAME.png, whose pixels are class indices (with a palette, so that "
+      "viewers "
       "show colours), and OUT/overlays/NAME.png, the image beside the image with its classes in "
       "colour. Where there are masks, the overlays also show the truth and the errors. Of a "
       "classifier: OUT/predictions.csv. Images of any size are taken whole.\n"
       "Without --split: test, else val, else train.");
-  app->add_option("--data", arguments->model.data,
-                  "An image, a folder of images, or data as for curvseg train. Default: the data of "
-                  "the training")
+  app->add_option(
+         "--data", arguments->model.data,
+         "An image, a folder of images, or data as for curvseg train. Default: the data of "
+         "the training")
       ->type_name("DATA");
   add_model_options(*app, arguments->model);
   app->add_option("--out", arguments->out,

@@ -45,8 +45,7 @@ void Progress::on_step(const StepReport& report) {
   last_ = report;
   constexpr auto kRedraw = std::chrono::milliseconds(100);
   const Clock::time_point now = Clock::now();
-  const bool ends_epoch =
-      report.steps_per_epoch > 0 && report.step % report.steps_per_epoch == 0;
+  const bool ends_epoch = report.steps_per_epoch > 0 && report.step % report.steps_per_epoch == 0;
   if (has_status_line() && (is_first || ends_epoch || now - drawn_ >= kRedraw)) {
     drawn_ = now;
     draw(report);
@@ -71,9 +70,7 @@ void Progress::draw(const StepReport& report) {
   set_status(left + (width >= kNarrowest ? bar(part, std::min(width, 40)) : "") + right);
 }
 
-void Progress::on_evaluation(const EvaluationReport& report) {
-  evaluation_ = report;
-}
+void Progress::on_evaluation(const EvaluationReport& report) { evaluation_ = report; }
 
 void Progress::on_epoch(const EpochReport& report) {
   std::string line = fmt::format("{}  step {}", epoch_text(report.epoch), report.step);

@@ -1,6 +1,7 @@
 #include "host/cli/report.hpp"
 
 #include <spdlog/fmt/fmt.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -73,8 +74,8 @@ std::string header(const std::vector<SplitResult>& results, const ReportStyle& s
   std::string columns = fmt::format("{:{}}  {:{}}", "class", width, "colour", gap.size());
   for (const SplitResult& each : results) {
     splits += fmt::format("  {:<26}", each.split);
-    columns += style.is_classification ? "  recall  precision  images"
-                                       : "  IoU     Dice     of pixels";
+    columns +=
+        style.is_classification ? "  recall  precision  images" : "  IoU     Dice     of pixels";
   }
   while (splits.ends_with(' ')) {
     splits.pop_back();
@@ -155,8 +156,9 @@ std::string result_table(const std::vector<SplitResult>& results, const ReportSt
                       style.is_classification ? "accuracy" : "pixel accuracy", [](Result r) {
                         return Scores{r.confusion.pixel_accuracy(), std::nullopt};
                       });
-  text += summary_row(results, style, width, "loss",
-                      [](Result r) { return Scores{r.loss, std::nullopt}; });
+  text += summary_row(results, style, width, "loss", [](Result r) {
+    return Scores{r.loss, std::nullopt};
+  });
   return text + baseline(results, style);
 }
 

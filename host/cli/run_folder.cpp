@@ -1,6 +1,7 @@
 #include "host/cli/run_folder.hpp"
 
 #include <unistd.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cctype>

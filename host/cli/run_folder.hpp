@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 
@@ -19,7 +19,9 @@ using Json = nlohmann::ordered_json;
 /// Where the files of a training lie in its folder.
 struct RunPaths {
   std::filesystem::path folder;
-  [[nodiscard]] std::filesystem::path checkpoint() const { return folder / "checkpoint.safetensors"; }
+  [[nodiscard]] std::filesystem::path checkpoint() const {
+    return folder / "checkpoint.safetensors";
+  }
   [[nodiscard]] std::filesystem::path best() const { return folder / "best.safetensors"; }
   [[nodiscard]] std::filesystem::path metrics() const { return folder / "metrics.jsonl"; }
   [[nodiscard]] std::filesystem::path options() const { return folder / "options.json"; }

@@ -1,3 +1,5 @@
+#include <CLI/CLI.hpp>
+
 #include "host/cli/commands.hpp"
 #include "host/cli/console.hpp"
 #include "host/cli/interrupt.hpp"
@@ -27,12 +29,13 @@ int run_training(const TrainArguments& arguments) {
 
 void add_train(CLI::App& program, int& exit_code) {
   auto arguments = std::make_shared<TrainArguments>();
-  CLI::App* app = program.add_subcommand(
-      "train",
-      "Train a network on images and masks.\n"
-      "Writes, to the folder of --out: checkpoint.safetensors (the latest state, to continue from), "
-      "best.safetensors (best on the validation images), metrics.jsonl, options.json, overlays/ and "
-      "gallery.png.");
+  CLI::App* app = program.add_subcommand("train",
+                                         "Train a network on images and masks.\n"
+                                         "Writes, to the folder of --out: checkpoint.safetensors "
+                                         "(the latest state, to continue from), "
+                                         "best.safetensors (best on the validation images), "
+                                         "metrics.jsonl, options.json, overlays/ and "
+                                         "gallery.png.");
   add_train_options(*app, *arguments);
   app->callback([arguments, &exit_code] { exit_code = run_training(*arguments); });
 }

@@ -1,16 +1,18 @@
 // What `curvseg train --help` says.
+#include <CLI/CLI.hpp>
+
 #include "curvseg/model.hpp"
-#include "host/cli/help.hpp"
+#include "host/cli/text.hpp"
 #include "host/cli/train_options.hpp"
 
 namespace curvseg::cli {
 namespace {
 
-constexpr const char* kFooter = R"(Examples:
+constexpr const char* kFooter = R"help(Examples:
   curvseg train --data builtin:cells
       a few minutes on generated images: look at runs/cells-1/gallery.png afterwards
   curvseg train --data DIR --out runs/first --epochs 50
-      DIR holds train/images, train/masks, val/images and so on; DIR/classes.txt may name the classes
+      DIR holds train/images, train/masks, val/images and so on; DIR/classes.txt names the classes
   curvseg train --data DIR --ignore-index 11 --augment flip,scale=0.8:1.25 --class-weights balanced
       masks where 11 means "not labelled", classes of very different size
   curvseg train --data DIR --model "unet(width=32, depth=4)" --batch 4 --crop 256
@@ -21,7 +23,7 @@ constexpr const char* kFooter = R"(Examples:
       continue where a training was stopped, by Ctrl-C for instance: the result has the same bits
   curvseg train --resume runs/first/checkpoint.safetensors --epochs 100
       go on for longer
-)";
+)help";
 
 void add_data_options(CLI::App& app, TrainArguments& a) {
   const char* group = "Data";
@@ -37,9 +39,10 @@ void add_data_options(CLI::App& app, TrainArguments& a) {
                  "data sets have it")
       ->type_name("N")
       ->group(group);
-  app.add_option("--classes", a.classes,
-                 "Number of classes. Default 0: the lines of classes.txt, else the largest index in "
-                 "any mask plus one")
+  app.add_option(
+         "--classes", a.classes,
+         "Number of classes. Default 0: the lines of classes.txt, else the largest index in "
+         "any mask plus one")
       ->type_name("N")
       ->check(CLI::Range(0, 256))
       ->group(group);
@@ -56,10 +59,11 @@ void add_data_options(CLI::App& app, TrainArguments& a) {
 
 void add_model_options(CLI::App& app, TrainArguments& a) {
   const char* group = "Model";
-  app.add_option("--model", a.model,
-                 "One of " + join_or(zoo::names()) +
-                     ", with options such as \"unet(width=32, depth=4)\". Default unet: it keeps "
-                     "thin structures; for classifiers classifier2 on grey images, else classifier3")
+  app.add_option(
+         "--model", a.model,
+         "One of " + join_or(zoo::names()) +
+             ", with options such as \"unet(width=32, depth=4)\". Default unet: it keeps "
+             "thin structures; for classifiers classifier2 on grey images, else classifier3")
       ->type_name("NAME")
       ->group(group);
   app.add_option("--checkpoint", a.checkpoint,
@@ -79,8 +83,9 @@ void add_optimizer_options(CLI::App& app, TrainArguments& a) {
   const char* group = "Optimisation";
   std::vector<std::string> names = optimizer_names();
   names.insert(names.begin(), "auto");
-  app.add_option("--optimizer", a.optimizer,
-                 "One of " + join_or(names) + ". Default auto: the one that we would take, now adam")
+  app.add_option(
+         "--optimizer", a.optimizer,
+         "One of " + join_or(names) + ". Default auto: the one that we would take, now adam")
       ->type_name("NAME")
       ->group(group);
   app.add_option("--lr", a.lr,
@@ -93,7 +98,8 @@ void add_optimizer_options(CLI::App& app, TrainArguments& a) {
                  "steps are small")
       ->type_name("NAME")
       ->group(group);
-  app.add_option("--warmup", a.warmup, "Steps over which the learning rate rises at first. Default 0")
+  app.add_option("--warmup", a.warmup,
+                 "Steps over which the learning rate rises at first. Default 0")
       ->type_name("STEPS")
       ->group(group);
   app.add_option("--weight-decay", a.weight_decay,
@@ -113,8 +119,9 @@ void add_optimizer_options(CLI::App& app, TrainArguments& a) {
                  "Part of each label that is spread over all classes. Default 0")
       ->type_name("PART")
       ->group(group);
-  app.add_option("--class-weights", a.class_weights,
-                 "none, or balanced: pixels of rare classes weigh more, up to 10 times. Default none")
+  app.add_option(
+         "--class-weights", a.class_weights,
+         "none, or balanced: pixels of rare classes weigh more, up to 10 times. Default none")
       ->type_name("KIND")
       ->check(CLI::IsMember({"none", "balanced"}))
       ->group(group);
@@ -139,23 +146,26 @@ void add_length_options(CLI::App& app, TrainArguments& a) {
                  "whole images")
       ->type_name("SIZE")
       ->group(group);
-  app.add_option("--augment", a.augment,
-                 "Random changes of the training images, separated by commas: flip (left to right), "
-                 "vflip (top to bottom), rotate (by quarters), scale=LOW:HIGH; or none. Default "
-                 "flip, for classifiers none. For microscope images flip,vflip,rotate is worthwhile")
+  app.add_option(
+         "--augment", a.augment,
+         "Random changes of the training images, separated by commas: flip (left to right), "
+         "vflip (top to bottom), rotate (by quarters), scale=LOW:HIGH; or none. Default "
+         "flip, for classifiers none. For microscope images flip,vflip,rotate is worthwhile")
       ->type_name("LIST")
       ->group(group);
   app.add_option("--samples-per-epoch", a.samples_per_epoch,
                  "Crops that make an epoch. Default: as many as have the pixels of the whole set")
       ->type_name("N")
       ->group(group);
-  app.add_option("--patience", a.patience,
-                 "Stop when this many evaluations in a row were no better than the best. Default 0: "
-                 "never")
+  app.add_option(
+         "--patience", a.patience,
+         "Stop when this many evaluations in a row were no better than the best. Default 0: "
+         "never")
       ->type_name("N")
       ->group(group);
-  app.add_option("--seed", a.seed,
-                 "Of parameters, order and augmentation: the same seed gives the same bits. Default 1")
+  app.add_option(
+         "--seed", a.seed,
+         "Of parameters, order and augmentation: the same seed gives the same bits. Default 1")
       ->type_name("N")
       ->group(group);
 }
@@ -167,9 +177,10 @@ void add_run_options(CLI::App& app, TrainArguments& a) {
                  "GPU, else the host. OMP_NUM_THREADS limits the host's threads")
       ->type_name("NAME")
       ->group(group);
-  app.add_option("--out", a.out,
-                 "Folder for checkpoints, metrics and pictures. Default runs/NAME-N after the data, "
-                 "a new one each time; when continuing, the folder of the checkpoint")
+  app.add_option(
+         "--out", a.out,
+         "Folder for checkpoints, metrics and pictures. Default runs/NAME-N after the data, "
+         "a new one each time; when continuing, the folder of the checkpoint")
       ->type_name("DIR")
       ->group(group);
   app.add_flag("--overwrite", a.overwrite, "Replace the training that --out already holds")
@@ -182,14 +193,16 @@ void add_run_options(CLI::App& app, TrainArguments& a) {
                  "Epochs between checkpoints; one is always written at the end. Default 1")
       ->type_name("N")
       ->group(group);
-  app.add_option("--pictures", a.pictures,
-                 "How many overlays of validation images to write at the end, worst first. Default 8")
+  app.add_option(
+         "--pictures", a.pictures,
+         "How many overlays of validation images to write at the end, worst first. Default 8")
       ->type_name("N")
       ->check(CLI::Range(0, 10000))
       ->group(group);
   app.add_flag("--quiet", a.quiet, "Print nothing but the final table and warnings")->group(group);
-  app.add_flag("--json", a.json,
-               "Print the lines of metrics.jsonl on stdout as they come, in place of the final table")
+  app.add_flag(
+         "--json", a.json,
+         "Print the lines of metrics.jsonl on stdout as they come, in place of the final table")
       ->group(group);
 }
 

@@ -1,11 +1,11 @@
 #include "host/cli/train_options.hpp"
 
+#include <spdlog/fmt/fmt.h>
+
 #include <algorithm>
-#include <charconv>
 
 #include "curvseg/optim.hpp"
 #include "host/cli/crop_and_augment.hpp"
-#include "host/cli/help.hpp"
 
 namespace curvseg::cli {
 namespace {
@@ -56,7 +56,8 @@ void apply_optimizer(const TrainArguments& arguments, TrainerOptions& options) {
   }
   set(options.schedule.warmup_steps, arguments.warmup);
   set(options.clip_norm, arguments.clip);
-  require(options.clip_norm >= 0.0F, fmt::format("--clip {}: must not be negative", options.clip_norm));
+  require(options.clip_norm >= 0.0F,
+          fmt::format("--clip {}: must not be negative", options.clip_norm));
 }
 
 /// Weights that make every class count the same in the loss: the inverse of its frequency, mean 1
@@ -79,8 +80,9 @@ std::vector<float> balanced_weights(const Dataset& train) {
 
 void apply_loss(const TrainArguments& arguments, const Dataset& train, TrainerOptions& options) {
   set(options.loss.label_smoothing, arguments.label_smoothing);
-  require(options.loss.label_smoothing >= 0.0F && options.loss.label_smoothing <= 1.0F,
-          fmt::format("--label-smoothing {}: must be between 0 and 1", options.loss.label_smoothing));
+  require(
+      options.loss.label_smoothing >= 0.0F && options.loss.label_smoothing <= 1.0F,
+      fmt::format("--label-smoothing {}: must be between 0 and 1", options.loss.label_smoothing));
   if (arguments.class_weights) {
     options.loss.class_weights.clear();
     if (*arguments.class_weights == "balanced") {
@@ -132,9 +134,9 @@ TrainerOptions apply(const TrainArguments& arguments, const Dataset& train, Trai
 /// An option whose value decides the bits of every later step.
 void check_same(const char* option, const std::string& given, const std::string& saved,
                 const std::filesystem::path& checkpoint) {
-  require(given == saved, std::string(option) + " " + given + ": " + checkpoint.string() +
-                              " was trained with " + saved +
-                              "; leave the option out to continue, or start anew with --checkpoint");
+  require(given == saved,
+          std::string(option) + " " + given + ": " + checkpoint.string() + " was trained with " +
+              saved + "; leave the option out to continue, or start anew with --checkpoint");
 }
 
 }  // namespace
@@ -188,8 +190,8 @@ TrainerOptions resumed_options(const TrainArguments& arguments, const Dataset& t
   same("--augment", augmentation_text(options.augment), augmentation_text(saved.augment));
   same("--samples-per-epoch", options.samples_per_epoch, saved.samples_per_epoch);
   if (arguments.model) {
-    const Model model = zoo::make(*arguments.model, state.in_channels, state.classes, state.image_h,
-                                  state.image_w);
+    const Model model =
+        zoo::make(*arguments.model, state.in_channels, state.classes, state.image_h, state.image_w);
     same("--model", model.name(), state.model);
   }
   return options;

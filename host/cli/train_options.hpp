@@ -2,8 +2,6 @@
 /// The options of `curvseg train` and what they mean.
 #pragma once
 
-#include <CLI/CLI.hpp>
-
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -12,6 +10,10 @@
 #include "curvseg/checkpoint.hpp"
 #include "curvseg/train.hpp"
 #include "host/cli/inputs.hpp"
+
+namespace CLI {
+class App;
+}
 
 namespace curvseg::cli {
 
@@ -70,7 +72,8 @@ DataSettings data_settings(const TrainArguments& arguments,
 TrainerOptions new_options(const TrainArguments& arguments, const Dataset& train);
 
 /// Options for continuing @p state: those it was saved with, but for what is given again.
-/// \throws InputError, with both sides, for an option that cannot change in the midst of a training.
+/// \throws InputError, with both sides, for an option that cannot change in the midst of a
+/// training.
 TrainerOptions resumed_options(const TrainArguments& arguments, const Dataset& train,
                                const TrainingState& state);
 

@@ -2,6 +2,7 @@
 #include "host/cli/train_run.hpp"
 
 #include <spdlog/fmt/fmt.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <system_error>
@@ -47,9 +48,8 @@ TrainRun::TrainRun(const TrainArguments& arguments) : arguments_(arguments) {
   if (!from.empty()) {
     start_ = load_checkpoint(from);
   }
-  settings_ = data_settings(arguments_, arguments_.resume.empty()
-                                            ? std::nullopt
-                                            : read_data_settings(arguments_.resume));
+  settings_ = data_settings(
+      arguments_, arguments_.resume.empty() ? std::nullopt : read_data_settings(arguments_.resume));
   choose_folder();
   open_data();
   make_trainer();
@@ -58,7 +58,7 @@ TrainRun::TrainRun(const TrainArguments& arguments) : arguments_(arguments) {
 void TrainRun::choose_folder() {
   paths_.folder = arguments_.out;
   if (paths_.folder.empty()) {
-    paths_.folder = arguments_.resume.empty() ? new_run_folder(settings_.spec)
+    paths_.folder = arguments_.resume.empty()             ? new_run_folder(settings_.spec)
                     : arguments_.resume.has_parent_path() ? arguments_.resume.parent_path()
                                                           : fs::path(".");
   }
@@ -68,8 +68,9 @@ void TrainRun::choose_folder() {
       !arguments_.resume.empty() &&
       is_same_folder(paths_.folder, fs::absolute(arguments_.resume).parent_path());
   if (!continues_here && !arguments_.overwrite && fs::exists(paths_.options(), error)) {
-    throw InputError(paths_.folder.string() + ": holds a training already; continue it with --resume " +
-                     paths_.checkpoint().string() + ", replace it with --overwrite, or give another --out");
+    throw InputError(
+        paths_.folder.string() + ": holds a training already; continue it with --resume " +
+        paths_.checkpoint().string() + ", replace it with --overwrite, or give another --out");
   }
 }
 
@@ -92,14 +93,14 @@ void TrainRun::make_trainer() {
   const bool resumes = !arguments_.resume.empty();
   const Device device = Device::open(arguments_.device);
   const ImageSize size = train.is_classification() ? train.image_size(0) : ImageSize{};
-  TrainerOptions options = resumes ? resumed_options(arguments_, train, *start_)
-                                   : new_options(arguments_, train);
+  TrainerOptions options =
+      resumes ? resumed_options(arguments_, train, *start_) : new_options(arguments_, train);
   Model model = start_ ? make_model(*start_)
                        : zoo::make(model_name(arguments_, train), train.channels(), train.classes(),
                                    size.height, size.width);
   if (start_ && arguments_.model) {
-    const Model wanted = zoo::make(*arguments_.model, train.channels(), train.classes(),
-                                   size.height, size.width);
+    const Model wanted =
+        zoo::make(*arguments_.model, train.channels(), train.classes(), size.height, size.width);
     if (wanted.name() != model.name()) {
       throw InputError("--model " + wanted.name() + ": " +
                        (resumes ? arguments_.resume : arguments_.checkpoint).string() + " holds " +
@@ -131,7 +132,8 @@ void TrainRun::begin() {
     std::error_code error;
     if (!is_same_folder(before.folder, paths_.folder)) {
       fs::copy_file(before.best(), paths_.best(), fs::copy_options::overwrite_existing, error);
-      fs::copy_file(before.metrics(), paths_.metrics(), fs::copy_options::overwrite_existing, error);
+      fs::copy_file(before.metrics(), paths_.metrics(), fs::copy_options::overwrite_existing,
+                    error);
     }
     metrics_.emplace(paths_.metrics(), arguments_.json, trainer_->steps_done());
     has_saved_ = true;
@@ -179,32 +181,32 @@ void TrainRun::say_beginning() const {
 Json TrainRun::start_line() const {
   const TrainerOptions& o = trainer_->options();
   const DeviceInfo device = trainer_->stream().device().info();
-  return {{"event", arguments_.resume.empty() ? "start" : "resume"},
-          {"curvseg", CURVSEG_VERSION},
-          {"step", trainer_->steps_done()},
-          {"data", to_json(settings_)},
-          {"class_names", data_.train->class_names()},
-          {"train_images", data_.train->size()},
-          {"model", trainer_->model().name()},
-          {"parameters", trainer_->model().parameter_count()},
-          {"device", device.device},
-          {"instruction_set", device.instruction_set},
-          {"optimizer", o.optimizer.name},
-          {"learning_rate", o.schedule.learning_rate > 0.0
-                                ? o.schedule.learning_rate
-                                : default_learning_rate(o.optimizer.name)},
-          {"schedule", to_string(o.schedule.kind)},
-          {"warmup", o.schedule.warmup_steps},
-          {"epochs", o.epochs},
-          {"steps", o.max_steps},
-          {"batch", o.batch},
-          {"crop", crop_text(o.augment)},
-          {"augment", augmentation_text(o.augment)},
-          {"samples_per_epoch", o.samples_per_epoch},
-          {"clip", o.clip_norm},
-          {"label_smoothing", o.loss.label_smoothing},
-          {"class_weights", o.loss.class_weights},
-          {"seed", o.seed}};
+  return {
+      {"event", arguments_.resume.empty() ? "start" : "resume"},
+      {"curvseg", CURVSEG_VERSION},
+      {"step", trainer_->steps_done()},
+      {"data", to_json(settings_)},
+      {"class_names", data_.train->class_names()},
+      {"train_images", data_.train->size()},
+      {"model", trainer_->model().name()},
+      {"parameters", trainer_->model().parameter_count()},
+      {"device", device.device},
+      {"instruction_set", device.instruction_set},
+      {"optimizer", o.optimizer.name},
+      {"learning_rate", o.schedule.learning_rate > 0.0 ? o.schedule.learning_rate
+                                                       : default_learning_rate(o.optimizer.name)},
+      {"schedule", to_string(o.schedule.kind)},
+      {"warmup", o.schedule.warmup_steps},
+      {"epochs", o.epochs},
+      {"steps", o.max_steps},
+      {"batch", o.batch},
+      {"crop", crop_text(o.augment)},
+      {"augment", augmentation_text(o.augment)},
+      {"samples_per_epoch", o.samples_per_epoch},
+      {"clip", o.clip_norm},
+      {"label_smoothing", o.loss.label_smoothing},
+      {"class_weights", o.loss.class_weights},
+      {"seed", o.seed}};
 }
 
 }  // namespace curvseg::cli

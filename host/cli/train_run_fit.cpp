@@ -1,5 +1,6 @@
 // A training from its first step on.
 #include <spdlog/fmt/fmt.h>
+#include <nlohmann/json.hpp>
 
 #include <utility>
 
@@ -13,8 +14,12 @@ namespace curvseg::cli {
 namespace fs = std::filesystem;
 
 void TrainRun::fit() {
+  const std::uint64_t before = trainer_->steps_done();
   fit_ = trainer_->fit(*data_.train, data_.val.get(), events());
   clear_status();
+  if (fit_.steps == before && !interrupted_) {
+    say("nothing left to do: all {} steps are done; more --epochs or --steps go on", before);
+  }
 }
 
 TrainingEvents TrainRun::events() {
@@ -119,8 +124,7 @@ void TrainRun::finish() {
   if (arguments_.pictures > 0 && !is_classification) {
     set_status("drawing overlays");
     write_worst(*trainer_, data_.val ? *data_.val : *data_.train,
-                static_cast<std::size_t>(arguments_.pictures), paths_.overlays(),
-                paths_.gallery());
+                static_cast<std::size_t>(arguments_.pictures), paths_.overlays(), paths_.gallery());
   }
   clear_status();
   Json line = {{"event", "end"},
@@ -142,17 +146,17 @@ void TrainRun::print_result(const std::vector<SplitResult>& results) const {
   const bool is_classification = data_.train->is_classification();
   const ReportStyle style{data_.train->class_names(), is_classification, stdout_has_colors()};
   std::string text = "\n" + result_table(results, style) + "\n";
-  text += fmt::format("{} steps in all, {} of them now in {}, {:.1f} images/s while training\n",
-                      fit_.steps, fit_.steps - (start_ && !arguments_.resume.empty()
-                                                    ? start_->progress.step
-                                                    : 0),
-                      duration_text(fit_.seconds), progress_->images_per_second());
+  text += fmt::format(
+      "{} steps in all, {} of them now in {}, {:.1f} images/s while training\n", fit_.steps,
+      fit_.steps - (start_ && !arguments_.resume.empty() ? start_->progress.step : 0),
+      duration_text(fit_.seconds), progress_->images_per_second());
   const auto file = [&text](const fs::path& path, const std::string& what) {
     text += fmt::format("{}  {}\n", path.string(), what);
   };
-  file(paths_.best(), data_.val ? fmt::format("the best on val, of step {}: the table is its result",
-                                              fit_.best_step)
-                                : "the last parameters");
+  file(paths_.best(),
+       data_.val
+           ? fmt::format("the best on val, of step {}: the table is its result", fit_.best_step)
+           : "the last parameters");
   file(paths_.checkpoint(), "the last state, to --resume from");
   file(paths_.metrics(), "loss and scores over time");
   if (arguments_.pictures > 0 && !is_classification) {

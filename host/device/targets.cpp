@@ -6,7 +6,7 @@
 #include "curvseg/error.hpp"
 #include "exec/host_runtime.hpp"
 #ifdef CURVSEG_HAS_EMULATED
-#include "exec/emulated/runtime.hpp"
+#include "exec/emulated/emulation.hpp"
 #endif
 #ifdef CURVSEG_HAS_CUDA
 #include "exec/cuda_runtime.hpp"

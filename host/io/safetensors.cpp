@@ -199,7 +199,8 @@ void check_layout(const std::vector<Entry>& entries, std::uint64_t available) {
 SafetensorsFile parse(std::span<const std::byte> bytes) {
   SafetensorsFile result;
   std::vector<Entry> entries;
-  for (const auto& [name, value] : parse_header(bytes).items()) {
+  const json header = parse_header(bytes);
+  for (const auto& [name, value] : header.items()) {
     if (name == "__metadata__")
       result.metadata = read_metadata(value);
     else

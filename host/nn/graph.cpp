@@ -40,7 +40,8 @@ Shape pool_shape(const Node& node, const Shape& x) {
   const Shape y = pool_output_shape(x, node.window);
   if (y.h < 1 || y.w < 1)
     misfit(node, "a window of " + extent(node.window.r, node.window.s) +
-                     " does not fit its input of " + extent(x.h, x.w) + "; use larger images or "
+                     " does not fit its input of " + extent(x.h, x.w) +
+                     "; use larger images or "
                      "fewer poolings");
   return y;
 }

@@ -34,8 +34,8 @@ struct Node {
   int r = 1, s = 1;
   int in_channels = 0;  // of the filter: H·W·C for a dense layer
   Conv2dGeometry geometry;
-  bool relu = false;     // also true of kRelu: the output was rectified
-  bool flatten = false;  // reads [N,H,W,C] as [N,1,1,H·W·C]
+  bool relu = false;           // also true of kRelu: the output was rectified
+  bool flatten = false;        // reads [N,H,W,C] as [N,1,1,H·W·C]
   int weight = -1, bias = -1;  // numbers of parameters, −1: none
 
   // Pooling.

@@ -9,7 +9,8 @@
 
 namespace curvseg {
 
-/// How an input of a concat, add or ReLU node gets into (or its gradient out of) that node's memory.
+/// How an input of a concat, add or ReLU node gets into (or its gradient out of) that node's
+/// memory.
 enum class EdgeKind : std::uint8_t {
   kCopied,       // by a pass of its own
   kShared,       // it lies there already

@@ -51,24 +51,45 @@ MemoryPlan place_in_order(std::span<const BufferLifetime> buffers,
   return plan;
 }
 
+/// The buffer that made the arena as large as it is.
+std::size_t last_in_arena(std::span<const BufferLifetime> buffers, const MemoryPlan& plan) {
+  std::size_t last = 0;
+  for (std::size_t i = 0; i < buffers.size(); ++i)
+    if (plan.offsets[i] + buffers[i].bytes > plan.offsets[last] + buffers[last].bytes) last = i;
+  return last;
+}
+
+void move_to_front(std::vector<std::size_t>& order, std::size_t i) {
+  const auto found = std::find(order.begin(), order.end(), i);
+  std::rotate(order.begin(), found, found + 1);
+}
+
+/// A plan is made once a shape; a hundred buffers take about a millisecond a round at most.
+constexpr int kRounds = 24;
+
 }  // namespace
 
 MemoryPlan plan_memory(std::span<const BufferLifetime> buffers) {
   std::vector<std::size_t> order(buffers.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   const auto length = [&](std::size_t i) { return buffers[i].last - buffers[i].first; };
-  const auto place_by = [&](auto key) {
+  const std::int64_t enough = peak_bytes(buffers);
+  if (buffers.empty()) return {};
+  MemoryPlan best;
+  best.bytes = std::numeric_limits<std::int64_t>::max();
+  const auto try_order = [&](auto key) {
     std::stable_sort(order.begin(), order.end(),
                      [&](std::size_t a, std::size_t b) { return key(a) < key(b); });
-    return place_in_order(buffers, order);
+    for (int round = 0; round < kRounds && best.bytes > enough; ++round) {
+      MemoryPlan plan = place_in_order(buffers, order);
+      move_to_front(order, last_in_arena(buffers, plan));
+      if (plan.bytes < best.bytes) best = std::move(plan);
+    }
   };
-  MemoryPlan best = place_by([&](std::size_t i) { return -buffers[i].bytes; });
-  const auto consider = [&](MemoryPlan plan) {
-    if (plan.bytes < best.bytes) best = std::move(plan);
-  };
-  consider(place_by([&](std::size_t i) { return std::tuple(-length(i), -buffers[i].bytes); }));
-  consider(place_by([&](std::size_t i) { return std::tuple(buffers[i].first, -length(i)); }));
-  consider(place_by([&](std::size_t i) { return std::tuple(-buffers[i].last, -length(i)); }));
+  try_order([&](std::size_t i) { return -buffers[i].bytes; });
+  try_order([&](std::size_t i) { return std::tuple(-length(i), -buffers[i].bytes); });
+  try_order([&](std::size_t i) { return std::tuple(buffers[i].first, -length(i)); });
+  try_order([&](std::size_t i) { return std::tuple(-buffers[i].last, -length(i)); });
   return best;
 }
 
@@ -77,7 +98,7 @@ std::int64_t peak_bytes(std::span<const BufferLifetime> buffers) {
   for (const BufferLifetime& at : buffers) {  // the peak is reached where some buffer begins
     std::int64_t live = 0;
     for (const BufferLifetime& other : buffers)
-      if (other.first <= at.first && at.first <= other.last) live += other.bytes;
+      if (other.first <= at.first && at.first <= other.last) live += aligned(other.bytes);
     peak = std::max(peak, live);
   }
   return peak;

@@ -27,11 +27,13 @@ struct MemoryPlan {
 inline constexpr std::int64_t kBufferAlignment = 256;
 
 /// Greedy best fit: buffers in a fixed order, each into the smallest gap that holds it among the
-/// buffers already placed that live at the same time. Several orders are tried (optimal placement
-/// is NP-hard, and the best greedy order varies with the graph); the smallest arena wins.
+/// buffers already placed that live at the same time. Optimal placement is NP-hard and the best
+/// order varies with the graph, so several are tried, each improved by placing whatever reaches
+/// the end of the arena first the next time. The smallest arena wins.
 MemoryPlan plan_memory(std::span<const BufferLifetime> buffers);
 
-/// The most bytes that live at one step: no plan can be smaller.
+/// The most bytes that live at one step, in whole multiples of kBufferAlignment: no plan can be
+/// smaller.
 std::int64_t peak_bytes(std::span<const BufferLifetime> buffers);
 
 }  // namespace curvseg

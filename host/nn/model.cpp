@@ -36,9 +36,7 @@ const std::vector<Parameter>& Model::parameters() const { return state_->paramet
 std::int64_t Model::parameter_count() const { return state_->parameter_count; }
 const std::vector<Node>& Model::nodes() const { return state_->nodes; }
 
-Shape Model::fixed_input() const {
-  return {0, state_->image_h, state_->image_w, in_channels()};
-}
+Shape Model::fixed_input() const { return {0, state_->image_h, state_->image_w, in_channels()}; }
 
 bool Model::is_classifier() const {
   const Shape input = fixed_input();

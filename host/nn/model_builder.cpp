@@ -70,7 +70,8 @@ struct ModelBuilder::State {
 ModelBuilder::ModelBuilder(std::string name, int in_channels, int image_h, int image_w)
     : state_(std::make_shared<State>()) {
   if (in_channels < 1)
-    refuse(name, "the image has " + std::to_string(in_channels) + " channels, at least 1 is needed");
+    refuse(name,
+           "the image has " + std::to_string(in_channels) + " channels, at least 1 is needed");
   if (image_h < 0 || image_w < 0 || (image_h == 0) != (image_w == 0))
     refuse(name, "an image of " + std::to_string(image_h) + "x" + std::to_string(image_w) +
                      ": both extents are positive, or both 0 for any size");

@@ -8,7 +8,8 @@
 
 namespace curvseg {
 
-/// A name and its options, in the order written. \throws InputError if the text is not of this form.
+/// A name and its options, in the order written. \throws InputError if the text is not of this
+/// form.
 struct ModelName {
   std::string family;
   std::vector<std::pair<std::string, std::string>> options;

@@ -154,8 +154,8 @@ struct Plan::State {
                        to_string(input) + " has " + std::to_string(input.c));
     if (fixed.h > 0 && (input.h != fixed.h || input.w != fixed.w))
       throw InputError(model.name() + ": it was made for images of " + std::to_string(fixed.h) +
-                       "x" + std::to_string(fixed.w) + ", the input is " +
-                       std::to_string(input.h) + "x" + std::to_string(input.w));
+                       "x" + std::to_string(fixed.w) + ", the input is " + std::to_string(input.h) +
+                       "x" + std::to_string(input.w));
     if (input.n < 1 || input.h < 1 || input.w < 1)
       throw InputError(model.name() + ": the input " + to_string(input) + " is empty");
   }
@@ -192,8 +192,8 @@ struct Plan::State {
                                   " elements, the model has " +
                                   std::to_string(model.parameter_count()));
     if (!(x.shape == input))
-      throw std::invalid_argument(where + "x is " + to_string(x.shape) + ", the plan was made for " +
-                                  to_string(input));
+      throw std::invalid_argument(where + "x is " + to_string(x.shape) +
+                                  ", the plan was made for " + to_string(input));
     if (dense_image && !x.dense())
       throw std::invalid_argument(where + "x has pixel stride " + std::to_string(x.ld) +
                                   ", its first layer is dense and needs " +

@@ -133,8 +133,8 @@ class BackwardPlanner {
     step.kind = StepKind::kBiasGradient;
     step.node = i;
     step.dy = builder_.gradient(i);
-    builder_.set_workspace(step, conv2d_backward_bias_workspace(builder_.device(),
-                                                                builder_.shape(i)));
+    builder_.set_workspace(step,
+                           conv2d_backward_bias_workspace(builder_.device(), builder_.shape(i)));
     builder_.add_backward(std::move(step));
   }
 
@@ -148,11 +148,11 @@ class BackwardPlanner {
     step.x = builder_.activation(node.inputs[0]);
     step.dy = builder_.gradient(i);
     if (node.flatten) step.x = ScheduleBuilder::flatten(step.x);
-    builder_.set_workspace(
-        step, transposed ? conv2d_transpose_backward_weights_workspace(
-                               builder_.device(), step.dy.view.shape, w, node.geometry)
-                         : conv2d_backward_weights_workspace(builder_.device(), step.x.view.shape,
-                                                             w, node.geometry));
+    builder_.set_workspace(step, transposed
+                                     ? conv2d_transpose_backward_weights_workspace(
+                                           builder_.device(), step.dy.view.shape, w, node.geometry)
+                                     : conv2d_backward_weights_workspace(
+                                           builder_.device(), step.x.view.shape, w, node.geometry));
     builder_.add_backward(std::move(step));
   }
 
@@ -194,9 +194,8 @@ class BackwardPlanner {
       const int channels = builder_.node(input).channels;
       if (builder_.needs_gradient(input)) {
         // A sum's summands have ReLUs of their own, if any: what holds for the sum tells nothing.
-        const int masked = node.kind == NodeKind::kConcat
-                               ? std::clamp(masked_[at(i)] - channel, 0, channels)
-                               : 0;
+        const int masked =
+            node.kind == NodeKind::kConcat ? std::clamp(masked_[at(i)] - channel, 0, channels) : 0;
         if (builder_.layout().backward_edges[at(i)][edge] == EdgeKind::kShared) {
           written_[at(input)] = true;
           masked_[at(input)] = masked;

@@ -20,14 +20,14 @@ void plan_convolution(ScheduleBuilder& builder, int i) {
   const Node& node = builder.node(i);
   const auto w = filter_view<const float>(node, nullptr);
   const bool transposed = node.kind == NodeKind::kConvTranspose;
-  Step step = layer_step(
-      builder, transposed ? StepKind::kConvTransposeForward : StepKind::kConvForward, i);
+  Step step =
+      layer_step(builder, transposed ? StepKind::kConvTransposeForward : StepKind::kConvForward, i);
   if (node.flatten) step.x = ScheduleBuilder::flatten(step.x);
-  builder.set_workspace(step, transposed
-                                  ? conv2d_transpose_forward_workspace(
-                                        builder.device(), step.out.view.shape, w, node.geometry)
-                                  : conv2d_forward_workspace(builder.device(), step.x.view.shape, w,
-                                                             node.geometry));
+  builder.set_workspace(
+      step, transposed
+                ? conv2d_transpose_forward_workspace(builder.device(), step.out.view.shape, w,
+                                                     node.geometry)
+                : conv2d_forward_workspace(builder.device(), step.x.view.shape, w, node.geometry));
   builder.add_forward(std::move(step));
 }
 

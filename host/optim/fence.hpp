@@ -5,8 +5,8 @@
 
 namespace curvseg {
 
-/// Streams are the library's only handle on order, so the point is kept by a second stream: it waits
-/// for the work that the first one holds at record(), and the host waits for it.
+/// Streams are the library's only handle on order, so the point is kept by a second stream: it
+/// waits for the work that the first one holds at record(), and the host waits for it.
 class Fence {
  public:
   explicit Fence(const Device& device) : behind_(device) {}

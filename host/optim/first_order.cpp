@@ -98,8 +98,6 @@ void Adam::step(const StepContext& context) {
   context.stream.device().target().kernels->adam_update(context.stream.native(), p);
 }
 
-OptimizerState Adam::state() {
-  return {{{"m", view(m_), {}}, {"v", view(v_), {}}}, {}};
-}
+OptimizerState Adam::state() { return {{{"m", view(m_), {}}, {"v", view(v_), {}}}, {}}; }
 
 }  // namespace curvseg

@@ -29,8 +29,7 @@ class Sgd final : public Optimizer {
 /// Adam and AdamW, which differ in their regularisation only.
 class Adam final : public Optimizer {
  public:
-  Adam(const Stream& stream, std::string name, const AdamOptions& options,
-       std::int64_t parameters);
+  Adam(const Stream& stream, std::string name, const AdamOptions& options, std::int64_t parameters);
 
   std::string_view name() const override { return name_; }
   void step(const StepContext& context) override;

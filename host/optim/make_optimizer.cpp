@@ -14,9 +14,9 @@ void check_range(const std::string& optimizer, const char* option, float value, 
                  float high) {
   if (!(value >= low && value < high))
     throw InputError(optimizer + ": " + option + " is " + std::to_string(value) + ", it must " +
-                     (std::isinf(high) ? "be finite and at least " + std::to_string(low)
-                                       : "lie in [" + std::to_string(low) + ", " +
-                                             std::to_string(high) + ")"));
+                     (std::isinf(high)
+                          ? "be finite and at least " + std::to_string(low)
+                          : "lie in [" + std::to_string(low) + ", " + std::to_string(high) + ")"));
 }
 
 void check(const std::string& name, const RegularisationOptions& options) {

@@ -47,13 +47,14 @@ double progress(const ScheduleOptions& options, std::uint64_t t) {
 double factor(const ScheduleOptions& options, std::uint64_t t) {
   const double rest = options.final_factor;
   switch (options.kind) {
-    case ScheduleKind::kConstant: return 1.0;
-    case ScheduleKind::kStep: return drops(options, t);
+    case ScheduleKind::kConstant:
+      return 1.0;
+    case ScheduleKind::kStep:
+      return drops(options, t);
     case ScheduleKind::kPolynomial:
       return rest + (1.0 - rest) * std::pow(1.0 - progress(options, t), options.power);
     case ScheduleKind::kCosine:
-      return rest +
-             (1.0 - rest) * 0.5 * (1.0 + std::cos(std::numbers::pi * progress(options, t)));
+      return rest + (1.0 - rest) * 0.5 * (1.0 + std::cos(std::numbers::pi * progress(options, t)));
   }
   return 1.0;
 }

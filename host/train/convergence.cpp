@@ -34,9 +34,8 @@ bool record_evaluation(TrainingProgress& progress, const ConvergenceOptions& opt
                        double mean_iou) {
   const bool first = !progress.best_mean_iou && !std::isnan(mean_iou);
   const bool best = first || (progress.best_mean_iou && mean_iou > *progress.best_mean_iou);
-  const bool improved =
-      first || (progress.best_mean_iou &&
-                mean_iou > *progress.best_mean_iou + options.min_improvement);
+  const bool improved = first || (progress.best_mean_iou &&
+                                  mean_iou > *progress.best_mean_iou + options.min_improvement);
   if (improved) {
     progress.evaluations_since_best = 0;
   } else {
@@ -50,8 +49,8 @@ bool record_evaluation(TrainingProgress& progress, const ConvergenceOptions& opt
 }
 
 void record_epoch_loss(TrainingProgress& progress, const ConvergenceOptions& options, double loss) {
-  const bool lower = !progress.best_epoch_loss ||
-                     loss < *progress.best_epoch_loss * (1.0 - options.min_decrease);
+  const bool lower =
+      !progress.best_epoch_loss || loss < *progress.best_epoch_loss * (1.0 - options.min_decrease);
   if (lower) {
     progress.best_epoch_loss = loss;
     progress.epochs_since_best_loss = 0;
@@ -66,8 +65,7 @@ std::optional<StopReason> converged(const TrainingProgress& progress,
     return limit > 0 && count >= static_cast<std::uint64_t>(limit);
   };
   if (reached(progress.evaluations_since_best, options.patience)) return StopReason::kConverged;
-  if (reached(progress.epochs_since_best_loss, options.plateau_epochs))
-    return StopReason::kPlateau;
+  if (reached(progress.epochs_since_best_loss, options.plateau_epochs)) return StopReason::kPlateau;
   return std::nullopt;
 }
 

@@ -10,8 +10,8 @@
 
 namespace curvseg {
 
-/// Remembers the first loss that is not 0. \throws DivergenceError for a loss that is not finite, or
-/// more than `factor` (0: any) times the first.
+/// Remembers the first loss that is not 0. \throws DivergenceError for a loss that is not finite,
+/// or more than `factor` (0: any) times the first.
 void check_loss(TrainingProgress& progress, double factor, std::uint64_t step, double loss,
                 double learning_rate);
 

@@ -16,9 +16,7 @@ namespace {
 constexpr std::size_t kTrainingPlans = 4;
 constexpr std::size_t kInferencePlans = 4;
 
-[[noreturn]] void refuse(const std::string& why) {
-  throw std::invalid_argument("trainer: " + why);
-}
+[[noreturn]] void refuse(const std::string& why) { throw std::invalid_argument("trainer: " + why); }
 
 void check_labels(std::size_t labels, const Shape& output) {
   if (static_cast<std::int64_t>(labels) != output.pixels())
@@ -45,7 +43,7 @@ Engine::Engine(Stream stream, Model model, const TrainerOptions& options)
 Engine::~Engine() {
   try {
     stream_.synchronise();
-    for (const BatchSlot& slot : slots_) slot.wait();
+    for (const BatchSlot& slot : slots_) slot.settle();
   } catch (...) {
     // The device has failed; whoever used it last was told.
   }
@@ -63,7 +61,8 @@ Optimizer& Engine::optimizer() {
 std::size_t Engine::memory_bytes() const {
   std::size_t result = theta_.bytes() + grad_.bytes() + loss_->memory_bytes() +
                        training_plans_.memory_bytes() + inference_plans_.memory_bytes() +
-                       x_.bytes() + labels_.bytes() + predictions_.bytes();
+                       x_.bytes() + predictions_.bytes();
+  for (const BatchSlot& slot : slots_) result += slot.memory_bytes();
   if (optimizer_) result += optimizer_->state_bytes();
   if (gradient_norm_) result += gradient_norm_->memory_bytes();
   return result;
@@ -86,25 +85,18 @@ Shape Engine::output_shape(const Shape& x) const {
                                 : Shape{x.n, x.h, x.w, model_.classes()};
 }
 
-ConstTensorView Engine::upload_images(const std::vector<float>& images, const Shape& shape) {
-  check_input(shape);
-  if (static_cast<std::int64_t>(images.size()) != shape.elements())
-    refuse("there are " + std::to_string(images.size()) + " values for images " +
-           to_string(shape));
-  ensure_size(stream_, x_, shape.elements());
-  x_.upload(stream_, images.data(), shape.elements());
-  return {x_.data(), shape};
+void Engine::check_images(std::size_t values, const Shape& x) const {
+  check_input(x);
+  if (static_cast<std::int64_t>(values) != x.elements())
+    refuse("there are " + std::to_string(values) + " values for images " + to_string(x));
 }
 
 DeviceBatch Engine::upload(BatchSlot& slot) {
   const Batch& batch = slot.batch;
   const Shape shape{batch.n, batch.h, batch.w, batch.c};
-  check_input(shape);
+  check_images(batch.images.size(), shape);
   check_labels(batch.labels.size(), output_shape(shape));
-  const auto count = static_cast<std::int64_t>(batch.labels.size());
-  ensure_size(stream_, labels_, count);
-  labels_.upload(stream_, batch.labels.data(), count);
-  return {upload_images(batch.images, shape), labels_.data()};
+  return slot.upload(stream_);
 }
 
 DeviceBatch Engine::adopt(ConstTensorView x, const std::int32_t* labels, BatchSlot& slot) {
@@ -143,7 +135,7 @@ void Engine::train(const DeviceBatch& batch, BatchSlot& slot, std::uint64_t step
   context.denominator = slot.denominator();
   context.loss = slot.loss();
   method.step(context);
-  slot.read_back(stream_);
+  slot.finish(stream_);
 }
 
 void Engine::evaluate(const DeviceBatch& batch, BatchSlot& slot, unsigned long long* matrix) {
@@ -153,13 +145,15 @@ void Engine::evaluate(const DeviceBatch& batch, BatchSlot& slot, unsigned long l
   loss_->compute(stream_, logits, batch.labels, slot, {});
   confusion_matrix(stream_, batch.labels, classify(logits).data(), logits.shape.pixels(),
                    logits.shape.c, matrix);
-  slot.read_back(stream_);
+  slot.finish(stream_);
 }
 
 TensorView Engine::infer(const std::vector<float>& images, const Shape& shape) {
-  const ConstTensorView x = upload_images(images, shape);
+  check_images(images.size(), shape);
+  ensure_size(stream_, x_, shape.elements());
+  x_.upload(stream_, images.data(), shape.elements());
   Plan& plan = inference_plans_.get(shape);
-  plan.forward(stream_, theta(), x);
+  plan.forward(stream_, theta(), ConstTensorView{x_.data(), shape});
   return plan.output();
 }
 

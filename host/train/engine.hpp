@@ -15,12 +15,6 @@
 
 namespace curvseg {
 
-/// A batch in device memory.
-struct DeviceBatch {
-  ConstTensorView x;
-  const std::int32_t* labels = nullptr;
-};
-
 class Engine {
  public:
   /// Parameters as `options.seed` makes them. Options as checked.
@@ -39,7 +33,7 @@ class Engine {
   /// The slot of batch number `n`; the one before has the other.
   BatchSlot& slot(std::uint64_t n) { return slots_[n % slots_.size()]; }
 
-  /// slot.batch → device memory, which the next call overwrites in stream order.
+  /// slot.batch → device memory of the slot.
   /// \throws std::invalid_argument when it does not fit the model.
   DeviceBatch upload(BatchSlot& slot);
   /// Checks memory of the caller likewise, and fetches the labels if the loss needs them here.
@@ -57,7 +51,7 @@ class Engine {
 
  private:
   void check_input(const Shape& x) const;
-  ConstTensorView upload_images(const std::vector<float>& images, const Shape& shape);
+  void check_images(std::size_t values, const Shape& x) const;
   Shape output_shape(const Shape& x) const;
 
   Stream stream_;
@@ -70,8 +64,8 @@ class Engine {
   std::unique_ptr<Loss> loss_;
   PlanCache training_plans_, inference_plans_;
   std::array<BatchSlot, 2> slots_;
-  DeviceArray<float> x_;
-  DeviceArray<std::int32_t> labels_, predictions_;
+  DeviceArray<float> x_;  // of infer()
+  DeviceArray<std::int32_t> predictions_;
 };
 
 }  // namespace curvseg

@@ -15,7 +15,7 @@ struct LossSum {
   double loss = 0.0;
   double weight = 0.0;
 
-  void add(const BatchSlot& slot) {
+  void add(BatchSlot& slot) {
     slot.wait();
     loss += slot.loss_value() * slot.denominator_value();
     weight += slot.denominator_value();
@@ -45,10 +45,11 @@ EvaluationResult evaluate(Engine& engine, DataLoader& loader) {
   EvaluationResult result;
   LossSum sum;
   Batch batch;
-  const BatchSlot* before = nullptr;
+  BatchSlot* before = nullptr;
   loader.start_epoch(0);
   for (std::uint64_t n = 0; loader.next(batch); ++n) {
     BatchSlot& slot = engine.slot(n);
+    slot.settle();  // at once, unless an exception has left copies of its memory under way
     std::swap(slot.batch, batch);
     result.images += static_cast<std::size_t>(slot.batch.n);
     engine.evaluate(engine.upload(slot), slot, matrix.data());

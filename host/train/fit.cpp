@@ -126,8 +126,8 @@ EvaluationResult Fit::evaluate(std::uint64_t epoch) {
     throw DivergenceError(progress.step, "step " + std::to_string(progress.step) +
                                              ": the validation loss is " +
                                              std::to_string(report.result.loss));
-  report.best = record_evaluation(progress, trainer_.options.convergence,
-                                  report.result.confusion.mean_iou());
+  report.best =
+      record_evaluation(progress, trainer_.options.convergence, report.result.confusion.mean_iou());
   if (events_.on_evaluation) tell(events_.on_evaluation(report));
   // Evaluation is not part of the images per second.
   last_report_ = Clock::now();
@@ -153,8 +153,6 @@ void Fit::tell(bool carry_on) {
   if (!carry_on) stop(StopReason::kCallback);
 }
 
-double Fit::seconds() const {
-  return std::chrono::duration<double>(Clock::now() - start_).count();
-}
+double Fit::seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
 
 }  // namespace curvseg

@@ -45,9 +45,7 @@ class CrossEntropyLoss final : public Loss {
                           /*accumulate=*/false, workspace, slot.loss(), dlogits);
   }
 
-  std::size_t memory_bytes() const override {
-    return class_weights_.bytes() + workspace_.bytes();
-  }
+  std::size_t memory_bytes() const override { return class_weights_.bytes() + workspace_.bytes(); }
 
  private:
   DeviceArray<float> class_weights_;

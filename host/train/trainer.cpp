@@ -22,8 +22,7 @@ std::vector<float> softmax(const std::vector<float>& logits, int classes) {
     double sum = 0.0;
     for (std::size_t c = 0; c < stride; ++c) sum += std::exp(static_cast<double>(x[c]) - largest);
     for (std::size_t c = 0; c < stride; ++c)
-      result[at + c] =
-          static_cast<float>(std::exp(static_cast<double>(x[c]) - largest) / sum);
+      result[at + c] = static_cast<float>(std::exp(static_cast<double>(x[c]) - largest) / sum);
   }
   return result;
 }
@@ -39,7 +38,8 @@ std::vector<float> read_logits(const Stream& stream, ConstTensorView logits) {
 }  // namespace
 
 Trainer::Trainer(Stream stream, Model model, TrainerOptions options)
-    : core_(std::make_unique<TrainerCore>(std::move(stream), std::move(model), std::move(options))) {}
+    : core_(
+          std::make_unique<TrainerCore>(std::move(stream), std::move(model), std::move(options))) {}
 
 Trainer::~Trainer() = default;
 Trainer::Trainer(Trainer&&) noexcept = default;
@@ -97,10 +97,14 @@ StepReport Trainer::last_step() {
 
 std::string_view to_string(StopReason reason) {
   switch (reason) {
-    case StopReason::kFinished: return "finished";
-    case StopReason::kConverged: return "converged";
-    case StopReason::kPlateau: return "plateau";
-    case StopReason::kCallback: return "callback";
+    case StopReason::kFinished:
+      return "finished";
+    case StopReason::kConverged:
+      return "converged";
+    case StopReason::kPlateau:
+      return "plateau";
+    case StopReason::kCallback:
+      return "callback";
   }
   return "finished";
 }

@@ -33,6 +33,7 @@ TrainerCore::TrainerCore(Stream stream, Model model, TrainerOptions trainer_opti
 
 void TrainerCore::run(Batch& batch, bool counts) {
   BatchSlot& slot = engine.slot(progress.step + 1);
+  slot.settle();  // at once, unless an exception has left copies of its memory under way
   std::swap(slot.batch, batch);
   enqueue(engine.upload(slot), slot, counts);
 }
@@ -58,7 +59,7 @@ void TrainerCore::finish_pending() {
 
 void TrainerCore::forget_pending() {
   engine.stream().synchronise();
-  if (pending_) pending_->slot->wait();  // its numbers are on their way back beside the stream
+  if (pending_) pending_->slot->settle();
   pending_.reset();
   last_report = {};
 }
@@ -110,10 +111,10 @@ LoaderOptions TrainerCore::make_training_loader_options() const {
 EvaluationResult TrainerCore::evaluate(const Dataset& dataset) {
   check_dataset(dataset);
   finish_pending();  // its slot is needed
-  DataLoader loader(dataset, {.batch = options.evaluation_batch > 0 ? options.evaluation_batch
-                                                                    : options.batch,
-                              .normalisation = normalisation_or_none(),
-                              .threads = options.loader_threads});
+  DataLoader loader(
+      dataset, {.batch = options.evaluation_batch > 0 ? options.evaluation_batch : options.batch,
+                .normalisation = normalisation_or_none(),
+                .threads = options.loader_threads});
   return curvseg::evaluate(engine, loader);
 }
 

@@ -49,7 +49,7 @@ struct TrainerCore {
     std::uint64_t epoch = 0;
     double learning_rate = 0.0;
     bool counts = false;
-    const BatchSlot* slot = nullptr;
+    BatchSlot* slot = nullptr;
   };
   void enqueue(const DeviceBatch& batch, BatchSlot& slot, bool counts);
   void check(const Pending& step);

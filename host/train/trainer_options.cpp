@@ -40,12 +40,12 @@ void check_trainer_options(const TrainerOptions& options, const Model& model) {
           "clip_norm is " + std::to_string(options.clip_norm) + ", it must be at least 0");
   require(options.divergence_factor >= 0.0, "divergence_factor must be at least 0");
   require(options.log_every >= 1, "log_every is 0, it must be at least 1");
-  require(options.evaluation_batch >= 0,
-          "evaluation_batch is " + std::to_string(options.evaluation_batch) +
-              ", it must be at least 0");
-  require(options.loader_threads >= 0,
-          "loader_threads is " + std::to_string(options.loader_threads) +
-              ", it must be at least 0");
+  require(options.evaluation_batch >= 0, "evaluation_batch is " +
+                                             std::to_string(options.evaluation_batch) +
+                                             ", it must be at least 0");
+  require(
+      options.loader_threads >= 0,
+      "loader_threads is " + std::to_string(options.loader_threads) + ", it must be at least 0");
   check_convergence(options.convergence);
   check_schedule(options.schedule);
   check_optimizer_options(options.optimizer);

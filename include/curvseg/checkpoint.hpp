@@ -29,12 +29,12 @@ struct NamedTensor {
 
 /// Where a training stands between two steps, as Trainer::fit() counts.
 struct TrainingProgress {
-  std::uint64_t step = 0;              ///< steps done
-  std::uint64_t epoch = 0;             ///< the epoch that the next step belongs to
-  std::uint64_t batch_in_epoch = 0;    ///< batches of that epoch done
-  double epoch_loss = 0.0;             ///< Σ loss · denominator over those batches
-  double epoch_weight = 0.0;           ///< Σ denominator
-  std::optional<double> first_loss;    ///< what divergence is measured against
+  std::uint64_t step = 0;            ///< steps done
+  std::uint64_t epoch = 0;           ///< the epoch that the next step belongs to
+  std::uint64_t batch_in_epoch = 0;  ///< batches of that epoch done
+  double epoch_loss = 0.0;           ///< Σ loss · denominator over those batches
+  double epoch_weight = 0.0;         ///< Σ denominator
+  std::optional<double> first_loss;  ///< what divergence is measured against
   std::optional<double> best_mean_iou;
   std::uint64_t best_step = 0;
   std::uint64_t evaluations_since_best = 0;
@@ -45,15 +45,15 @@ struct TrainingProgress {
 
 /// Everything that a bitwise exact continuation needs.
 struct TrainingState {
-  std::string model;              ///< Model::name()
+  std::string model;  ///< Model::name()
   int in_channels = 0;
   int classes = 0;
-  int image_h = 0, image_w = 0;   ///< of a classifier; 0: any
+  int image_h = 0, image_w = 0;  ///< of a classifier; 0: any
   std::vector<NamedTensor> parameters;
   std::string optimizer;
   std::vector<NamedTensor> optimizer_tensors;
   std::map<std::string, std::string> optimizer_scalars;
-  TrainerOptions options;         ///< those of the trainer that was saved
+  TrainerOptions options;  ///< those of the trainer that was saved
   TrainingProgress progress;
   std::optional<Normalisation> normalisation;  ///< none: not known yet
   std::vector<std::string> class_names;

@@ -74,8 +74,8 @@ class ModelBuilder {
 
   /// A convolution with bias and ReLU.
   struct Conv {
-    std::string name;  ///< of its parameters; "" numbers it
-    int k = 0;         ///< output channels
+    std::string name = {};  ///< of its parameters; "" numbers it
+    int k = 0;              ///< output channels
     int r = 3, s = 3;
     int stride = 1, dilation = 1;
     int pad_h = -1, pad_w = -1;  ///< −1: "same" for odd filters, dilation·(R−1)/2

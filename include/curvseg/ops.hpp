@@ -45,11 +45,11 @@ struct Conv2dOperands {
 
 /// What conv2d_forward() does beside the sum.
 struct Conv2dForwardOptions {
-  Conv2dGeometry geometry;
-  ConstVectorView bias;      ///< [K]; empty: none
+  Conv2dGeometry geometry = {};
+  ConstVectorView bias = {};  ///< [K]; empty: none
   bool relu = false;
-  ConstTensorView mask;      ///< empty, or: zero the output where mask ≤ 0 (ReLU's R-pass)
-  bool accumulate = false;   ///< add to y instead of overwriting, before bias and ReLU
+  ConstTensorView mask = {};  ///< empty, or: zero the output where mask ≤ 0 (ReLU's R-pass)
+  bool accumulate = false;    ///< add to y instead of overwriting, before bias and ReLU
 };
 
 /// y = relu?( Σ_t x_t ⊛ w_t + bias ), one or two terms: two are the R-pass
@@ -65,8 +65,9 @@ std::size_t conv2d_forward_workspace(const Device& device, const Shape& x, const
 
 /// What conv2d_backward_data() does beside the sum.
 struct Conv2dBackwardDataOptions {
-  Conv2dGeometry geometry;
-  ConstTensorView mask;     ///< empty, or: zero dx where mask ≤ 0, in the first mask.shape.c channels
+  Conv2dGeometry geometry = {};
+  ConstTensorView mask =
+      {};  ///< empty, or: zero dx where mask ≤ 0, in the first mask.shape.c channels
   bool accumulate = false;  ///< add to dx (whose old values are masked already)
 };
 
@@ -80,8 +81,8 @@ void conv2d_backward_data(const Stream& stream, ConstTensorView dy, ConstFilterV
                           TensorView dx);
 /// Bytes of scratch memory for conv2d_backward_data().
 std::size_t conv2d_backward_data_workspace(const Device& device, const Shape& dx,
-                                           const ConstFilterView& w,
-                                           const Conv2dGeometry& geometry, int terms = 1);
+                                           const ConstFilterView& w, const Conv2dGeometry& geometry,
+                                           int terms = 1);
 
 /// One term of a sum of weight gradients.
 struct Conv2dGradientOperands {
@@ -132,8 +133,7 @@ std::size_t conv2d_transpose_forward_workspace(const Device& device, const Shape
 /// Bytes of scratch memory for conv2d_transpose_backward_data().
 std::size_t conv2d_transpose_backward_data_workspace(const Device& device, const Shape& dy,
                                                      const ConstFilterView& w,
-                                                     const Conv2dGeometry& geometry,
-                                                     int terms = 1);
+                                                     const Conv2dGeometry& geometry, int terms = 1);
 /// Bytes of scratch memory for conv2d_transpose_backward_weights().
 std::size_t conv2d_transpose_backward_weights_workspace(const Device& device, const Shape& dy,
                                                         const ConstFilterView& w,
@@ -161,8 +161,8 @@ void max_pool_select(const Stream& stream, ConstTensorView x, const std::uint16_
 
 /// What a gradient with respect to an activation does beside its formula.
 struct GradientOptions {
-  ConstTensorView mask;     ///< empty, or: zero dx where mask ≤ 0
-  bool accumulate = false;  ///< add to dx (whose old values are masked already)
+  ConstTensorView mask = {};  ///< empty, or: zero dx where mask ≤ 0
+  bool accumulate = false;    ///< add to dx (whose old values are masked already)
 };
 /// dx = dy at the stored winners, zero elsewhere.
 void max_pool_backward(const Stream& stream, ConstTensorView dy, const std::uint16_t* index,
@@ -199,7 +199,7 @@ void add_bias(const Stream& stream, ConstTensorView x, ConstVectorView b, Tensor
 
 /// Weights and smoothing of the labels.
 struct CrossEntropyOptions {
-  ConstVectorView class_weights;  ///< [C] on the device; empty: all 1
+  ConstVectorView class_weights = {};  ///< [C] on the device; empty: all 1
   float label_smoothing = 0.0f;
 };
 
@@ -209,11 +209,11 @@ void label_weight(const Stream& stream, const std::int32_t* labels, std::int64_t
                   int classes, const CrossEntropyOptions& options, bool accumulate,
                   Workspace workspace, float* total);
 /// Mean weighted cross-entropy of softmax(logits) per pixel and its gradient, in one pass;
-/// kernels/loss/loss.hpp has the formula. `dlogits` may be empty. Labels outside [0, C) are ignored.
-void softmax_cross_entropy(const Stream& stream, ConstTensorView logits,
-                           const std::int32_t* labels, const float* denominator,
-                           const CrossEntropyOptions& options, bool accumulate,
-                           Workspace workspace, float* loss, TensorView dlogits);
+/// kernels/loss/loss.hpp has the formula. `dlogits` may be empty. Labels outside [0, C) are
+/// ignored.
+void softmax_cross_entropy(const Stream& stream, ConstTensorView logits, const std::int32_t* labels,
+                           const float* denominator, const CrossEntropyOptions& options,
+                           bool accumulate, Workspace workspace, float* loss, TensorView dlogits);
 /// loss[0] = Σ (x − target)² / denominator[0], dx = 2 (x − target) / denominator[0].
 void mean_squared_error(const Stream& stream, ConstTensorView x, ConstTensorView target,
                         const float* denominator, bool accumulate, Workspace workspace, float* loss,

@@ -39,13 +39,13 @@ std::string_view to_string(ScheduleKind kind);
 /// where s counts the steps done before this one; f stays at f(T) beyond T.
 struct ScheduleOptions {
   ScheduleKind kind = ScheduleKind::kConstant;
-  double learning_rate = 0.0;      ///< the peak; 0: default_learning_rate() of the optimiser
+  double learning_rate = 0.0;  ///< the peak; 0: default_learning_rate() of the optimiser
   std::uint64_t warmup_steps = 0;
-  std::uint64_t total_steps = 0;   ///< warm-up included; 0: Trainer::fit() knows it
-  double final_factor = 0.0;       ///< polynomial, cosine: what is left at the end
-  double power = 0.9;              ///< polynomial
-  std::uint64_t step_every = 0;    ///< step: steps between drops; 0: a third of total_steps
-  double step_factor = 0.1;        ///< step
+  std::uint64_t total_steps = 0;  ///< warm-up included; 0: Trainer::fit() knows it
+  double final_factor = 0.0;      ///< polynomial, cosine: what is left at the end
+  double power = 0.9;             ///< polynomial
+  std::uint64_t step_every = 0;   ///< step: steps between drops; 0: a third of total_steps
+  double step_factor = 0.1;       ///< step
 };
 
 /// η(s), a pure function.
@@ -91,11 +91,11 @@ struct OptimizerOptions {
 /// the caller.
 struct StepContext {
   const Stream& stream;
-  VectorView theta = {};          ///< updated
-  VectorView grad = {};          ///< dL/dtheta of this batch; the optimiser may overwrite it
-  std::uint64_t step = 0;       ///< 1 for the first
-  float learning_rate = 0.0f;   ///< η of this step
-  float max_norm = 0.0f;        ///< the gradient is scaled down to this norm; 0: it is not
+  VectorView theta = {};                ///< updated
+  VectorView grad = {};                 ///< dL/dtheta of this batch; the optimiser may overwrite it
+  std::uint64_t step = 0;               ///< 1 for the first
+  float learning_rate = 0.0f;           ///< η of this step
+  float max_norm = 0.0f;                ///< the gradient is scaled down to this norm; 0: it is not
   const float* squared_norm = nullptr;  ///< device, Σ grad²; nullptr only when max_norm is 0
 
   // For methods that look at curvature or try a step: the batch that gave the gradient, and the

@@ -59,8 +59,8 @@ enum class LossKind {
 
 struct LossOptions {
   LossKind kind = LossKind::kCrossEntropy;
-  std::vector<float> class_weights;  ///< cross-entropy: one per class, ≥ 0; empty: all 1
-  float label_smoothing = 0.0f;      ///< cross-entropy: ε in [0, 1]
+  std::vector<float> class_weights = {};  ///< cross-entropy: one per class, ≥ 0; empty: all 1
+  float label_smoothing = 0.0f;           ///< cross-entropy: ε in [0, 1]
 };
 
 /// When to stop before all epochs are done. Both rules are off by default.
@@ -76,17 +76,17 @@ struct ConvergenceOptions {
 };
 
 struct TrainerOptions {
-  std::uint64_t seed = 1;            ///< of the parameters, the order of samples, augmentation
-  int batch = 8;                     ///< images per step; the last step of an epoch may see fewer
-  std::uint64_t epochs = 20;         ///< 0: until max_steps
-  std::uint64_t max_steps = 0;       ///< stop after this many steps in all; 0: after the epochs
-  std::size_t samples_per_epoch = 0; ///< 0: each sample of the set once
+  std::uint64_t seed = 1;             ///< of the parameters, the order of samples, augmentation
+  int batch = 8;                      ///< images per step; the last step of an epoch may see fewer
+  std::uint64_t epochs = 20;          ///< 0: until max_steps
+  std::uint64_t max_steps = 0;        ///< stop after this many steps in all; 0: after the epochs
+  std::size_t samples_per_epoch = 0;  ///< 0: each sample of the set once
   Augment augment = {};
-  std::optional<Normalisation> normalisation = {}; ///< none: fit() measures it on the training set
+  std::optional<Normalisation> normalisation = {};  ///< none: fit() measures it on the training set
   OptimizerOptions optimizer = {};
   ScheduleOptions schedule = {.kind = ScheduleKind::kCosine};
   LossOptions loss = {};
-  float clip_norm = 0.0f;            ///< largest norm of the gradient; 0: as it is
+  float clip_norm = 0.0f;  ///< largest norm of the gradient; 0: as it is
   ConvergenceOptions convergence = {};
   /// The loss counts as diverged above this many times its first value; 0: never.
   double divergence_factor = 1e3;
@@ -100,19 +100,19 @@ struct TrainerOptions {
 
 /// One training step.
 struct StepReport {
-  std::uint64_t step = 0;            ///< 1 for the first
-  std::uint64_t epoch = 0;           ///< 0 for the first
-  std::uint64_t steps_planned = 0;   ///< of the whole run; 0 when it has no known end
-  std::uint64_t steps_per_epoch = 0; ///< 0 outside of fit()
-  double loss = 0.0;                 ///< of this batch, before the update
+  std::uint64_t step = 0;             ///< 1 for the first
+  std::uint64_t epoch = 0;            ///< 0 for the first
+  std::uint64_t steps_planned = 0;    ///< of the whole run; 0 when it has no known end
+  std::uint64_t steps_per_epoch = 0;  ///< 0 outside of fit()
+  double loss = 0.0;                  ///< of this batch, before the update
   double learning_rate = 0.0;
-  std::optional<double> gradient_norm = {}; ///< before clipping; only when clip_norm is set
-  double images_per_second = 0.0;    ///< since the last report
-  double seconds = 0.0;              ///< since fit() began
+  std::optional<double> gradient_norm = {};  ///< before clipping; only when clip_norm is set
+  double images_per_second = 0.0;            ///< since the last report
+  double seconds = 0.0;                      ///< since fit() began
 };
 
 struct EvaluationResult {
-  double loss = 0.0;                 ///< over all labelled pixels; 0 when there are none
+  double loss = 0.0;  ///< over all labelled pixels; 0 when there are none
   ConfusionCounts confusion;
   std::size_t images = 0;
   double seconds = 0.0;
@@ -120,18 +120,18 @@ struct EvaluationResult {
 
 /// An evaluation on the validation set in the course of fit().
 struct EvaluationReport {
-  std::uint64_t step = 0;            ///< steps done
-  std::uint64_t epoch = 0;           ///< epochs begun, minus one
+  std::uint64_t step = 0;   ///< steps done
+  std::uint64_t epoch = 0;  ///< epochs begun, minus one
   EvaluationResult result;
-  bool best = false;                 ///< the highest mean IoU so far
+  bool best = false;  ///< the highest mean IoU so far
 };
 
 /// One pass over the training set.
 struct EpochReport {
-  std::uint64_t epoch = 0;           ///< 0 for the first
-  std::uint64_t step = 0;            ///< steps done
-  double loss = 0.0;                 ///< mean over the epoch's labelled pixels, as it went
-  double seconds = 0.0;              ///< since fit() began
+  std::uint64_t epoch = 0;  ///< 0 for the first
+  std::uint64_t step = 0;   ///< steps done
+  double loss = 0.0;        ///< mean over the epoch's labelled pixels, as it went
+  double seconds = 0.0;     ///< since fit() began
   std::optional<EvaluationResult> validation = {};  ///< if there was one after this epoch
 };
 
@@ -139,32 +139,32 @@ struct EpochReport {
 /// that is reported, so state() may be called for a checkpoint. Any may be empty. Returning false
 /// stops the training; an exception leaves fit() as it is.
 struct TrainingEvents {
-  std::function<bool(const StepReport&)> on_step = {};             ///< every log_every steps
+  std::function<bool(const StepReport&)> on_step = {};  ///< every log_every steps
   std::function<bool(const EvaluationReport&)> on_evaluation = {};
-  std::function<bool(const EpochReport&)> on_epoch = {};           ///< after the evaluation, if any
+  std::function<bool(const EpochReport&)> on_epoch = {};  ///< after the evaluation, if any
 };
 
 enum class StopReason {
-  kFinished,     ///< all epochs or max_steps are done
-  kConverged,    ///< the validation mIoU did not improve any more
-  kPlateau,      ///< the training loss did not fall any more
-  kCallback,     ///< a callback returned false
+  kFinished,   ///< all epochs or max_steps are done
+  kConverged,  ///< the validation mIoU did not improve any more
+  kPlateau,    ///< the training loss did not fall any more
+  kCallback,   ///< a callback returned false
 };
 std::string_view to_string(StopReason reason);  ///< "finished", "converged" …
 
 struct FitResult {
   StopReason reason = StopReason::kFinished;
-  std::uint64_t steps = 0;           ///< in all, those before a resume included
-  std::uint64_t epochs = 0;          ///< completed, likewise
+  std::uint64_t steps = 0;   ///< in all, those before a resume included
+  std::uint64_t epochs = 0;  ///< completed, likewise
   std::optional<double> best_mean_iou = {};
-  std::uint64_t best_step = 0;       ///< where that was
-  double seconds = 0.0;              ///< of this call
+  std::uint64_t best_step = 0;  ///< where that was
+  double seconds = 0.0;         ///< of this call
 };
 
 /// What predict() returns besides labels.
 struct PredictOptions {
   bool logits = false;
-  bool probabilities = false;        ///< softmax of the logits
+  bool probabilities = false;  ///< softmax of the logits
 };
 
 struct Prediction {
@@ -247,7 +247,8 @@ class Trainer {
   TrainingState state();
   /// Continues from `state`, its seed included; the other options stay those of this trainer.
   /// `source` names it in messages, for instance the file.
-  /// \throws InputError, with both sides, when it is of another model or optimiser, or stands in the
+  /// \throws InputError, with both sides, when it is of another model or optimiser, or stands in
+  /// the
   ///         middle of an epoch of other batches.
   void restore(const TrainingState& state, const std::string& source = "checkpoint");
   /// Takes parameters, normalisation and class names only: for evaluation, prediction, or to train

@@ -12,6 +12,14 @@ namespace curvseg {
 /// ⌊a·m / 2^(62+l)⌋ is exact. Source: Granlund & Montgomery, "Division by Invariant Integers using
 /// Multiplication", PLDI 1994, theorem 4.2. Coordinates below 2^31 have a narrower multiplier.
 class Divider {
+  __extension__ typedef unsigned __int128 Wide;
+
+  template <class Integer>
+  static constexpr std::uint64_t multiplier(std::int64_t divisor, int shift) {
+    const Integer d = static_cast<Integer>(divisor);
+    return static_cast<std::uint64_t>(((Integer{1} << shift) + d - 1) / d);
+  }
+
  public:
   constexpr Divider() : Divider(1) {}
   constexpr explicit Divider(std::int64_t divisor)
@@ -28,14 +36,6 @@ class Divider {
   }
 
  private:
-  __extension__ typedef unsigned __int128 Wide;
-
-  template <class Integer>
-  static constexpr std::uint64_t multiplier(std::int64_t divisor, int shift) {
-    const Integer d = static_cast<Integer>(divisor);
-    return static_cast<std::uint64_t>(((Integer{1} << shift) + d - 1) / d);
-  }
-
   int bits_;
   std::uint64_t wide_, narrow_;
 };

@@ -17,11 +17,9 @@
 #define __host__
 #define __launch_bounds__(...)
 #define __forceinline__ inline __attribute__((always_inline))
-#if defined(__clang__)
-#define CURVSEG_UNROLL _Pragma("unroll")
-#else
-#define CURVSEG_UNROLL _Pragma("GCC unroll 16")
-#endif
+// Nothing: 2048 fused multiply-adds in a row take a compiler minutes and run no faster than a loop
+// between whose iterations the checks are called.
+#define CURVSEG_UNROLL
 
 // Macros, not variables: a variable would be read through a checked load at every use.
 #define threadIdx (::curvseg::emulation::thread_index())
@@ -45,10 +43,14 @@ __forceinline__ bool is_aligned(const void* address, unsigned bytes) {
 }
 
 __forceinline__ float fma(float a, float b, float c) {
-#ifdef EXP_COUNT
-  asm("addq $1, %0" : "+m"(emulation::multiply_adds));
+#if defined(CURVSEG_COUNT_FLOPS)
+  emulation::count_multiply_add();
 #endif
+#if defined(__FMA__)
   return __builtin_fmaf(a, b, c);
+#else
+  return static_cast<float>(static_cast<double>(a) * b + c);
+#endif
 }
 
 // ---- synchronisation ---------------------------------------------------------------------------

@@ -28,8 +28,7 @@ __device__ __forceinline__ Lanes<kWidth, float> load_lanes(const float* from, in
   return *reinterpret_cast<const Lanes<kWidth, float>*>(from);
 }
 template <int kWidth>
-__device__ __forceinline__ Lanes<kWidth, int> load_lanes(const std::uint16_t* from,
-                                                         int /*count*/) {
+__device__ __forceinline__ Lanes<kWidth, int> load_lanes(const std::uint16_t* from, int /*count*/) {
   const auto narrow = *reinterpret_cast<const Lanes<kWidth, std::uint16_t>*>(from);
   Lanes<kWidth, int> result;
   CURVSEG_UNROLL

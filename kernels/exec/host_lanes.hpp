@@ -31,9 +31,7 @@ struct Lanes {
 template <int kWidth>
 using Mask = Lanes<kWidth, int>;  // all bits of a lane, or none
 
-__forceinline__ IntVector broadcast(int value) {
-  return value - IntVector{};
-}
+__forceinline__ IntVector broadcast(int value) { return value - IntVector{}; }
 
 template <int kWidth, class T>
 __forceinline__ Lanes<kWidth, T> fill_lanes(T value) {

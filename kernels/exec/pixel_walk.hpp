@@ -1,13 +1,21 @@
 // How a grid walks the elements of [pixels, channels] or [images, rows, columns, channels].
 //
+//   for (PixelWalk<kWidth> at(p.walk); at.valid(); at.advance())
+//     at.each_run([&](int c, auto count) {
+//       ... lanes of channels c to c + count − 1 of at.pixel() ...
+//     });
+//
 //   for (ImageWalk<kWidth> at(p.walk); at.valid(); at.advance()) {
-//     ... once a pixel: windows, offsets ...
-//     at.each_run([&](int c, auto count) { ... lanes of channels c to c + count − 1 ... });
+//     ... what image and row decide ...
+//     at.each_column([&](int column, std::int64_t pixel) {
+//       ... what the column decides as well ...
+//       at.each_run([&](int c, auto count) { ... lanes ... });
+//     });
 //   }
 //
-// On a GPU each_run() calls once and threads stride over the grid, lanes fastest; on the host a
-// block owns consecutive pixels with all their channels. A step is additions with carries whose
-// amounts the launcher knows: divisions happen once a thread.
+// On a GPU the inner loops run once and threads stride over the grid, lanes fastest. On the host a
+// block owns consecutive pixels, or lines, with all their channels. A step is additions with
+// carries whose amounts the launcher knows: divisions happen once a thread.
 #pragma once
 
 #include <type_traits>
@@ -16,16 +24,17 @@
 
 namespace curvseg::CURVSEG_TARGET {
 
+/// Threads count items: lanes on a GPU, `runs` of them a pixel; on the host pixels (or lines).
 struct PixelWalkPlan {
   std::int64_t elements;  // pixels · channels; the last pixel of a flat walk may have fewer
-  std::int64_t items;     // what threads count: lanes on a GPU, pixels on the host
+  std::int64_t items;
   int channels;
-  int runs;  // items of a pixel
-  int step_run;
+  int runs;
+  int step_run;  // a step of the grid, in pixels and runs
   std::int64_t step_pixel;
 
   dim3 grid() const {
-    // The host's grid_for() counts elements; it must not start more blocks than there are pixels.
+    // The host's grid_for() counts elements; it must not start more blocks than there are items.
     const dim3 wanted = grid_for(kStagedOperands ? items : elements);
     return dim3{static_cast<unsigned>(wanted.x < items ? wanted.x : items), 1, 1};
   }
@@ -33,16 +42,16 @@ struct PixelWalkPlan {
 
 struct ImageWalkPlan {
   PixelWalkPlan pixels;
-  int images, rows, columns;
+  int rows, columns;
   int step_image, step_row, step_column;
 };
 
 inline PixelWalkPlan plan_elements(std::int64_t elements, int channels, bool wide) {
   PixelWalkPlan plan{};
+  if (elements == 0) return plan;
   const int width = wide ? kWideLanes : kNarrowLanes;
   plan.elements = elements;
   plan.channels = channels;
-  if (elements == 0) return plan;
   plan.runs = kStagedOperands ? channels / width : 1;
   plan.items = kStagedOperands ? elements / width : divide_up(elements, channels);
   const std::int64_t step = kStagedOperands ? plan.grid().x * std::int64_t{kGridThreads} : 1;
@@ -65,17 +74,27 @@ inline PixelWalkPlan plan_flat(std::int64_t elements, bool wide) {
 }
 
 inline ImageWalkPlan plan_image(int images, int rows, int columns, int channels, bool wide) {
-  const std::int64_t pixels = static_cast<std::int64_t>(images) * rows * columns;
-  ImageWalkPlan plan{plan_pixels(pixels, channels, wide), images, rows, columns, 0, 0, 0};
+  const std::int64_t lines = static_cast<std::int64_t>(images) * rows;
+  ImageWalkPlan plan{plan_pixels(lines * columns, channels, wide), rows, columns, 0, 0, 0};
   if (plan.pixels.items == 0) return plan;
-  const std::int64_t step_line = plan.pixels.step_pixel / columns;
-  plan.step_column = static_cast<int>(plan.pixels.step_pixel % columns);
+  if (!kStagedOperands) plan.pixels.items = lines;
+  const std::int64_t step_line = kStagedOperands ? plan.pixels.step_pixel / columns : 1;
+  plan.step_column = kStagedOperands ? static_cast<int>(plan.pixels.step_pixel % columns) : 0;
   plan.step_row = static_cast<int>(step_line % rows);
   plan.step_image = static_cast<int>(step_line / rows);
   return plan;
 }
 
-/// One thread's pixels and channels.
+/// Calls `f(c, count)` for `channels` channels, kWidth at a time. `count` is a constant where all
+/// lanes exist, an int at the end of a pixel.
+template <int kWidth, class F>
+__device__ __forceinline__ void for_each_run(int channels, const F& f) {
+  int c = 0;
+  for (; c + kWidth <= channels; c += kWidth) f(c, std::integral_constant<int, kWidth>());
+  if (c < channels) f(c, channels - c);
+}
+
+/// One thread's share of [pixels, channels].
 template <int kWidth>
 class PixelWalk {
  public:
@@ -90,30 +109,19 @@ class PixelWalk {
   __device__ __forceinline__ bool valid() const { return item_ < last_; }
   __device__ __forceinline__ std::int64_t pixel() const { return pixel_; }
 
-  /// Calls `f(c, count)` for this item's channels, kWidth at a time. `count` is a constant where
-  /// all lanes exist (on a GPU always), an int at the end of a pixel.
   template <class F>
   __device__ __forceinline__ void each_run(const F& f) const {
-    constexpr std::integral_constant<int, kWidth> kWhole;
     if constexpr (kStagedOperands) {
-      f(run_ * kWidth, kWhole);
+      f(run_ * kWidth, std::integral_constant<int, kWidth>());
     } else {
       const std::int64_t left = plan_.elements - pixel_ * plan_.channels;
-      const int last = left < plan_.channels ? static_cast<int>(left) : plan_.channels;
-      int c = 0;
-      for (; c + kWidth <= last; c += kWidth) f(c, kWhole);
-      if (c < last) f(c, last - c);
+      for_each_run<kWidth>(left < plan_.channels ? static_cast<int>(left) : plan_.channels, f);
     }
   }
 
-  /// To this thread's next item; returns whether a run's carry went into the pixel as well.
+  /// To this thread's next item. Returns the carry from runs into pixels.
   __device__ __forceinline__ int advance() {
-    if (!kStagedOperands) {
-      ++item_;
-      ++pixel_;
-      return 0;
-    }
-    item_ += static_cast<std::int64_t>(gridDim.x) * blockDim.x;
+    item_ += kStagedOperands ? static_cast<std::int64_t>(gridDim.x) * blockDim.x : 1;
     run_ += plan_.step_run;
     const int carry = run_ >= plan_.runs ? 1 : 0;
     run_ -= carry ? plan_.runs : 0;
@@ -127,25 +135,43 @@ class PixelWalk {
   int run_;
 };
 
-/// One thread's pixels and channels, with image coordinates.
+/// One thread's share of [images, rows, columns, channels].
 template <int kWidth>
-class ImageWalk : public PixelWalk<kWidth> {
+class ImageWalk {
  public:
   __device__ __forceinline__ explicit ImageWalk(const ImageWalkPlan& plan)
-      : PixelWalk<kWidth>(plan.pixels), plan_(plan) {
-    const std::int64_t line = this->pixel() / plan.columns;
-    column_ = static_cast<int>(this->pixel() - line * plan.columns);
+      : plan_(plan), pixels_(plan.pixels) {
+    const std::int64_t line = kStagedOperands ? pixels_.pixel() / plan.columns : pixels_.pixel();
+    column_ = kStagedOperands ? static_cast<int>(pixels_.pixel() - line * plan.columns) : 0;
     image_ = static_cast<int>(line / plan.rows);
     row_ = static_cast<int>(line - static_cast<std::int64_t>(image_) * plan.rows);
   }
 
+  __device__ __forceinline__ bool valid() const { return pixels_.valid(); }
   __device__ __forceinline__ int image() const { return image_; }
   __device__ __forceinline__ int row() const { return row_; }
-  __device__ __forceinline__ int column() const { return column_; }
+
+  template <class F>
+  __device__ __forceinline__ void each_column(const F& f) const {
+    if constexpr (kStagedOperands) {
+      f(column_, pixels_.pixel());
+    } else {
+      const std::int64_t first = pixels_.pixel() * plan_.columns;
+      for (int column = 0; column < plan_.columns; ++column) f(column, first + column);
+    }
+  }
+
+  template <class F>
+  __device__ __forceinline__ void each_run(const F& f) const {
+    if constexpr (kStagedOperands)
+      pixels_.each_run(f);
+    else
+      for_each_run<kWidth>(plan_.pixels.channels, f);
+  }
 
   __device__ __forceinline__ void advance() {
-    const int carry = PixelWalk<kWidth>::advance();
-    column_ += plan_.step_column + carry;
+    const int carry = pixels_.advance();
+    column_ += plan_.step_column + (kStagedOperands ? carry : 0);
     row_ += plan_.step_row;
     image_ += plan_.step_image;
     if (column_ >= plan_.columns) {
@@ -160,6 +186,7 @@ class ImageWalk : public PixelWalk<kWidth> {
 
  private:
   const ImageWalkPlan& plan_;
+  PixelWalk<kWidth> pixels_;
   int image_, row_, column_;
 };
 

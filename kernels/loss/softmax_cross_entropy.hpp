@@ -62,20 +62,26 @@ __device__ __forceinline__ int own_pixel(int i) {
   return static_cast<int>(threadIdx.x) + i * kNarrow.threads;
 }
 
-/// This thread's share of f(pixel, class) over a tile: neighbouring threads, neighbouring classes.
+/// This thread's share of f(pixel, class) over a tile. On a GPU neighbouring threads take
+/// neighbouring classes, as they lie in memory; the host's inner loop is the longer one.
 template <class Function>
 __device__ __forceinline__ void for_each_element(int pixels, int classes, Function f) {
-  const int step_pixels = block_step() / classes;
-  const int step_classes = block_step() % classes;
-  int pixel = block_begin() / classes;
-  int c = block_begin() % classes;
-  while (pixel < pixels) {
-    f(pixel, c);
-    pixel += step_pixels;
-    c += step_classes;
-    const bool wraps = c >= classes;
-    pixel += wraps ? 1 : 0;
-    c -= wraps ? classes : 0;
+  if constexpr (kStagedOperands) {
+    const int step_pixels = block_step() / classes;
+    const int step_classes = block_step() % classes;
+    int pixel = block_begin() / classes;
+    int c = block_begin() % classes;
+    while (pixel < pixels) {
+      f(pixel, c);
+      pixel += step_pixels;
+      c += step_classes;
+      const bool wraps = c >= classes;
+      pixel += wraps ? 1 : 0;
+      c -= wraps ? classes : 0;
+    }
+  } else {
+    for (int c = 0; c < classes; ++c)
+      for (int pixel = 0; pixel < pixels; ++pixel) f(pixel, c);
   }
 }
 
@@ -230,32 +236,42 @@ __device__ __forceinline__ T warp_max(const T* value, int n) {
   return largest;
 }
 
+/// class_weight() for a loop over all classes. Without weights it reads x in their place: a load
+/// that only happens under a condition would keep the host's loops from being fast vector code.
+struct ClassWeights {
+  const float* memory;
+  bool given;
+
+  __device__ __forceinline__ ClassWeights(const float* weights, const float* x)
+      : memory(weights == nullptr ? x : weights), given(weights != nullptr) {}
+  __device__ __forceinline__ float operator[](std::int64_t c) const {
+    const float value = memory[c];
+    return given ? value : 1.0f;
+  }
+};
+
 /// Writes one pixel's gradient, returns its loss; the same in every thread.
 __device__ __forceinline__ float wide_pixel(const SoftmaxCrossEntropy& p,
                                             const Smoothing& smoothing, float denominator,
                                             std::int64_t pixel, int label, WideShared& shared) {
   const float* x = p.x + pixel * p.ldx;
-  const float* weights = p.class_weights;
-  const float weight = class_weight(weights, label);
+  const ClassWeights weights(p.class_weights, x);
+  const float weight = weights[label];
   const float peak = warp_max(x, p.classes);
-  const float sum = block_sum(
-      thread_sum<float>(p.classes, [&](std::int64_t c) { return exp_float(x[c] - peak); }),
-      shared.scratch);
+  const auto exponential = [&](std::int64_t c) { return exp_float(x[c] - peak); };
+  const float sum = block_sum(thread_sum<float>(p.classes, exponential), shared.scratch);
   float even = 0.0f;
-  if (smoothing.even != 0.0f)
-    even = block_sum(thread_sum<float>(p.classes,
-                                       [&](std::int64_t c) {
-                                         return class_weight(weights, static_cast<int>(c)) *
-                                                (x[c] - peak);
-                                       }),
-                     shared.scratch);
+  if (smoothing.even != 0.0f) {
+    const auto weighted = [&](std::int64_t c) { return weights[c] * (x[c] - peak); };
+    even = block_sum(thread_sum<float>(p.classes, weighted), shared.scratch);
+  }
   if (p.dx != nullptr) {
     float* dx = p.dx + pixel * p.ld_dx;
     const float s = smoothing.on * weight + smoothing.even * smoothing.weights;
     const float scale = s / sum / denominator;
     const float chosen = smoothing.on * weight / denominator;
     for (int c = block_begin(); c < p.classes; c += block_step()) {
-      const float q = smoothing.even * class_weight(weights, c) / denominator;
+      const float q = smoothing.even * weights[c] / denominator;
       const float gradient = exp_float(x[c] - peak) * scale - q;
       dx[c] = c == label ? gradient - chosen : gradient;
     }
@@ -270,12 +286,11 @@ static __global__ void __launch_bounds__(kWideThreads)
   auto& shared = block_shared<WideShared>();
   const float denominator = *p.denominator;
   Smoothing smoothing(p);
-  if (smoothing.even != 0.0f)
-    smoothing.weights = block_sum(
-        thread_sum<float>(
-            p.classes,
-            [&](std::int64_t c) { return class_weight(p.class_weights, static_cast<int>(c)); }),
-        shared.scratch);
+  if (smoothing.even != 0.0f) {
+    const ClassWeights weights(p.class_weights, p.x);
+    const auto weight = [&](std::int64_t c) { return weights[c]; };
+    smoothing.weights = block_sum(thread_sum<float>(p.classes, weight), shared.scratch);
+  }
 
   const Span span = block_span(p.pixels);
   double loss = 0.0;

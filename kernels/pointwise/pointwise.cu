@@ -65,7 +65,8 @@ __global__ void __launch_bounds__(kGridThreads) copy_pixels_kernel(PointwisePara
 }
 
 template <int kWidth>
-__global__ void __launch_bounds__(kGridThreads) relu_forward_kernel(PointwiseParams<ReluForward> p) {
+__global__ void __launch_bounds__(kGridThreads)
+    relu_forward_kernel(PointwiseParams<ReluForward> p) {
   const ReluForward& f = p.operation;
   for (PixelWalk<kWidth> at(p.walk); at.valid(); at.advance()) {
     const float* x = f.x + at.pixel() * f.ldx;
@@ -121,8 +122,8 @@ void fill(StreamHandle stream, const Fill& p) {
 void copy_pixels(StreamHandle stream, const CopyPixels& p) {
   PointwiseParams<CopyPixels> params{p, {}};
   CopyPixels& f = params.operation;
-  const bool wide = plan_pointwise(params.walk, f.pixels, f.channels,
-                                   {{f.from, f.ld_from}, {f.to, f.ld_to}});
+  const bool wide =
+      plan_pointwise(params.walk, f.pixels, f.channels, {{f.from, f.ld_from}, {f.to, f.ld_to}});
   launch_walk(params.walk, wide, [&]<int kWidth>(dim3 grid) {
     launch<copy_pixels_kernel<kWidth>>(stream, grid, kGridThreads, params);
   });
@@ -131,8 +132,7 @@ void copy_pixels(StreamHandle stream, const CopyPixels& p) {
 void relu_forward(StreamHandle stream, const ReluForward& p) {
   PointwiseParams<ReluForward> params{p, {}};
   ReluForward& f = params.operation;
-  const bool wide =
-      plan_pointwise(params.walk, f.pixels, f.channels, {{f.x, f.ldx}, {f.y, f.ldy}});
+  const bool wide = plan_pointwise(params.walk, f.pixels, f.channels, {{f.x, f.ldx}, {f.y, f.ldy}});
   launch_walk(params.walk, wide, [&]<int kWidth>(dim3 grid) {
     launch<relu_forward_kernel<kWidth>>(stream, grid, kGridThreads, params);
   });

@@ -19,20 +19,23 @@ __global__ void __launch_bounds__(kGridThreads)
     average_pool_forward_kernel(PoolParams<AveragePoolForward> p) {
   const AveragePoolForward& f = p.operation;
   for (ImageWalk<kWidth> at(p.walk); at.valid(); at.advance()) {
-    const InputWindow window(p, at);
-    const std::int64_t taps =
-        static_cast<std::int64_t>(p.rows.count(at.row(), f.count_include_pad)) *
-        p.columns.count(at.column(), f.count_include_pad);
-    const float divisor = taps > 0 ? static_cast<float>(taps) : 1.0f;
-    at.each_run([&](int c, auto count) {
-      auto sum = fill_lanes<kWidth>(0.0f);
-      for (int r = window.rows.first; r < window.rows.last; ++r) {
-        const float* row = window.corner + r * window.row_stride + c;
-        for (int s = window.columns.first; s < window.columns.last; ++s)
-          sum = sum + load_lanes<kWidth>(row + s * f.ldx, count);
-      }
-      // Divided, not multiplied by a reciprocal: the mean is then the sum correctly rounded.
-      store_lanes(f.y + at.pixel() * f.ldy + c, sum / divisor, count);
+    const WindowRows rows(p, at);
+    const std::int64_t down = p.rows.count(at.row(), f.count_include_pad);
+    at.each_column([&](int q, std::int64_t pixel) {
+      const TapRange columns = p.columns.taps(q);
+      const float* corner = rows.first + p.columns.start(q) * f.ldx;
+      const std::int64_t taps = down * p.columns.count(q, f.count_include_pad);
+      const float divisor = taps > 0 ? static_cast<float>(taps) : 1.0f;
+      at.each_run([&](int c, auto count) {
+        auto sum = fill_lanes<kWidth>(0.0f);
+        for (int r = rows.taps.first; r < rows.taps.last; ++r) {
+          const float* row = corner + r * rows.stride + c;
+          for (int s = columns.first; s < columns.last; ++s)
+            sum = sum + load_lanes<kWidth>(row + s * f.ldx, count);
+        }
+        // Divided, not multiplied by a reciprocal: the mean is then the sum correctly rounded.
+        store_lanes(f.y + pixel * f.ldy + c, sum / divisor, count);
+      });
     });
   }
 }
@@ -43,22 +46,23 @@ __global__ void __launch_bounds__(kGridThreads)
   const AveragePoolBackward& f = p.operation;
   for (ImageWalk<kWidth> at(p.walk); at.valid(); at.advance()) {
     const WindowRange rows = p.rows.windows(at.row());
-    const WindowRange columns = p.columns.windows(at.column());
     const std::int64_t first_row = static_cast<std::int64_t>(at.image()) * p.rows.out;
-    at.each_run([&](int c, auto count) {
-      auto gradient = fill_lanes<kWidth>(0.0f);
-      for (int row = rows.first; row <= rows.last; ++row) {
-        const std::int64_t taps_down = p.rows.count(row, f.count_include_pad);
-        const float* line = f.dy + (first_row + row) * p.columns.out * f.ldy + c;
-        for (int column = columns.first; column <= columns.last; ++column) {
-          const auto dy = load_lanes<kWidth>(line + column * f.ldy, count);
-          // A product, which rounds twice: a division a lane would cost more than the rest.
-          const float weight =
-              1.0f / static_cast<float>(taps_down * p.columns.count(column, f.count_include_pad));
-          gradient = gradient + weight * dy;
+    at.each_column([&](int w, std::int64_t pixel) {
+      const WindowRange columns = p.columns.windows(w);
+      at.each_run([&](int c, auto count) {
+        auto gradient = fill_lanes<kWidth>(0.0f);
+        for (int i = rows.first; i <= rows.last; ++i) {
+          const std::int64_t down = p.rows.count(i, f.count_include_pad);
+          const float* line = f.dy + (first_row + i) * p.columns.out * f.ldy + c;
+          for (int j = columns.first; j <= columns.last; ++j) {
+            // A product, which rounds twice: a division a lane would cost more than the rest.
+            const std::int64_t taps = down * p.columns.count(j, f.count_include_pad);
+            const float weight = 1.0f / static_cast<float>(taps);
+            gradient = gradient + weight * load_lanes<kWidth>(line + j * f.ldy, count);
+          }
         }
-      }
-      store_gradient(f.epilogue, gradient, f.dx + at.pixel() * f.ldx + c, at.pixel(), c, count);
+        store_gradient(f.epilogue, gradient, f.dx + pixel * f.ldx + c, pixel, c, count);
+      });
     });
   }
 }
@@ -76,8 +80,8 @@ void average_pool_forward(StreamHandle stream, const AveragePoolForward& p) {
 
 void average_pool_backward(StreamHandle stream, const AveragePoolBackward& p) {
   const PoolProblem& c = p.problem;
-  const bool wide = wide_lanes(
-      c.c, {{p.dy, p.ldy}, {p.dx, p.ldx}, {p.epilogue.mask, p.epilogue.ld_mask}});
+  const bool wide =
+      wide_lanes(c.c, {{p.dy, p.ldy}, {p.dx, p.ldx}, {p.epilogue.mask, p.epilogue.ld_mask}});
   const auto params = pool_params(p, plan_image(c.n, c.h, c.w, c.c, wide));
   launch_walk(params.walk.pixels, wide, [&]<int kWidth>(dim3 grid) {
     launch<average_pool_backward_kernel<kWidth>>(stream, grid, kGridThreads, params);

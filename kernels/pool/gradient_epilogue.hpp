@@ -17,8 +17,7 @@ __device__ __forceinline__ void store_gradient(const GradientEpilogue& epilogue,
                                                std::int64_t pixel, int channel, int count) {
   if (epilogue.accumulate) gradient = gradient + load_lanes<kWidth>(dx, count);
   if (epilogue.mask) {
-    const auto mask =
-        load_lanes<kWidth>(epilogue.mask + pixel * epilogue.ld_mask + channel, count);
+    const auto mask = load_lanes<kWidth>(epilogue.mask + pixel * epilogue.ld_mask + channel, count);
     gradient = select(mask > 0.0f, gradient, fill_lanes<kWidth>(0.0f));
   }
   store_lanes(dx, gradient, count);

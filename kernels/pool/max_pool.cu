@@ -3,7 +3,8 @@
 //   forward:   y[n,p,q,c] = max_{r,s} x[n, p·stride_h − pad_h + r, q·stride_w − pad_w + s, c]
 //              index[n,p,q,c] = r·S + s of the winner
 //   select:    y[n,p,q,c] = x at index[n,p,q,c]
-//   backward:  dx[n,h,w,c] = Σ over windows (p,q) that hold (h,w): dy[n,p,q,c] where index says (h,w)
+//   backward:  dx[n,h,w,c] = Σ over windows (p,q) that hold (h,w): dy[n,p,q,c] where index says
+//   (h,w)
 //
 // All overwrite; backward adds to dx first when its epilogue says so. The first maximum in (r,s)
 // order wins, and the first NaN wins over every number. Padding never wins over an element of x. A
@@ -42,19 +43,22 @@ __global__ void __launch_bounds__(kGridThreads)
     max_pool_forward_kernel(PoolParams<MaxPoolForward> p) {
   const MaxPoolForward& f = p.operation;
   for (ImageWalk<kWidth> at(p.walk); at.valid(); at.advance()) {
-    const InputWindow window(p, at);
-    const int first_tap =
-        window.empty() ? 0 : window.rows.first * p.columns.window + window.columns.first;
-    at.each_run([&](int c, auto count) {
-      Winner<kWidth> winner(first_tap);
-      for (int r = window.rows.first; r < window.rows.last; ++r) {
-        const float* row = window.corner + r * window.row_stride + c;
-        for (int s = window.columns.first; s < window.columns.last; ++s)
-          winner.meet(load_lanes<kWidth>(row + s * f.ldx, count), r * p.columns.window + s);
-      }
-      store_lanes(f.y + at.pixel() * f.ldy + c, winner.value, count);
-      if (f.index)
-        store_lanes(f.index + at.pixel() * f.problem.c + c, winner.tap, count);
+    const WindowRows rows(p, at);
+    at.each_column([&](int q, std::int64_t pixel) {
+      const TapRange columns = p.columns.taps(q);
+      const float* corner = rows.first + p.columns.start(q) * f.ldx;
+      const bool empty = rows.taps.last <= rows.taps.first || columns.last <= columns.first;
+      const int first_tap = empty ? 0 : rows.taps.first * p.columns.window + columns.first;
+      at.each_run([&](int c, auto count) {
+        Winner<kWidth> winner(first_tap);
+        for (int r = rows.taps.first; r < rows.taps.last; ++r) {
+          const float* row = corner + r * rows.stride + c;
+          for (int s = columns.first; s < columns.last; ++s)
+            winner.meet(load_lanes<kWidth>(row + s * f.ldx, count), r * p.columns.window + s);
+        }
+        store_lanes(f.y + pixel * f.ldy + c, winner.value, count);
+        if (f.index) store_lanes(f.index + pixel * f.problem.c + c, winner.tap, count);
+      });
     });
   }
 }
@@ -66,19 +70,22 @@ __global__ void __launch_bounds__(kGridThreads)
     max_pool_select_kernel(PoolParams<MaxPoolSelect> p) {
   const MaxPoolSelect& f = p.operation;
   for (ImageWalk<kWidth> at(p.walk); at.valid(); at.advance()) {
-    const InputWindow window(p, at);
-    at.each_run([&](int c, auto count) {
-      const auto index = load_lanes<kWidth>(f.index + at.pixel() * f.problem.c + c, count);
-      auto value = fill_lanes<kWidth>(0.0f);
-      for (int r = window.rows.first; r < window.rows.last; ++r) {
-        const float* row = window.corner + r * window.row_stride + c;
-        for (int s = window.columns.first; s < window.columns.last; ++s) {
-          const auto x = load_lanes<kWidth>(row + s * f.ldx, count);
-          const int tap = r * p.columns.window + s;
-          value = select(index == tap, x, value);
+    const WindowRows rows(p, at);
+    at.each_column([&](int q, std::int64_t pixel) {
+      const TapRange columns = p.columns.taps(q);
+      const float* corner = rows.first + p.columns.start(q) * f.ldx;
+      at.each_run([&](int c, auto count) {
+        const auto index = load_lanes<kWidth>(f.index + pixel * f.problem.c + c, count);
+        auto value = fill_lanes<kWidth>(0.0f);
+        for (int r = rows.taps.first; r < rows.taps.last; ++r) {
+          const float* row = corner + r * rows.stride + c;
+          for (int s = columns.first; s < columns.last; ++s) {
+            const auto x = load_lanes<kWidth>(row + s * f.ldx, count);
+            value = select(index == r * p.columns.window + s, x, value);
+          }
         }
-      }
-      store_lanes(f.y + at.pixel() * f.ldy + c, value, count);
+        store_lanes(f.y + pixel * f.ldy + c, value, count);
+      });
     });
   }
 }
@@ -89,24 +96,22 @@ __global__ void __launch_bounds__(kGridThreads)
   const MaxPoolBackward& f = p.operation;
   for (ImageWalk<kWidth> at(p.walk); at.valid(); at.advance()) {
     const WindowRange rows = p.rows.windows(at.row());
-    const WindowRange columns = p.columns.windows(at.column());
     const std::int64_t first_row = static_cast<std::int64_t>(at.image()) * p.rows.out;
-    at.each_run([&](int c, auto count) {
-      auto gradient = fill_lanes<kWidth>(0.0f);
-      int row_tap = rows.tap * p.columns.window;
-      for (int row = rows.first; row <= rows.last; ++row) {
-        std::int64_t window = (first_row + row) * p.columns.out + columns.first;
-        int tap = row_tap + columns.tap;
-        for (int column = columns.first; column <= columns.last; ++column) {
-          const auto index = load_lanes<kWidth>(f.index + window * f.problem.c + c, count);
-          const auto dy = load_lanes<kWidth>(f.dy + window * f.ldy + c, count);
-          gradient = gradient + select(index == tap, dy, fill_lanes<kWidth>(0.0f));
-          ++window;
-          tap -= p.columns.stride;
+    at.each_column([&](int w, std::int64_t pixel) {
+      const WindowRange columns = p.columns.windows(w);
+      at.each_run([&](int c, auto count) {
+        auto gradient = fill_lanes<kWidth>(0.0f);
+        for (int i = rows.first, r = rows.tap; i <= rows.last; ++i, r -= p.rows.stride) {
+          const std::int64_t line = (first_row + i) * p.columns.out;
+          int tap = r * p.columns.window + columns.tap;
+          for (int j = columns.first; j <= columns.last; ++j, tap -= p.columns.stride) {
+            const auto index = load_lanes<kWidth>(f.index + (line + j) * f.problem.c + c, count);
+            const auto dy = load_lanes<kWidth>(f.dy + (line + j) * f.ldy + c, count);
+            gradient = gradient + select(index == tap, dy, fill_lanes<kWidth>(0.0f));
+          }
         }
-        row_tap -= p.rows.stride * p.columns.window;
-      }
-      store_gradient(f.epilogue, gradient, f.dx + at.pixel() * f.ldx + c, at.pixel(), c, count);
+        store_gradient(f.epilogue, gradient, f.dx + pixel * f.ldx + c, pixel, c, count);
+      });
     });
   }
 }
@@ -133,10 +138,8 @@ void max_pool_select(StreamHandle stream, const MaxPoolSelect& p) {
 
 void max_pool_backward(StreamHandle stream, const MaxPoolBackward& p) {
   const PoolProblem& c = p.problem;
-  const bool wide = wide_lanes(c.c, {{p.dy, p.ldy},
-                                     {p.dx, p.ldx},
-                                     {p.index, c.c},
-                                     {p.epilogue.mask, p.epilogue.ld_mask}});
+  const bool wide = wide_lanes(
+      c.c, {{p.dy, p.ldy}, {p.dx, p.ldx}, {p.index, c.c}, {p.epilogue.mask, p.epilogue.ld_mask}});
   const auto params = pool_params(p, plan_image(c.n, c.h, c.w, c.c, wide));
   launch_walk(params.walk.pixels, wide, [&]<int kWidth>(dim3 grid) {
     launch<max_pool_backward_kernel<kWidth>>(stream, grid, kGridThreads, params);

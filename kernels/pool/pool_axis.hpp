@@ -52,9 +52,7 @@ struct PoolAxis {
   }
 };
 
-constexpr PoolAxis row_axis(const PoolProblem& p) {
-  return {p.h, p.p, p.r, p.stride_h, p.pad_h};
-}
+constexpr PoolAxis row_axis(const PoolProblem& p) { return {p.h, p.p, p.r, p.stride_h, p.pad_h}; }
 constexpr PoolAxis column_axis(const PoolProblem& p) {
   return {p.w, p.q, p.s, p.stride_w, p.pad_w};
 }

@@ -18,22 +18,19 @@ PoolParams<Operation> pool_params(const Operation& p, const ImageWalkPlan& walk)
   return {p, row_axis(p.problem), column_axis(p.problem), walk};
 }
 
-/// A window of x: the taps inside, and where tap (0, 0) would be, which may be outside.
-struct InputWindow {
-  TapRange rows, columns;
-  const float* corner;
-  std::int64_t row_stride;
+/// The windows of one output row over x: the rows inside, and where row 0 of the window begins,
+/// which may be outside.
+struct WindowRows {
+  TapRange taps;
+  std::int64_t stride;
+  const float* first;
 
   template <class Params, class Walk>
-  __device__ __forceinline__ InputWindow(const Params& p, const Walk& at)
-      : rows(p.rows.taps(at.row())), columns(p.columns.taps(at.column())) {
+  __device__ __forceinline__ WindowRows(const Params& p, const Walk& at)
+      : taps(p.rows.taps(at.row())), stride(p.columns.in * p.operation.ldx) {
     const std::int64_t row =
         static_cast<std::int64_t>(at.image()) * p.rows.in + p.rows.start(at.row());
-    row_stride = p.columns.in * p.operation.ldx;
-    corner = p.operation.x + row * row_stride + p.columns.start(at.column()) * p.operation.ldx;
-  }
-  __device__ __forceinline__ bool empty() const {
-    return rows.last <= rows.first || columns.last <= columns.first;
+    first = p.operation.x + row * stride;
   }
 };
 

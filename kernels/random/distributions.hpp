@@ -20,30 +20,22 @@ __device__ __forceinline__ float uniform_from_bits(std::uint32_t bits) {
   return static_cast<float>(static_cast<std::int32_t>(bits) >> 8) * 0x1p-23f;
 }
 
-/// erfinv(x) / x as a polynomial in w = −log(1 − x²).
+/// erfinv(x) / x as a polynomial in w = −log(1 − x²): one for w < 5, one in √w for the tails.
+/// Coefficients are chosen, not polynomials, so that a loop over it has no branch.
 __device__ __forceinline__ float erfinv_ratio(float w) {
-  if (w < 5.0f) {
-    w = w - 2.5f;
-    float p = 2.81022636e-08f;
-    p = p * w + 3.43273939e-07f;
-    p = p * w - 3.5233877e-06f;
-    p = p * w - 4.39150654e-06f;
-    p = p * w + 0.00021858087f;
-    p = p * w - 0.00125372503f;
-    p = p * w - 0.00417768164f;
-    p = p * w + 0.246640727f;
-    return p * w + 1.50140941f;
-  }
-  w = sqrtf(w) - 3.0f;
-  float p = -0.000200214257f;
-  p = p * w + 0.000100950558f;
-  p = p * w + 0.00134934322f;
-  p = p * w - 0.00367342844f;
-  p = p * w + 0.00573950773f;
-  p = p * w - 0.0076224613f;
-  p = p * w + 0.00943887047f;
-  p = p * w + 1.00167406f;
-  return p * w + 2.83297682f;
+  constexpr int kTerms = 9;
+  constexpr float kCentre[kTerms] = {2.81022636e-08f,  3.43273939e-07f, -3.5233877e-06f,
+                                     -4.39150654e-06f, 0.00021858087f,  -0.00125372503f,
+                                     -0.00417768164f,  0.246640727f,    1.50140941f};
+  constexpr float kTail[kTerms] = {-0.000200214257f, 0.000100950558f, 0.00134934322f,
+                                   -0.00367342844f,  0.00573950773f,  -0.0076224613f,
+                                   0.00943887047f,   1.00167406f,     2.83297682f};
+  const bool centre = w < 5.0f;
+  const float at = centre ? w - 2.5f : sqrtf(w) - 3.0f;
+  float p = centre ? kCentre[0] : kTail[0];
+  CURVSEG_UNROLL
+  for (int i = 1; i < kTerms; ++i) p = p * at + (centre ? kCentre[i] : kTail[i]);
+  return p;
 }
 
 __device__ __forceinline__ float normal_from_bits(std::uint32_t bits) {

@@ -12,22 +12,37 @@ namespace curvseg::CURVSEG_TARGET {
 namespace {
 
 constexpr int kWords = 4;  // of one call of the generator
+// Calls that a thread makes at a time: the host's loop over them vectorises.
+constexpr int kCalls = kStagedOperands ? 1 : 16;
+
+template <Distribution Kind>
+__device__ __forceinline__ void random_values(const RandomFill& p, std::int64_t call,
+                                              float (&value)[kWords][kCalls]) {
+  const auto low = [](std::uint64_t word) { return static_cast<std::uint32_t>(word); };
+  const auto high = [](std::uint64_t word) { return static_cast<std::uint32_t>(word >> 32); };
+  for (int i = 0; i < kCalls; ++i) {
+    const auto counter = static_cast<std::uint64_t>(call + i);
+    const Words4 words = philox({{low(counter), high(counter), low(p.stream), high(p.stream)}},
+                                low(p.seed), high(p.seed));
+    for (int l = 0; l < kWords; ++l) {
+      const float u = Kind == Distribution::kUniform ? uniform_from_bits(words.at[l])
+                                                     : normal_from_bits(words.at[l]);
+      value[l][i] = p.mean + p.scale * u;
+    }
+  }
+}
 
 template <Distribution Kind>
 __global__ void random_fill_kernel(RandomFill p) {
-  const auto low = [](std::uint64_t value) { return static_cast<std::uint32_t>(value); };
-  const auto high = [](std::uint64_t value) { return static_cast<std::uint32_t>(value >> 32); };
-  for (const std::int64_t j : grid_range(divide_up(p.n, kWords))) {
-    const auto counter = static_cast<std::uint64_t>(j);
-    const Words4 words = philox({{low(counter), high(counter), low(p.stream), high(p.stream)}},
-                                low(p.seed), high(p.seed));
-    CURVSEG_UNROLL
-    for (int l = 0; l < kWords; ++l) {
-      if (j * kWords + l >= p.n) continue;
-      const float u = Kind == Distribution::kUniform ? uniform_from_bits(words.at[l])
-                                                     : normal_from_bits(words.at[l]);
-      p.to[j * kWords + l] = p.mean + p.scale * u;
-    }
+  constexpr int kElements = kWords * kCalls;
+  for (const std::int64_t group : grid_range(divide_up(p.n, kElements))) {
+    float value[kWords][kCalls];
+    random_values<Kind>(p, group * kCalls, value);
+    for (int i = 0; i < kCalls; ++i)
+      for (int l = 0; l < kWords; ++l) {
+        const std::int64_t element = group * kElements + i * kWords + l;
+        if (element < p.n) p.to[element] = value[l][i];
+      }
   }
 }
 
@@ -35,7 +50,7 @@ __global__ void random_fill_kernel(RandomFill p) {
 
 void random_fill(StreamHandle stream, const RandomFill& p) {
   if (p.n == 0) return;
-  const dim3 grid = grid_for(divide_up(p.n, kWords));
+  const dim3 grid = grid_for(divide_up(p.n, kWords * kCalls));
   if (p.distribution == Distribution::kUniform)
     launch<random_fill_kernel<Distribution::kUniform>>(stream, grid, kGridThreads, p);
   else

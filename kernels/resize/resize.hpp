@@ -13,8 +13,8 @@ struct ResizeProblem {
   int p = 0, q = 0;
 };
 
-/// y[n,p,q,c]: sample x at ((p+½)·H/P − ½, (q+½)·W/Q − ½), clamped to [0, H−1] x [0, W−1], bilinear.
-/// (PyTorch's interpolate(mode="bilinear", align_corners=False).) Overwrites.
+/// y[n,p,q,c]: sample x at ((p+½)·H/P − ½, (q+½)·W/Q − ½), clamped to [0, H−1] x [0, W−1],
+/// bilinear. (PyTorch's interpolate(mode="bilinear", align_corners=False).) Overwrites.
 struct BilinearForward {
   ResizeProblem problem;
   const float* x = nullptr;

@@ -16,9 +16,9 @@ struct ResizeSample {
   float fraction;
 };
 
-/// The outputs [first, last] that may read an input. Empty: last < first.
+/// The outputs that may read an input: `count` of them from `first` on.
 struct ResizeReaders {
-  int first, last;
+  int first, count;
 };
 
 /// Output o of `out` samples input coordinate (o + ½)·in/out − ½, clamped to [0, in − 1].
@@ -48,26 +48,19 @@ class ResizeAxis {
     return {static_cast<int>(index), static_cast<float>(at - index * 2 * reduced_out_) * unit_};
   }
 
-  /// What output `o`, one of readers(i), takes of input `i`: sample()'s weights, but a division
-  /// less, for the loops that gather.
-  constexpr float weight(int o, int i) const {
-    const std::int64_t beyond = position(o) - i * 2 * reduced_out_;
-    if (beyond < 0)
-      return i == 0 ? 1.0f : static_cast<float>(beyond + 2 * reduced_out_) * unit_;
-    return i == in_ - 1 ? 1.0f : 1.0f - static_cast<float>(beyond) * unit_;
-  }
-
   /// Outputs whose coordinate lies strictly between i − 1 and i + 1, clamping included.
   constexpr ResizeReaders readers(int i) const {
     const std::int64_t below = (2 * std::int64_t{i} - 1) * reduced_out_ - reduced_in_;
     const std::int64_t above = (2 * std::int64_t{i} + 3) * reduced_out_ - reduced_in_;
     const std::int64_t first = below < 0 ? 0 : by_twice_in_.divide(below) + 1;
     const std::int64_t last = above <= 0 ? -1 : by_twice_in_.divide(above - 1);
-    return {static_cast<int>(first < out_ ? first : out_),
-            static_cast<int>(last < out_ ? last : out_ - 1)};
+    const std::int64_t end = last < out_ ? last + 1 : out_;
+    return {static_cast<int>(first), first < end ? static_cast<int>(end - first) : 0};
   }
 
  private:
+  friend class ResizeWeights;
+
   /// The coordinate of output `o` in units of 1 / (2·out').
   constexpr std::int64_t position(int o) const {
     return (2 * std::int64_t{o} + 1) * reduced_in_ - reduced_out_;
@@ -77,6 +70,32 @@ class ResizeAxis {
   std::int64_t reduced_in_ = 1, reduced_out_ = 1;
   Divider by_twice_out_, by_twice_in_;
   float unit_ = 0.5f;
+};
+
+/// What the readers of input `i` take of it, one after the other: the weights of sample(), without
+/// its division, for the loops that gather. Distances between a reader and its input are below
+/// 2·out', so 32 bits do for extents below 2^29, and registers are what the gather runs short of.
+class ResizeWeights {
+ public:
+  constexpr ResizeWeights(const ResizeAxis& axis, const ResizeReaders& readers, int i)
+      : beyond_(static_cast<int>(axis.position(readers.first) - i * 2 * axis.reduced_out_)),
+        step_(static_cast<int>(2 * axis.reduced_in_)),
+        whole_(static_cast<int>(2 * axis.reduced_out_)),
+        unit_(axis.unit_),
+        first_(i == 0),
+        last_(i == axis.in_ - 1) {}
+
+  constexpr float value() const {
+    if (beyond_ < 0) return first_ ? 1.0f : static_cast<float>(beyond_ + whole_) * unit_;
+    return last_ ? 1.0f : 1.0f - static_cast<float>(beyond_) * unit_;
+  }
+  constexpr void advance() { beyond_ += step_; }
+
+ private:
+  int beyond_;  // from i to the reader's coordinate, in units of 1 / whole
+  int step_, whole_;
+  float unit_;
+  bool first_, last_;
 };
 
 }  // namespace curvseg

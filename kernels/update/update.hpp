@@ -30,7 +30,7 @@ struct Regularisation {
   float l1 = 0.0f;            // coupled subgradient: g += l1·sign(θ)
   float l2 = 0.0f;            // coupled: g += l2·θ
   float decoupled_l2 = 0.0f;  // θ ← θ·(1 − η·decoupled_l2), before the step (AdamW, SGDW)
-  float proximal_l1 = 0.0f;   // soft threshold after the step: θ ← sign(θ)·max(|θ| − η·proximal_l1, 0)
+  float proximal_l1 = 0.0f;   // after the step: θ ← sign(θ)·max(|θ| − η·proximal_l1, 0)
 };
 
 /// One step of stochastic gradient descent, PyTorch's convention (dampening 0):

@@ -21,8 +21,17 @@
 
 namespace curvseg::reference {
 
-enum class LayerKind { kInput, kConv, kConvTranspose, kMaxPool, kAveragePool, kBilinear, kConcat,
-                       kAdd, kRelu };
+enum class LayerKind {
+  kInput,
+  kConv,
+  kConvTranspose,
+  kMaxPool,
+  kAveragePool,
+  kBilinear,
+  kConcat,
+  kAdd,
+  kRelu
+};
 
 struct Layer {
   LayerKind kind = LayerKind::kInput;
@@ -88,9 +97,9 @@ class NumberSums {
 struct Pass {
   std::vector<Extents> extents;
   std::vector<Numbers> value;
-  std::vector<std::vector<bool>> passes;           // per ReLU output: its input was positive
-  std::vector<std::vector<bool>> in_doubt;         // … but a float32 pass may see it otherwise
-  std::vector<std::vector<std::size_t>> winner;    // per output of a max pooling: its input
+  std::vector<std::vector<bool>> passes;         // per ReLU output: its input was positive
+  std::vector<std::vector<bool>> in_doubt;       // … but a float32 pass may see it otherwise
+  std::vector<std::vector<std::size_t>> winner;  // per output of a max pooling: its input
   std::vector<std::vector<std::pair<std::size_t, std::size_t>>> rivals;  // (output, other input)
   double largest = 0.0;  // Σ|a·b| of any sum: with whole numbers, all is exact below 2^24
 };
@@ -182,10 +191,10 @@ void for_each_coefficient(const Layer& layer, const Extents& x, const Extents& y
     for (int p = 0; p < y.h; ++p)
       for (int q = 0; q < y.w; ++q) {
         const Taps rows = bilinear_taps(p, x.h, y.h), columns = bilinear_taps(q, x.w, y.w);
-        for (const auto& [h, a] : {std::pair(rows.low, 1.0 - rows.fraction),
-                                  std::pair(rows.high, rows.fraction)})
+        for (const auto& [h, a] :
+             {std::pair(rows.low, 1.0 - rows.fraction), std::pair(rows.high, rows.fraction)})
           for (const auto& [w, b] : {std::pair(columns.low, 1.0 - columns.fraction),
-                                    std::pair(columns.high, columns.fraction)})
+                                     std::pair(columns.high, columns.fraction)})
             for (int c = 0; c < y.c; ++c)
               visit(index(y, n, p, q, c), index(x, n, h, w, c), a * b, error);
       }
@@ -200,8 +209,7 @@ void for_each_passed_on(const Layer& layer, const std::vector<Extents>& all, con
     const Extents& x = all[static_cast<std::size_t>(layer.inputs[edge])];
     const std::size_t pixels = Conv2d::size(y.n, y.h, y.w, 1);
     for (std::size_t pixel = 0; pixel < pixels; ++pixel)
-      for (int c = 0; c < x.c; ++c)
-        visit(edge, pixel * y.c + channel + c, pixel * x.c + c);
+      for (int c = 0; c < x.c; ++c) visit(edge, pixel * y.c + channel + c, pixel * x.c + c);
     if (layer.kind == LayerKind::kConcat) channel += x.c;
   }
 }
@@ -281,10 +289,10 @@ inline Pass forward(const Network& network, const std::vector<double>& theta, co
                              sums.add(o, pass.value[from], i, a, a_error);
                            });
     } else {
-      for_each_passed_on(layer, pass.extents, y, [&](std::size_t edge, std::size_t o,
-                                                     std::size_t i) {
-        sums.add(o, pass.value[static_cast<std::size_t>(layer.inputs[edge])], i);
-      });
+      for_each_passed_on(layer, pass.extents, y,
+                         [&](std::size_t edge, std::size_t o, std::size_t i) {
+                           sums.add(o, pass.value[static_cast<std::size_t>(layer.inputs[edge])], i);
+                         });
     }
     if (layer.kind != LayerKind::kMaxPool) pass.value[l] = sums.finish(pass.largest);
     if (layer.relu) rectify(frozen, l, pass);
@@ -334,10 +342,10 @@ inline Numbers backward(const Network& network, const std::vector<double>& theta
                              gradient[from].add(i, g, o, a, a_error);
                            });
     } else {
-      for_each_passed_on(layer, pass.extents, y, [&](std::size_t edge, std::size_t o,
-                                                     std::size_t i) {
-        gradient[static_cast<std::size_t>(layer.inputs[edge])].add(i, g, o);
-      });
+      for_each_passed_on(layer, pass.extents, y,
+                         [&](std::size_t edge, std::size_t o, std::size_t i) {
+                           gradient[static_cast<std::size_t>(layer.inputs[edge])].add(i, g, o);
+                         });
     }
   }
   Numbers result = dtheta.finish(most);

@@ -131,9 +131,13 @@ class TargetTest : public ::testing::TestWithParam<std::string> {
   }
 };
 
-#define CURVSEG_INSTANTIATE_TARGETS(Suite)                                                       \
-  INSTANTIATE_TEST_SUITE_P(Targets, Suite,                                                       \
-                           ::testing::ValuesIn(::curvseg::testing::target_names()),              \
-                           [](const ::testing::TestParamInfo<std::string>& info) { return info.param; })
+inline std::string name_of_parameter(const ::testing::TestParamInfo<std::string>& parameter) {
+  return parameter.param;
+}
+
+#define CURVSEG_INSTANTIATE_TARGETS(Suite)                                          \
+  INSTANTIATE_TEST_SUITE_P(Targets, Suite,                                          \
+                           ::testing::ValuesIn(::curvseg::testing::target_names()), \
+                           ::curvseg::testing::name_of_parameter)
 
 }  // namespace curvseg::testing

@@ -1,6 +1,5 @@
 // Runs the threads of a block as fibers: barriers, warp collectives, and what is wrong with them.
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <numeric>
 #include <random>
@@ -13,12 +12,6 @@ namespace curvseg::emulation {
 namespace {
 
 constexpr HotState kIdle = {0, SIZE_MAX, 0, nullptr, 0, 0, 0, 0, 0, 0, false};
-constexpr unsigned kLanes = 32;
-
-std::size_t as_size(int value) {
-  return static_cast<std::size_t>(value);
-}
-
 /// What a fiber runs: one thread of the kernel.
 void thread_main() {
   Engine& e = engine();
@@ -33,10 +26,10 @@ void thread_main() {
 }
 
 void resume(Engine& e, int thread) {
-  Thread& t = e.threads[as_size(thread)];
+  Thread& t = e.thread(thread);
   e.current = thread;
-  hot.lane_bit = 1u << (static_cast<unsigned>(thread) % kLanes);
-  hot.warp = static_cast<std::uint16_t>(static_cast<unsigned>(thread) / kLanes);
+  hot.lane_bit = 1u << (static_cast<unsigned>(thread) % 32);
+  hot.warp = static_cast<std::uint16_t>(static_cast<unsigned>(thread) / 32);
   if (e.options.checks) {
     hot.stack_low = reinterpret_cast<std::uintptr_t>(t.fiber.stack().low);
     hot.stack_bytes = t.fiber.stack().bytes;
@@ -51,7 +44,7 @@ void resume(Engine& e, int thread) {
 Defect explain_standstill(Engine& e) {
   Defect defect;
   for (int i = 0; i < e.launch->threads; ++i) {
-    const Thread& t = e.threads[as_size(i)];
+    const Thread& t = e.thread(i);
     if (t.state != ThreadState::kInWarp) continue;
     defect.kind = DefectKind::kWarpCollective;
     defect.at = {e.block, i};
@@ -65,7 +58,7 @@ Defect explain_standstill(Engine& e) {
         defect.note = "does not exist";
         return defect;
       }
-      const Thread& o = e.threads[as_size(other)];
+      const Thread& o = e.thread(other);
       defect.other_place = o.place;
       if (o.state == ThreadState::kGone) defect.note = "has left the kernel";
       if (o.state == ThreadState::kAtBarrier) defect.note = "waits at __syncthreads()";
@@ -100,7 +93,7 @@ Defect explain_standstill(Engine& e) {
 bool all_at_one_barrier(const Engine& e) {
   const Thread& first = e.threads.front();
   for (int i = 0; i < e.launch->threads; ++i) {
-    const Thread& t = e.threads[as_size(i)];
+    const Thread& t = e.thread(i);
     if (t.state != ThreadState::kAtBarrier) return false;
     if (t.place != first.place && !same_source_line(t.place, first.place)) return false;
   }
@@ -112,19 +105,22 @@ void shuffle_order(Engine& e, std::mt19937_64& random) {
     std::shuffle(e.order.begin(), e.order.end(), random);
 }
 
+void clear_shared(int device, std::size_t bytes) {
+  Cell* const first = memory().cell(memory().shared_base(device));
+  std::memset(static_cast<void*>(first), 0, (bytes + 3) / 4 * sizeof(Cell));
+}
+
 void begin_block(Engine& e) {
   hot.block_epoch = e.next_epoch();
   hot.barrier_epochs = 0;
   e.block_starts.push_back({e.epoch, e.block});
   if (e.launch->shared_bytes > 0) {
     // Nothing survives from one block to the next.
-    std::byte* shared = memory().shared_base(e.device);
-    const std::size_t words = (e.launch->shared_bytes + 3) / 4;
-    std::memset(static_cast<void*>(memory().cell(shared)), 0, words * sizeof(Cell));
-    Memory::fill_with_garbage(shared, e.launch->shared_bytes);
+    clear_shared(e.device, e.launch->shared_bytes);
+    Memory::fill_with_garbage(memory().shared_base(e.device), e.launch->shared_bytes);
   }
   for (int i = 0; i < e.launch->threads; ++i) {
-    Thread& t = e.threads[as_size(i)];
+    Thread& t = e.thread(i);
     t.state = ThreadState::kReady;
     t.started = false;
     t.place = 0;
@@ -165,14 +161,14 @@ void run_block(Engine& e, std::mt19937_64& random) {
     e.next_epoch();
     hot.barrier_epochs = e.epoch - hot.block_epoch;
     ++e.record.barriers;
-    for (int i = 0; i < e.launch->threads; ++i) e.threads[as_size(i)].state = ThreadState::kReady;
+    for (int i = 0; i < e.launch->threads; ++i) e.thread(i).state = ThreadState::kReady;
   }
 }
 
 /// Leaves the fibers of an abandoned block where they are: their stacks are free again.
 void drop_fibers(Engine& e) {
   for (int i = 0; i < e.launch->threads; ++i) {
-    Thread& t = e.threads[as_size(i)];
+    Thread& t = e.thread(i);
     if (t.started && t.state != ThreadState::kGone) e.stacks.give(t.fiber.stack());
     t.fiber = Fiber{};
     t.state = ThreadState::kGone;
@@ -186,21 +182,26 @@ void prepare_launch(Engine& e, const Launch& launch, int device) {
   e.launch_epoch = e.spans.back().first_epoch;
   e.block_starts.clear();
   e.defect = {};
-  if (e.threads.size() < as_size(launch.threads)) e.threads.resize(as_size(launch.threads));
-  e.seen.assign(as_size(launch.threads) * kLanes, 0);
-  e.order.resize(as_size(launch.threads));
+  const auto threads = static_cast<std::size_t>(launch.threads);
+  if (e.threads.size() < threads) e.threads.resize(threads);
+  e.seen.assign(threads * 32, 0);
+  e.order.resize(threads);
   for (std::uint32_t i = 0; i < e.order.size(); ++i) e.order[i] = i;
   if (e.options.order == FiberOrder::kDescending) std::reverse(e.order.begin(), e.order.end());
+
+  // What an earlier kernel wrote beyond this one's shared memory must not look initialised.
+  clear_shared(device, e.shared_used[device]);
+  e.shared_used[device] = launch.shared_bytes;
 
   hot.device_low = reinterpret_cast<std::uintptr_t>(memory().device_base(device));
   hot.cells = memory().device_cells(device);
   hot.recording = e.options.counters;
   hot.first_epoch = e.launch_epoch;
-  for (const Span& span : e.spans)
-    if (!e.ordered(span)) {
-      hot.first_epoch = std::min(hot.first_epoch, span.first_epoch);
-      break;
-    }
+  if (!e.clock.covers(e.latest)) {
+    const auto unordered = std::find_if(e.spans.begin(), e.spans.end(),
+                                        [&](const Span& span) { return !e.ordered(span); });
+    hot.first_epoch = std::min(hot.first_epoch, unordered->first_epoch);
+  }
 }
 
 /// A permutation of the blocks without a table of them.
@@ -306,100 +307,6 @@ void block_barrier() noexcept {
   t.place = place_of(__builtin_return_address(0));
   ++t.barriers;
   Fiber::suspend();
-}
-
-namespace {
-
-/// The lanes of `mask` have met: each now comes after whatever the others did before.
-void order_lanes(Engine& e, int first_lane, std::uint32_t mask) {
-  const std::uint32_t now = e.next_epoch();
-  std::uint32_t latest[kLanes] = {};
-  for (std::uint32_t rest = mask; rest; rest &= rest - 1) {
-    const std::uint32_t* row = &e.seen[as_size(first_lane + std::countr_zero(rest)) * kLanes];
-    for (unsigned l = 0; l < kLanes; ++l) latest[l] = std::max(latest[l], row[l]);
-  }
-  for (unsigned l = 0; l < kLanes; ++l)
-    if (mask >> l & 1) latest[l] = now;
-  for (std::uint32_t rest = mask; rest; rest &= rest - 1)
-    std::copy(latest, latest + kLanes,
-              &e.seen[as_size(first_lane + std::countr_zero(rest)) * kLanes]);
-}
-
-/// What every lane gets: settled when the last one comes, before any of them goes on.
-void exchange_values(Engine& e, int first_lane, std::uint32_t mask, WarpOperation operation) {
-  const auto lane = [&](unsigned l) -> Thread& {
-    return e.threads[as_size(first_lane + static_cast<int>(l))];
-  };
-  std::uint64_t vote = 0;
-  for (unsigned l = 0; l < kLanes; ++l)
-    if (mask >> l & 1 && lane(l).value) vote |= std::uint64_t{1} << l;
-  for (unsigned l = 0; l < kLanes; ++l)
-    if (mask >> l & 1)
-      lane(l).result = operation == WarpOperation::kVote ? vote : lane(lane(l).source).value;
-}
-
-[[noreturn]] void fail_collective(Place place, int other, const char* note) {
-  Defect defect;
-  defect.kind = DefectKind::kWarpCollective;
-  defect.place = place;
-  defect.other = {engine().block, other};
-  defect.note = note;
-  fail(std::move(defect));
-}
-
-/// Returns the lane's result when all lanes of `mask` are in the same collective.
-std::uint64_t meet(WarpOperation operation, std::uint32_t mask, std::uint64_t value,
-                   unsigned source, Place place) {
-  Engine& e = engine();
-  Thread& t = e.running();
-  const int first_lane = e.current / 32 * 32;
-  if (!(mask & hot.lane_bit)) fail_collective(place, e.current, "is not in its mask");
-  if (operation == WarpOperation::kShuffle && !(mask >> (source % kLanes) & 1))
-    fail_collective(place, first_lane + static_cast<int>(source % kLanes),
-                    "whose value is asked for, is not in its mask");
-  t.operation = operation;
-  t.mask = mask;
-  t.value = value;
-  t.source = source % kLanes;
-  t.place = place;
-  t.state = ThreadState::kInWarp;
-  for (std::uint32_t rest = mask; rest; rest &= rest - 1) {
-    const int other = first_lane + std::countr_zero(rest);
-    const bool here = other < e.launch->threads &&
-                      e.threads[as_size(other)].state == ThreadState::kInWarp &&
-                      e.threads[as_size(other)].mask == mask &&
-                      e.threads[as_size(other)].operation == operation;
-    if (!here) {
-      Fiber::suspend();
-      return t.result;
-    }
-  }
-  order_lanes(e, first_lane, mask);
-  exchange_values(e, first_lane, mask, operation);
-  for (std::uint32_t rest = mask; rest; rest &= rest - 1)
-    e.threads[as_size(first_lane + std::countr_zero(rest))].state = ThreadState::kReady;
-  return t.result;
-}
-
-}  // namespace
-
-std::uint64_t warp_exchange(WarpOperation operation, std::uint32_t mask, std::uint64_t value,
-                            unsigned source) noexcept {
-  return meet(operation, mask, value, source, place_of(__builtin_return_address(0)));
-}
-
-std::uint32_t warp_vote(std::uint32_t mask, bool predicate) noexcept {
-  return static_cast<std::uint32_t>(meet(WarpOperation::kVote, mask, predicate, 0,
-                                         place_of(__builtin_return_address(0))));
-}
-
-std::uint32_t active_lanes() noexcept {
-  const Engine& e = engine();
-  std::uint32_t lanes = 0;
-  const int first_lane = e.current / 32 * 32;
-  for (int l = 0; l < 32 && first_lane + l < e.launch->threads; ++l)
-    if (e.threads[as_size(first_lane + l)].state != ThreadState::kGone) lanes |= 1u << l;
-  return lanes;
 }
 
 }  // namespace curvseg::emulation

@@ -26,11 +26,16 @@ bool in_shared(const void* address) {
   return at >= kSharedOffset && at < kHeapOffset;
 }
 
+Cell* cells_of(const void* address) {
+  return hot.cells + (reinterpret_cast<std::uintptr_t>(address) - hot.device_low) / 4;
+}
+
 /// Changes with every write to any word of the source.
 std::uint64_t source_stamp(const PendingCopy& copy) {
   std::uint64_t stamp = 0;
+  const Cell* const cells = cells_of(copy.from);
   for (unsigned i = 0; i < copy.bytes / 4; ++i) {
-    const Cell& c = memory().cell(copy.from)[i];
+    const Cell& c = cells[i];
     stamp = stamp * 0x9e3779b97f4a7c15u + (std::uint64_t{c.write_epoch} << 32 | c.write_place);
   }
   return stamp;
@@ -43,7 +48,8 @@ void mark(const PendingCopy& copy, CellState state) {
   written.writer = hot.warp;
   written.write_lanes = hot.lane_bit;
   written.write_place = copy.place;
-  for (unsigned i = 0; i < copy.bytes / 4; ++i) memory().cell(copy.to)[i] = written;
+  Cell* const cells = cells_of(copy.to);
+  for (unsigned i = 0; i < copy.bytes / 4; ++i) cells[i] = written;
 }
 
 void complete(const PendingCopy& copy) {
@@ -54,7 +60,7 @@ void complete(const PendingCopy& copy) {
   if (!engine().options.checks) return;
   if (copy.valid && source_stamp(copy) != copy.source_stamp)
     fail_copy(DefectKind::kCopySourceChanged, copy.from, copy.bytes, copy.place,
-              "", memory().cell(copy.from)->write_place);
+              "", cells_of(copy.from)->write_place);
   mark(copy, kInitialised);
 }
 
@@ -68,18 +74,14 @@ void copy_async(void* to, const void* from, unsigned bytes, bool valid) noexcept
   if (e.options.checks) {
     if (!in_shared(to))
       fail_copy(DefectKind::kCopyOperands, to, bytes, place, "does not write shared memory");
-    if (reinterpret_cast<std::uintptr_t>(to) % bytes != 0)
-      fail_copy(DefectKind::kMisaligned, to, bytes, place, "");
     if (valid) {
-      if (reinterpret_cast<std::uintptr_t>(from) % bytes != 0)
-        fail_copy(DefectKind::kMisaligned, from, bytes, place, "");
       if (in_shared(from))
         fail_copy(DefectKind::kCopyOperands, from, bytes, place, "does not read global memory");
-      check_slowly(Touch::kRead, reinterpret_cast<std::uintptr_t>(from), bytes, place);
+      check_words<Touch::kRead>(reinterpret_cast<std::uintptr_t>(from), bytes, place);
       copy.source_stamp = source_stamp(copy);
     }
     // A write by this thread, now: whoever still reads the old data races with it.
-    check_slowly(Touch::kWrite, reinterpret_cast<std::uintptr_t>(to), bytes, place);
+    check_words<Touch::kWrite>(reinterpret_cast<std::uintptr_t>(to), bytes, place);
     mark(copy, kInFlight);
   }
   e.running().copies.push_back(copy);

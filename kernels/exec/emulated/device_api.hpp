@@ -38,7 +38,8 @@ void wait_copies(unsigned pending) noexcept;
 /// Adds modulo 2^(8·bytes), gives the old value.
 std::uint64_t atomic_add(void* address, unsigned bytes, std::uint64_t value) noexcept;
 
-extern __thread std::uint64_t multiply_adds __attribute__((tls_model("initial-exec")));
+/// For LaunchRecord::flops.
+void count_multiply_add() noexcept;
 
 struct LaunchRequest {
   const char* kernel;  // as the compiler spells it, see kernel_name()

@@ -16,8 +16,10 @@ enum class FiberOrder { kAscending, kDescending, kShuffled };
 struct EmulationOptions {
   FiberOrder order = FiberOrder::kAscending;
   std::uint64_t seed = 1;  // of kShuffled; another permutation in every interval between barriers
-  bool checks = true;      // off: kernels still run on fibers, their accesses go unseen
-  bool counters = false;   // on: every launch leaves a LaunchRecord; needs checks, and is slow
+  // Off: kernels still run on fibers, but their accesses go unseen, and what they write counts as
+  // uninitialised should checks be turned on again.
+  bool checks = true;
+  bool counters = false;  // on: every launch leaves a LaunchRecord; needs checks, and is slow
 };
 
 /// Options of every launch that runs from now on, in any thread.
@@ -49,7 +51,9 @@ struct LaunchRecord {
   };
   Shared shared_reads, shared_writes;
 
-  std::int64_t flops = 0;     // two for every fma()
+  /// Two for every fma(), in kernel files compiled with CURVSEG_COUNT_FLOPS; 0 in others, where
+  /// counting would halve the speed.
+  std::int64_t flops = 0;
   std::int64_t barriers = 0;  // __syncthreads() that a block passed, over all blocks
 };
 

@@ -23,6 +23,8 @@ class Clock {
   }
   void raise(std::size_t stream, std::uint64_t ticket);
   void join(const Clock& other);
+  bool covers(const Clock& other) const;
+  void clear() { seen_.clear(); }
 
  private:
   std::vector<std::uint64_t> seen_;
@@ -94,6 +96,7 @@ struct Engine {
   // Time.
   std::uint32_t epoch = 0;
   std::vector<Span> spans;  // that something still queued may be unordered with, oldest first
+  Clock latest;             // of `spans`
   Clock clock;              // of the work that runs now
 
   // The launch and block that run now.
@@ -113,6 +116,7 @@ struct Engine {
   /// seen[32 · thread + lane]: accesses of that lane of the same warp with an earlier epoch came
   /// before whatever the thread does now.
   std::vector<std::uint32_t> seen;
+  std::size_t shared_used[kDevices] = {};  // by the last launch
   StackPool stacks;
   Defect defect;
   LaunchRecord record;
@@ -122,7 +126,10 @@ struct Engine {
   bool ordered(const Span& span) const { return span.ticket <= clock[span.stream]; }
   std::int64_t block_of(std::uint32_t stamp_epoch) const;
   std::uint32_t next_epoch() { return hot.epoch = ++epoch; }
-  Thread& running() { return threads[static_cast<std::size_t>(current)]; }
+  Thread& thread(int i) { return threads[static_cast<std::size_t>(i)]; }
+  const Thread& thread(int i) const { return threads[static_cast<std::size_t>(i)]; }
+  Thread& running() { return thread(current); }
+  std::uint32_t* seen_by(int i) { return &seen[static_cast<std::size_t>(i) * 32]; }
 };
 
 Engine& engine();

@@ -25,6 +25,16 @@ void check(Touch touch, const void* address, std::size_t bytes, const void* retu
     check_slowly(touch, reinterpret_cast<std::uintptr_t>(address), bytes, place_of(return_address));
 }
 
+/// The hot path: most accesses of a kernel are to shared memory or to its own stack.
+template <Touch kTouch, unsigned kBytes>
+inline __attribute__((always_inline)) void check_aligned(const void* address,
+                                                         const void* return_address) {
+  const auto at = reinterpret_cast<std::uintptr_t>(address);
+  const curvseg::emulation::HotState& s = curvseg::emulation::hot;
+  if (at - s.stack_low < s.stack_bytes) return;
+  check_words<kTouch>(at, kBytes, place_of(return_address));
+}
+
 }  // namespace
 
 CURVSEG_HOOK(__tsan_init)() {}
@@ -36,10 +46,10 @@ CURVSEG_HOOK(__tsan_vptr_read)(void**) {}
 
 #define CURVSEG_HOOK_WORDS(bytes)                                     \
   CURVSEG_HOOK(__tsan_read##bytes)(void* address) {                   \
-    check_words<Touch::kRead, bytes>(address, CURVSEG_PLACE);         \
+    check_aligned<Touch::kRead, bytes>(address, CURVSEG_PLACE);         \
   }                                                                   \
   CURVSEG_HOOK(__tsan_write##bytes)(void* address) {                  \
-    check_words<Touch::kWrite, bytes>(address, CURVSEG_PLACE);        \
+    check_aligned<Touch::kWrite, bytes>(address, CURVSEG_PLACE);        \
   }
 CURVSEG_HOOK_WORDS(4)
 CURVSEG_HOOK_WORDS(8)
@@ -97,13 +107,10 @@ struct TypeMismatch {
 };
 CURVSEG_HOOK(__ubsan_handle_type_mismatch_v1)(TypeMismatch* mismatch, void* address) {
   if (!in_kernel()) return;
-  curvseg::emulation::Defect defect;
-  defect.kind = curvseg::emulation::DefectKind::kMisaligned;
-  defect.touch = mismatch->access == 1 ? Touch::kWrite : Touch::kRead;
-  defect.address = address;
-  defect.bytes = std::size_t{1} << mismatch->log2_alignment;
-  defect.place = place_of(CURVSEG_PLACE);
-  curvseg::emulation::fail(std::move(defect));
+  curvseg::emulation::fail_misaligned(mismatch->access == 1 ? Touch::kWrite : Touch::kRead,
+                                      reinterpret_cast<std::uintptr_t>(address),
+                                      std::size_t{1} << mismatch->log2_alignment,
+                                      place_of(CURVSEG_PLACE));
 }
 
 // ---- atomics: of the host code in kernel files, mostly; kernels use atomicAdd() ----------------
@@ -167,6 +174,8 @@ std::uint64_t atomic_add(void* address, unsigned bytes, std::uint64_t value) noe
   return old;
 }
 
-__thread std::uint64_t multiply_adds __attribute__((tls_model("initial-exec"))) = 0;
+void count_multiply_add() noexcept {
+  engine().record.flops += 2;
+}
 
 }  // namespace curvseg::emulation

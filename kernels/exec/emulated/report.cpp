@@ -55,12 +55,12 @@ std::string explain(const Defect& d, Dim3 grid) {
              " on another stream " + verb(d.other_touch) + " them" + at(d.other_place) +
              ", and nothing makes one of the two wait for the other";
     case DefectKind::kUninitialised:
-      return "uninitialised read: " + me + " " + access(d) + ", which nobody has written";
+      return "uninitialised read: " + me + " " + access(d) + ", which nobody has written yet";
     case DefectKind::kOutOfBounds:
       return "out of bounds: " + me + " " + access(d) + ": " + d.note;
     case DefectKind::kMisaligned:
-      return "misaligned: " + me + " needs an address that is a multiple of " +
-             std::to_string(d.bytes) + at(d.place);
+      return "misaligned: " + me + " " + verb(d.touch) + at(d.place) +
+             ", where the address has to be a multiple of " + std::to_string(d.bytes);
     case DefectKind::kCopyInFlight:
       return "asynchronous copy in flight: " + me + " " + access(d) + ", the destination of a copy" +
              " that " + name_thread(d.other, grid) + " started" + at(d.other_place) +

@@ -43,7 +43,7 @@ struct Stamp {
     if (epoch < s.block_epoch || (who & kSeveralBlocks)) return false;
     if (surely_before(s, epoch)) return true;
     if (who != s.warp) return false;
-    const std::uint32_t* seen = &e.seen[static_cast<std::size_t>(e.current) * 32];
+    const std::uint32_t* seen = engine().seen_by(engine().current);
     for (std::uint32_t rest = lanes & ~s.lane_bit; rest; rest &= rest - 1)
       if (epoch >= seen[std::countr_zero(rest)]) return false;
     return true;
@@ -62,7 +62,7 @@ struct Stamp {
     } else if (in_interval && ((who & kSeveralWarps) || who != s.warp)) {
       flags = kSeveralWarps;
     } else if (in_interval) {
-      const std::uint32_t* seen = &e.seen[static_cast<std::size_t>(e.current) * 32];
+      const std::uint32_t* seen = engine().seen_by(engine().current);
       for (std::uint32_t rest = lanes; rest; rest &= rest - 1)
         if (epoch >= seen[std::countr_zero(rest)]) others |= rest & -rest;
     }
@@ -190,6 +190,10 @@ void check_elsewhere(const Request& r) {
 }
 
 }  // namespace
+
+void fail_misaligned(Touch touch, std::uintptr_t address, std::size_t alignment, Place place) {
+  fail(DefectKind::kMisaligned, {touch, address, alignment, place});
+}
 
 void check_slowly(Touch touch, std::uintptr_t address, std::size_t bytes, Place place) {
   if (bytes == 0 || address - hot.stack_low < hot.stack_bytes) return;

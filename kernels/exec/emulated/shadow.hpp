@@ -35,6 +35,8 @@ inline Place place_of(const void* return_address) {
 
 /// Everything: bounds, state, races. Leaves the fiber for good if it finds a defect.
 void check_slowly(Touch touch, std::uintptr_t address, std::size_t bytes, Place place);
+[[noreturn]] void fail_misaligned(Touch touch, std::uintptr_t address, std::size_t alignment,
+                                  Place place);
 /// For LaunchRecord.
 void record_access(Touch touch, std::uintptr_t address, std::size_t bytes, Place place);
 
@@ -52,13 +54,15 @@ inline bool read_word(const HotState& s, Cell& c, Place place) {
   if (c.state != kInitialised) return false;
   if (!surely_before(s, c.write_epoch) && !mine(s, c.write_epoch, c.writer, c.write_lanes))
     return false;
-  if (c.read_epoch == s.epoch) {
+  if (c.read_epoch == s.epoch) {  // in this very interval
     if (c.reader == s.warp) {
       c.read_lanes |= s.lane_bit;
+    } else if (!(c.reader & (kSeveralWarps | kSeveralBlocks))) {
+      c.reader = s.warp | kSeveralWarps;
+      c.read_lanes = s.lane_bit;
       c.read_place = place;
-      return true;
     }
-    if (c.reader & kSeveralWarps) return true;
+    return true;
   }
   if (c.read_epoch < s.first_epoch ||
       (c.read_epoch - s.block_epoch < s.barrier_epochs && !(c.reader & kSeveralBlocks))) {
@@ -87,23 +91,21 @@ inline bool write_word(const HotState& s, Cell& c, Place place) {
   return true;
 }
 
-/// A load or store of `kBytes` (4, 8 or 16) bytes.
-template <Touch kTouch, unsigned kBytes>
-inline __attribute__((always_inline)) void check_words(const void* address,
-                                                       const void* return_address) {
+/// A load or store of whole words that has to be aligned to its length.
+template <Touch kTouch>
+inline __attribute__((always_inline)) void check_words(std::uintptr_t address, unsigned bytes,
+                                                       Place place) {
   HotState& s = hot;
-  const auto at = reinterpret_cast<std::uintptr_t>(address);
-  if (at - s.stack_low < s.stack_bytes) return;
-  const Place place = place_of(return_address);
-  const std::uintptr_t offset = at - s.device_low;
-  if (offset < kDeviceBytes && offset % 4 == 0 && !s.recording) {
+  const std::uintptr_t offset = address - s.device_low;
+  if (offset % bytes != 0) fail_misaligned(kTouch, address, bytes, place);
+  if (offset < kDeviceBytes && !s.recording) {
     Cell* c = s.cells + offset / 4;
     bool settled = true;
-    for (unsigned i = 0; i < kBytes / 4; ++i)
+    for (unsigned i = 0; i < bytes / 4; ++i)
       settled &= kTouch == Touch::kRead ? read_word(s, c[i], place) : write_word(s, c[i], place);
     if (settled) return;
   }
-  check_slowly(kTouch, at, kBytes, place);
+  check_slowly(kTouch, address, bytes, place);
 }
 
 }  // namespace curvseg::emulation

@@ -18,6 +18,12 @@ void Clock::join(const Clock& other) {
   for (std::size_t i = 0; i < other.seen_.size(); ++i) raise(i, other.seen_[i]);
 }
 
+bool Clock::covers(const Clock& other) const {
+  for (std::size_t i = 0; i < other.seen_.size(); ++i)
+    if (other.seen_[i] > (*this)[i]) return false;
+  return true;
+}
+
 void Engine::begin_span(std::size_t stream, std::uint64_t ticket, const char* kernel) {
   constexpr std::uint32_t kAlmostOver = 0xf0000000u;
   if (epoch > kAlmostOver) {
@@ -26,6 +32,7 @@ void Engine::begin_span(std::size_t stream, std::uint64_t ticket, const char* ke
     epoch = 0;
   }
   spans.push_back({++epoch, stream, ticket, kernel});
+  latest.raise(stream, ticket);
 }
 
 const Span* Engine::span_of(std::uint32_t stamp_epoch) const {
@@ -185,6 +192,7 @@ void Streams::drop_everything() {
     host_.join(stream->clock);
   }
   engine().spans.clear();
+  engine().latest.clear();
 }
 
 void Streams::forget_ordered_spans() {
@@ -194,6 +202,7 @@ void Streams::forget_ordered_spans() {
   auto& spans = engine().spans;
   const auto known = [&](const Span& span) { return span.ticket <= host_[span.stream]; };
   spans.erase(spans.begin(), std::find_if_not(spans.begin(), spans.end(), known));
+  if (spans.empty()) engine().latest.clear();
 }
 
 }  // namespace curvseg::emulation

@@ -75,20 +75,25 @@ class DebugInfo {
     int line;
   };
 
+  bool knows(std::uintptr_t address) const {
+    return session_ && dwfl_addrmodule(session_.get(), address);
+  }
+
   /// Innermost first: the line itself, then the calls that were inlined around it.
   std::vector<Frame> frames(std::uintptr_t address) const {
     std::vector<Frame> frames;
-    Dwfl_Module* module = session_ ? dwfl_addrmodule(session_.get(), address) : nullptr;
-    if (!module) return frames;
-    Dwfl_Line* line = dwfl_module_getsrc(module, address);
+    if (!knows(address)) return frames;
+    Dwfl_Module* module = dwfl_addrmodule(session_.get(), address);
+    Dwarf_Addr bias = 0;
+    Dwarf_Die* unit = find_unit(module, address, &bias);
+    Dwarf_Line* line = unit ? dwarf_getsrc_die(unit, address - bias) : nullptr;
     if (!line) return frames;
     int number = 0;
-    const char* file =
-        dwfl_lineinfo(line, nullptr, &number, nullptr, nullptr, nullptr);
-    Dwarf_Addr bias = 0;
-    Dwarf_Die* unit = dwfl_module_addrdie(module, address, &bias);
-    frames.push_back({relative(unit, file), number});
-    if (unit) add_inlined_calls(unit, address - bias, frames);
+    dwarf_lineno(line, &number);
+    frames.push_back({relative(unit, dwarf_linesrc(line, nullptr, nullptr)), number});
+    Dwarf_Files* files = nullptr;
+    if (dwarf_getsrcfiles(unit, &files, nullptr) == 0)
+      add_inlined_calls(unit, files, unit, address - bias, frames);
     return frames;
   }
 
@@ -97,6 +102,16 @@ class DebugInfo {
     static const Dwfl_Callbacks table = {&dwfl_linux_proc_find_elf, &no_separate_debug_info, nullptr,
                                          nullptr};
     return table;
+  }
+
+  /// The compilation unit of an address. clang writes no index of them, so the search may have to
+  /// ask them all.
+  static Dwarf_Die* find_unit(Dwfl_Module* module, Dwarf_Addr address, Dwarf_Addr* bias) {
+    if (Dwarf_Die* unit = dwfl_module_addrdie(module, address, bias)) return unit;
+    Dwarf_Die* unit = nullptr;
+    while ((unit = dwfl_module_nextcu(module, unit, bias)))
+      if (dwarf_haspc(unit, address - *bias) == 1) return unit;
+    return nullptr;
   }
 
   /// As the compiler was given it: without the folder it ran in, which builds map to nothing.
@@ -111,22 +126,40 @@ class DebugInfo {
     return std::string(name);
   }
 
-  static void add_inlined_calls(Dwarf_Die* unit, Dwarf_Addr address, std::vector<Frame>& frames) {
-    Dwarf_Die* scopes = nullptr;
-    const int count = dwarf_getscopes(unit, address, &scopes);
-    Dwarf_Files* files = nullptr;
-    if (count > 0 && dwarf_getsrcfiles(unit, &files, nullptr) == 0) {
-      for (int i = 0; i < count; ++i) {
-        if (dwarf_tag(&scopes[i]) != DW_TAG_inlined_subroutine) continue;
-        Dwarf_Attribute attribute;
-        Dwarf_Word file = 0, line = 0;
-        if (dwarf_formudata(dwarf_attr(&scopes[i], DW_AT_call_file, &attribute), &file) == 0 &&
-            dwarf_formudata(dwarf_attr(&scopes[i], DW_AT_call_line, &attribute), &line) == 0)
-          frames.push_back({relative(unit, dwarf_filesrc(files, file, nullptr, nullptr)),
-                            static_cast<int>(line)});
+  /// Walks to `address` itself: libdw's dwarf_getscopes() does not look into namespaces, where
+  /// clang puts functions.
+  static void add_inlined_calls(Dwarf_Die* unit, Dwarf_Files* files, Dwarf_Die* scope,
+                                Dwarf_Addr address, std::vector<Frame>& frames) {
+    Dwarf_Die inner;
+    if (dwarf_child(scope, &inner) != 0) return;
+    do {
+      switch (dwarf_tag(&inner)) {
+        case DW_TAG_namespace:
+        case DW_TAG_class_type:
+        case DW_TAG_structure_type:
+          add_inlined_calls(unit, files, &inner, address, frames);
+          break;
+        case DW_TAG_subprogram:
+        case DW_TAG_lexical_block:
+        case DW_TAG_inlined_subroutine:
+          if (dwarf_haspc(&inner, address) != 1) break;
+          add_inlined_calls(unit, files, &inner, address, frames);
+          add_call(unit, files, &inner, frames);
+          return;
+        default: break;
       }
-    }
-    std::free(scopes);
+    } while (dwarf_siblingof(&inner, &inner) == 0);
+  }
+
+  static void add_call(Dwarf_Die* unit, Dwarf_Files* files, Dwarf_Die* scope,
+                       std::vector<Frame>& frames) {
+    if (dwarf_tag(scope) != DW_TAG_inlined_subroutine) return;
+    Dwarf_Attribute attribute;
+    Dwarf_Word file = 0, line = 0;
+    if (dwarf_formudata(dwarf_attr(scope, DW_AT_call_file, &attribute), &file) == 0 &&
+        dwarf_formudata(dwarf_attr(scope, DW_AT_call_line, &attribute), &line) == 0)
+      frames.push_back({relative(unit, dwarf_filesrc(files, file, nullptr, nullptr)),
+                        static_cast<int>(line)});
   }
 
   std::unique_ptr<Dwfl, decltype(&dwfl_end)> session_;
@@ -139,8 +172,10 @@ bool is_target_header(std::string_view file) {
 }  // namespace
 
 std::string describe_place(Place place) {
+  static std::unique_ptr<DebugInfo> info = std::make_unique<DebugInfo>();
   const std::uintptr_t address = full_address(place);
-  const std::vector<DebugInfo::Frame> frames = DebugInfo().frames(address);
+  if (!info->knows(address)) info = std::make_unique<DebugInfo>();  // of a library loaded since
+  const std::vector<DebugInfo::Frame> frames = info->frames(address);
   std::string text;
   for (const DebugInfo::Frame& frame : frames) {
     // The names of CUDA that the target defines are not where a reader wants to look.

@@ -120,19 +120,24 @@ class RandomGraph {
       if (other.h == x.h && other.w == x.w && other.c + x.c <= 12) fitting.push_back(other);
     if (fitting.empty()) return;
     const Known y = fitting[static_cast<std::size_t>(pick(static_cast<int>(fitting.size())))];
-    remember(builder_.concat(x.node, y.node), x.h, x.w, x.c + y.c, {x.node, y.node});
+    const Known joined{builder_.concat(x.node, y.node), x.h, x.w, x.c + y.c};
+    remember(joined.node, joined.h, joined.w, joined.c, {x.node, y.node});
+    if (coin()) add_conv(joined);
   }
 
-  /// To another node of this shape, or to a convolution of x made for it.
-  void add_sum(const Known& x) {
+  /// Of two nodes of one shape, or of one and a convolution made for it, or of two of those.
+  void add_sum(Known x) {
     std::vector<Known> fitting;
     for (const Known& other : nodes_)
       if (other.h == x.h && other.w == x.w && other.c == x.c) fitting.push_back(other);
     Known y = fitting[static_cast<std::size_t>(pick(static_cast<int>(fitting.size())))];
-    if (coin()) {
-      y = {builder_.conv(y.node, conv_options(x.c)), x.h, x.w, x.c};
-      remember(y.node, y.h, y.w, y.c, {x.node});
-    }
+    const auto convolved = [&](const Known& from) {
+      const Known made{builder_.conv(from.node, conv_options(x.c)), x.h, x.w, x.c};
+      remember(made.node, made.h, made.w, made.c, {from.node});
+      return made;
+    };
+    if (coin()) y = convolved(y);
+    if (pick(3) == 0) x = convolved(x);
     remember(coin() ? builder_.add(x.node, y.node) : builder_.add(y.node, x.node), x.h, x.w, x.c,
              {x.node, y.node});
   }
@@ -146,10 +151,12 @@ class RandomGraph {
 
   int join_by_dense() {
     int joined = -1;
-    for (const int leaf : leaves()) {
-      const int next = builder_.dense(leaf, 4, coin());
-      joined = joined < 0 ? next : coin() ? builder_.concat(joined, next) : builder_.dense(
-          builder_.concat(next, joined), 5, true);
+    std::vector<int> joining = leaves();
+    joining.push_back(take().node);  // one that other layers read as well
+    for (const int leaf : joining) {
+      const int next = builder_.dense(leaf, 6, pick(4) == 0);
+      joined = joined < 0 ? next : builder_.concat(joined, next);
+      if (pick(4) == 0) joined = builder_.dense(joined, 8, false);
     }
     return builder_.dense(joined, 3, false);
   }

@@ -40,8 +40,8 @@ TEST(Schedule, StepDropsEverySoManySteps) {
 }
 
 TEST(Schedule, StepDropsAtThirdsUnlessToldOtherwise) {
-  const ScheduleOptions options{.kind = ScheduleKind::kStep, .learning_rate = 1.0,
-                                .total_steps = 9};
+  const ScheduleOptions options{
+      .kind = ScheduleKind::kStep, .learning_rate = 1.0, .total_steps = 9};
   EXPECT_DOUBLE_EQ(learning_rate(options, 2), 1.0);
   EXPECT_DOUBLE_EQ(learning_rate(options, 3), 0.1);
   EXPECT_DOUBLE_EQ(learning_rate(options, 8), 0.01);
@@ -75,8 +75,8 @@ TEST(Schedule, CosineFollowsItsFormula) {
 }
 
 TEST(Schedule, WarmUpMayTakeAllSteps) {
-  const ScheduleOptions options{.kind = ScheduleKind::kCosine, .learning_rate = 1.0,
-                                .warmup_steps = 5, .total_steps = 5};
+  const ScheduleOptions options{
+      .kind = ScheduleKind::kCosine, .learning_rate = 1.0, .warmup_steps = 5, .total_steps = 5};
   EXPECT_DOUBLE_EQ(learning_rate(options, 4), 1.0);
   EXPECT_DOUBLE_EQ(learning_rate(options, 5), 0.0);
 }

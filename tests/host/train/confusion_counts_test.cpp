@@ -10,10 +10,11 @@ namespace {
 
 /// Rows: truth. Class 3 occurs nowhere; class 2 is predicted once and never true.
 ConfusionCounts example() {
-  return {4, {5, 1, 1, 0,  //
-              2, 3, 0, 0,  //
-              0, 0, 0, 0,  //
-              0, 0, 0, 0}};
+  return {4,
+          {5, 1, 1, 0,  //
+           2, 3, 0, 0,  //
+           0, 0, 0, 0,  //
+           0, 0, 0, 0}};
 }
 
 TEST(ConfusionCounts, AccuracyIsTheShareOfTheDiagonal) {

@@ -24,12 +24,12 @@ class WavesDataset final : public Dataset {
     std::size_t count = 7;
     int height = 10;
     int width = 12;
-    bool mixed_sizes = false;    ///< every third image is one pixel wider
-    bool ignore = false;         ///< image i has its first 13·i pixels without label
+    bool mixed_sizes = false;  ///< every third image is one pixel wider
+    bool ignore = false;       ///< image i has its first 13·i pixels without label
     bool all_ignored = false;
     int channels = 1;
     int classes = 2;
-    bool classification = false; ///< one label an image: is it brighter than the others?
+    bool classification = false;  ///< one label an image: is it brighter than the others?
   };
 
   WavesDataset() = default;
@@ -42,13 +42,11 @@ class WavesDataset final : public Dataset {
     const double phase = 1.3 * static_cast<double>(index);
     for (int y = 0; y < size.height; ++y)
       for (int x = 0; x < size.width; ++x) add_pixel(sample, index, value(x, y, phase, index));
-    if (options_.classification)
-      sample.labels = {static_cast<std::int32_t>(index % 2)};
+    if (options_.classification) sample.labels = {static_cast<std::int32_t>(index % 2)};
     return sample;
   }
   ImageSize image_size(std::size_t index) const override {
-    return {options_.height,
-            options_.width + (options_.mixed_sizes && index % 3 == 2 ? 1 : 0)};
+    return {options_.height, options_.width + (options_.mixed_sizes && index % 3 == 2 ? 1 : 0)};
   }
   int channels() const override { return options_.channels; }
   int classes() const override { return options_.classes; }

@@ -104,7 +104,8 @@ TEST_P(MeanSquaredErrorKernel, AgreesWithTheReferenceAtEveryShape) {
   if (!emulated()) shapes.insert(shapes.end(), {{597 * 43, 3}, {100'003, 1}});
   unsigned seed = 40;
   for (const auto& [pixels, channels] : shapes)
-    for (const Gaps gaps : {Gaps{0, 0, 0}, Gaps{3, 0, 0}, Gaps{1, 2, 3}, Gaps{0, 0, 1}}) {
+    for (const Gaps gaps :
+         {Gaps{0, 0, 0}, Gaps{3, 0, 0}, Gaps{0, 2, 0}, Gaps{0, 0, 1}, Gaps{1, 2, 3}}) {
       SCOPED_TRACE(std::to_string(pixels) + " pixels, " + std::to_string(channels) + " channels");
       const auto n = static_cast<std::size_t>(pixels) * static_cast<std::size_t>(channels);
       const auto x = uniform_floats(n, ++seed), target = uniform_floats(n, ++seed);

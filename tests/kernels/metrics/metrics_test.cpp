@@ -88,7 +88,8 @@ TEST_P(MetricsKernels, ConfusionCountsPairsOnTopOfTheOldOnes) {
 TEST_P(MetricsKernels, ConfusionAgreesWithTheReferenceAtEveryShape) {
   std::vector<std::pair<int, int>> shapes{{1, 1}, {1000, 2}, {999, 32}, {700, 33}, {500, 257}};
   if (!emulated()) shapes.insert(shapes.end(), {{1'000'003, 3}, {300'007, 150}});
-  for (const auto& [pixels, classes] : shapes) {
+  for (const auto& shape : shapes) {
+    const int pixels = shape.first, classes = shape.second;
     SCOPED_TRACE(std::to_string(pixels) + " pixels, " + std::to_string(classes) + " classes");
     std::mt19937 engine(70);
     const auto c = static_cast<std::size_t>(classes);

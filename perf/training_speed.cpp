@@ -1,0 +1,74 @@
+// How fast curvseg trains (or runs) a U-Net on random images: the counterpart of
+// perf/peers/pytorch_training.py, with its options and its output.
+//
+//   training_speed [--work step|gradient|inference] [--optimizer adam|sgd] [--width 16] [--depth 3]
+//                  [--channels 1] [--classes 2] [--batch 8] [--size 96] [--device host]
+//                  [--steps 5] [--samples 5 | --on-demand]
+//
+// Prints one JSON object about the work and one a sample, a sample being --steps steps; with
+// --on-demand it takes a sample for each line it reads.
+#include <sys/resource.h>
+
+#include <cstdio>
+#include <exception>
+#include <iostream>
+#include <string>
+
+#include "perf/support/arguments.hpp"
+#include "perf/support/unet_work.hpp"
+
+namespace curvseg::perf {
+namespace {
+
+/// Of this process, until now.
+long peak_memory_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_maxrss * 1024;
+}
+
+void print_about(const Device& device, const UnetWork& work, long memory) {
+  std::printf("{\"name\": \"curvseg, %s\", \"parameters\": %lld, \"threads\": %d, "
+              "\"memory_bytes\": %ld, \"planned_bytes\": %zu}\n",
+              device.info().instruction_set.c_str(), static_cast<long long>(work.parameters()),
+              threads(), memory, work.memory_bytes());
+  std::fflush(stdout);
+}
+
+void print_sample(UnetWork& work, int steps, int batch) {
+  const double wall = seconds(Clock::kWall), cpu = seconds(Clock::kCpu);
+  for (int i = 0; i < steps; ++i) work.run();
+  const double wall_time = seconds(Clock::kWall) - wall, cpu_time = seconds(Clock::kCpu) - cpu;
+  std::printf("{\"seconds\": %.9f, \"cpu_seconds\": %.9f, \"images_per_second\": %.3f}\n",
+              wall_time / steps, cpu_time / steps, batch * steps / wall_time);
+  std::fflush(stdout);
+}
+
+void run(Arguments& arguments) {
+  const UnetRun options = unet_options(arguments);
+  const Device device = Device::open(arguments.text("device", "host"));
+  const int steps = arguments.number("steps", 5), samples = arguments.number("samples", 5);
+  const bool on_demand = arguments.flag("on-demand");
+  arguments.done();
+  const long before = peak_memory_bytes();
+  UnetWork work(device, options);
+  for (int i = 0; i < 3; ++i) work.run();
+  print_about(device, work, peak_memory_bytes() - before);
+  std::string line;
+  for (int i = 0; on_demand ? static_cast<bool>(std::getline(std::cin, line)) : i < samples; ++i)
+    print_sample(work, steps, options.batch);
+}
+
+}  // namespace
+}  // namespace curvseg::perf
+
+int main(int argc, char** argv) {
+  try {
+    curvseg::perf::Arguments arguments(argc, argv);
+    curvseg::perf::run(arguments);
+    return 0;
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "training_speed: %s\n", e.what());
+    return 1;
+  }
+}

@@ -1,0 +1,223 @@
+// Whatever is wrong with the input: one line on stderr that names it, exit code 2, nothing written.
+#include "command.hpp"
+
+namespace curvseg::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+class BadInput : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    write_split(data(), "train", 4);
+    write_split(data(), "val", 2);
+  }
+
+  fs::path data() const { return folder_ / "data"; }
+  fs::path out() const { return folder_ / "out"; }
+  fs::path in(const std::string& name) const { return folder_ / name; }
+
+  /// `train` on the folder, with further options.
+  CommandResult train(const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> arguments = {
+        "train",    "--data", data().string(), "--model",     "unet(width=4, depth=1)",
+        "--epochs", "1",      "--out",         out().string()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_command(arguments);
+  }
+
+  template <typename... Parts>
+  void expect_refused(const CommandResult& result, const Parts&... parts) const {
+    EXPECT_EQ(result.exit_code, 2) << result.err;
+    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+    EXPECT_TRUE(result.err.starts_with("curvseg: ")) << result.err;
+    EXPECT_EQ(result.out, "");
+    expect_mentions(result.err, parts...);
+    EXPECT_FALSE(fs::exists(out()));
+  }
+
+  /// A checkpoint of a network for grey cells, 3 classes.
+  fs::path checkpoint() const {
+    const fs::path run = in("run");
+    EXPECT_EQ(run_command(tiny_training(run, {"--epochs", "1", "--pictures", "0"})).exit_code, 0);
+    return run / "best.safetensors";
+  }
+
+  TempDir folder_;
+};
+
+TEST_F(BadInput, MissingFolder) {
+  expect_refused(train({"--data", in("nowhere").string()}), in("nowhere").string(),
+                 "no such folder");
+}
+
+TEST_F(BadInput, NoImages) {
+  fs::remove_all(data() / "train" / "images");
+  expect_refused(train(), (data() / "train" / "images").string());
+}
+
+TEST_F(BadInput, ImageWithoutMask) {
+  fs::remove(data() / "train" / "masks" / "image2.png");
+  expect_refused(train(), "images/image2.png", "masks/image2.png");
+}
+
+TEST_F(BadInput, SizesThatDiffer) {
+  write_flat_mask(data() / "val" / "masks" / "image1.png", 32, 16, 0);
+  expect_refused(train(), "masks/image1.png is 16x32", "images/image1.png is 32x32");
+}
+
+TEST_F(BadInput, ClassOutOfRange) {
+  write_flat_mask(data() / "val" / "masks" / "image0.png", 32, 32, 7);
+  expect_refused(train({"--classes", "2"}), "val/masks/image0.png", "index 7", "2 classes");
+}
+
+TEST_F(BadInput, TruncatedImage) {
+  const fs::path file = data() / "train" / "images" / "image3.png";
+  truncate_file(file, fs::file_size(file) - 20);
+  expect_refused(train(), file.string());
+}
+
+TEST_F(BadInput, TruncatedMask) {
+  const fs::path file = data() / "val" / "masks" / "image0.png";
+  truncate_file(file, fs::file_size(file) - 20);
+  expect_refused(train(), file.string());
+}
+
+TEST_F(BadInput, OutIsAFile) {
+  write_bytes(in("file"), {1});
+  expect_refused(train({"--out", in("file").string()}), in("file").string(), "not a folder");
+  expect_refused(train({"--out", (in("file") / "below").string()}), in("file").string(),
+                 "not a folder");
+}
+
+TEST_F(BadInput, UnwritableOut) {
+  if (geteuid() == 0) {
+    GTEST_SKIP() << "root may write everywhere";
+  }
+  fs::create_directory(in("locked"));
+  fs::permissions(in("locked"), fs::perms::owner_read | fs::perms::owner_exec);
+  expect_refused(train({"--out", (in("locked") / "out").string()}), in("locked").string(),
+                 "Permission denied");
+}
+
+TEST_F(BadInput, UnknownNames) {
+  expect_refused(train({"--model", "vnet"}), "\"vnet\"", "unet, fcn, segnet");
+  expect_refused(train({"--model", "unet(widht=8)"}), "widht");
+  expect_refused(train({"--optimizer", "adamm"}), "adamm", "sgd", "adamw");
+  expect_refused(train({"--schedule", "linear"}), "linear", "cosine");
+  expect_refused(train({"--device", "tpu"}), "tpu", "host");
+  expect_refused(train({"--class-weights", "some"}), "--class-weights", "some", "balanced");
+  expect_refused(train({"--augment", "flip,blur"}), "blur", "vflip");
+  expect_refused(train({"--augment", "scale=2:1"}), "scale=2:1");
+  expect_refused(train({"--crop", "12by7"}), "--crop 12by7", "WIDTHxHEIGHT");
+  expect_refused(train({"--data", "builtin:dots"}), "builtin:dots", "builtin:cells");
+}
+
+TEST_F(BadInput, ValuesOutOfRange) {
+  expect_refused(train({"--batch", "0"}), "--batch 0");
+  expect_refused(train({"--lr", "-1"}), "--lr -1");
+  expect_refused(train({"--label-smoothing", "1.5"}), "--label-smoothing 1.5");
+  expect_refused(train({"--clip", "-2"}), "--clip -2");
+  expect_refused(train({"--holdout", "1"}), "--holdout 1");
+  expect_refused(train({"--epochs", "0"}), "--epochs 0", "--steps");
+  expect_refused(train({"--ignore-index", "300"}), "--ignore-index 300");
+  expect_refused(train({"--epochs", "many"}), "--epochs", "many");
+  expect_refused(train({"--momentum", "0.5"}), "--momentum", "sgd", "adam");
+  expect_refused(train({"--crop", "-3"}), "--crop -3");
+}
+
+TEST_F(BadInput, UnknownOptionsAndCommands) {
+  expect_refused(train({"--epoch", "3"}), "--epoch", "did you mean --epochs?");
+  expect_refused(run_command({"trian"}), "trian", "did you mean train?");
+  expect_refused(run_command({}), "train, evaluate, predict, info or demo");
+  expect_refused(run_command({"train"}), "--data is needed");
+  expect_refused(run_command({"evaluate"}), "--checkpoint");
+  expect_refused(run_command({"predict"}), "--checkpoint");
+}
+
+TEST_F(BadInput, SegmenterForLabelsOfWholeImages) {
+  std::vector<std::uint8_t> record(3073, 100);
+  record[0] = 3;
+  fs::create_directory(in("cifar"));
+  write_bytes(in("cifar") / "data_batch_1.bin", record);
+  write_bytes(in("cifar") / "test_batch.bin", record);
+  expect_refused(train({"--data", "cifar10:" + in("cifar").string()}), "unet", "classifier3");
+  expect_refused(train({"--model", "classifier3"}), "classifier3");
+}
+
+TEST_F(BadInput, DamagedCheckpoint) {
+  const auto evaluate = [this](const fs::path& file) {
+    return run_command({"evaluate", "--checkpoint", file.string(), "--data", data().string()});
+  };
+  expect_refused(evaluate(in("none.safetensors")), in("none.safetensors").string());
+  write_bytes(in("bad.safetensors"), {1, 2, 3});
+  expect_refused(evaluate(in("bad.safetensors")), in("bad.safetensors").string());
+  const fs::path cut = in("cut.safetensors");
+  fs::copy_file(checkpoint(), cut);
+  truncate_file(cut, fs::file_size(cut) / 2);
+  expect_refused(evaluate(cut), cut.string());
+}
+
+TEST_F(BadInput, CheckpointOfAnotherModel) {
+  const std::string file = checkpoint().string();
+  expect_refused(train({"--checkpoint", file}), data().string(), file, "2 classes", "3");
+  expect_refused(train({"--resume", file}), "train", file);
+  expect_refused(run_command(tiny_training(out(), {"--checkpoint", file, "--model", "fcn"})), "fcn",
+                 file, "unet(width=4");
+  expect_refused(run_command(tiny_training(out(), {"--checkpoint", file, "--resume", file})),
+                 "--resume", "--checkpoint");
+}
+
+TEST_F(BadInput, DataThatDoesNotFitTheCheckpoint) {
+  const std::string file = checkpoint().string();
+  const auto evaluate = [&] {
+    return run_command(
+        {"evaluate", "--checkpoint", file, "--data", data().string(), "--out", out().string()});
+  };
+  write_flat_mask(data() / "val" / "masks" / "image0.png", 32, 32, 7);
+  expect_refused(evaluate(), data().string(), "8 classes", file, "3");
+  write_flat_mask(data() / "val" / "masks" / "image0.png", 32, 32, 1);
+  write_flat_png(data() / "val" / "images" / "image0.png", 32, 32, 3, 9);
+  expect_refused(evaluate(), "val/images/image0.png", "3 channels", "1");
+}
+
+TEST_F(BadInput, Predict) {
+  const std::string file = checkpoint().string();
+  const auto predict = [&](const fs::path& images) {
+    return run_command(
+        {"predict", "--checkpoint", file, "--data", images.string(), "--out", out().string()});
+  };
+  expect_refused(predict(in("nowhere")), in("nowhere").string(), "no such file or folder");
+  fs::create_directory(in("empty"));
+  expect_refused(predict(in("empty")), in("empty").string(), "no PNG or JPEG");
+  const fs::path image = data() / "val" / "images" / "image0.png";
+  truncate_file(image, fs::file_size(image) - 20);
+  expect_refused(predict(image), image.string());
+  expect_refused(predict(data() / "val" / "images"), image.string());
+  expect_refused(predict(data() / "val"), image.string());
+}
+
+TEST_F(BadInput, ResumeOfAnotherTraining) {
+  const std::string file = (checkpoint().parent_path() / "checkpoint.safetensors").string();
+  const auto resume = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"train", "--resume", file, "--out", out().string()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_command(arguments);
+  };
+  expect_refused(resume({"--optimizer", "sgd"}), "--optimizer sgd", file, "adam");
+  expect_refused(resume({"--seed", "7"}), "--seed 7", file, "trained with 1");
+  expect_refused(resume({"--batch", "3"}), "--batch 3", file, "trained with 2");
+  expect_refused(resume({"--crop", "16"}), "--crop 16x16", file, "trained with 32x32");
+  expect_refused(resume({"--augment", "rotate"}), "--augment rotate", file, "trained with flip");
+  expect_refused(resume({"--model", "fcn"}), "fcn", file, "unet(width=4");
+}
+
+TEST_F(BadInput, FolderThatHoldsATraining) {
+  const fs::path run = checkpoint().parent_path();
+  const std::string before = read_text(run / "metrics.jsonl");
+  expect_refused(run_command(tiny_training(run)), run.string(), "--resume", "--overwrite");
+  EXPECT_EQ(read_text(run / "metrics.jsonl"), before);
+}
+
+}  // namespace
+}  // namespace curvseg::test

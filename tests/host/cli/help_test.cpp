@@ -1,0 +1,61 @@
+#include "command.hpp"
+
+namespace curvseg::test {
+namespace {
+
+/// Help goes to stdout, fits a terminal of 100 columns and says what it must.
+template <typename... Parts>
+void expect_help(std::vector<std::string> arguments, const Parts&... parts) {
+  arguments.emplace_back("--help");
+  const CommandResult result = run_command(arguments);
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_EQ(result.err, "");
+  expect_mentions(result.out, parts...);
+  std::size_t column = 0;
+  std::size_t widest = 0;
+  for (const char letter : result.out) {
+    column = letter == '\n' ? 0 : column + 1;
+    widest = std::max(widest, column);
+  }
+  EXPECT_LE(widest, 104U) << result.out;
+}
+
+TEST(Help, OfTheProgram) {
+  expect_help({}, "train", "evaluate", "predict", "info", "demo", "Exit codes");
+}
+
+TEST(Help, OfTrain) {
+  expect_help({"train"}, "Examples:", "--data DATA", "--model NAME", "--optimizer NAME",
+              "--epochs N", "--steps N", "--batch N", "--crop SIZE", "--device NAME", "--seed N",
+              "--out DIR", "--resume FILE", "--checkpoint FILE", "--lr X", "--schedule NAME",
+              "--warmup STEPS", "--weight-decay X", "--momentum X", "--clip NORM",
+              "--label-smoothing PART", "--class-weights KIND", "--ignore-index N", "--classes N",
+              "--augment LIST", "--eval-every N", "--save-every N", "--patience N", "--quiet",
+              "--json", "Default");
+}
+
+TEST(Help, OfTheOthers) {
+  expect_help({"evaluate"}, "Examples:", "--checkpoint FILE", "--split NAME", "--json");
+  expect_help({"predict"}, "Examples:", "--checkpoint FILE", "--out DIR", "overlays");
+  expect_help({"info"}, "Examples:", "--checkpoint FILE");
+  expect_help({"demo"}, "runs/demo", "--out DIR", "gallery.png");
+}
+
+TEST(Info, OfTheMachine) {
+  const CommandResult text = run_command({"info"});
+  EXPECT_EQ(text.exit_code, 0) << text.err;
+  expect_mentions(text.out, "curvseg ", "cores", "targets", "instruction set", "host", "x86-64");
+  const auto json = nlohmann::json::parse(run_command({"info", "--json"}).out);
+  EXPECT_GE(json.at("cores").get<int>(), 1);
+  EXPECT_EQ(json.at("targets").at(0), "host");
+  EXPECT_EQ(json.at("devices").at(0).at("device"), "host");
+}
+
+TEST(Info, Version) {
+  const CommandResult result = run_command({"--version"});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_TRUE(result.out.starts_with("curvseg ")) << result.out;
+}
+
+}  // namespace
+}  // namespace curvseg::test

@@ -1,0 +1,91 @@
+// Ctrl-C, and going on from there.
+#include "command.hpp"
+
+namespace curvseg::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::vector<std::string> kLong = {"--epochs", "40", "--pictures", "0", "--clip", "1"};
+
+class Resume : public ::testing::Test {
+ protected:
+  /// Steps that the metrics of @p run hold by now.
+  static std::size_t steps(const fs::path& run) {
+    const std::string text = read_text(run / "metrics.jsonl");
+    std::size_t count = 0;
+    for (std::size_t at = 0; (at = text.find("\"event\":\"step\"", at)) != std::string::npos;
+         ++at) {
+      ++count;
+    }
+    return count;
+  }
+
+  /// Starts the long training and interrupts it after a few steps.
+  CommandResult interrupted(const fs::path& run, int signal) const {
+    Command command(tiny_training(run, kLong), folder_.path());
+    EXPECT_TRUE(wait_until([&] { return steps(run) >= 4; }));
+    command.send(signal);
+    return command.wait();
+  }
+
+  static CommandResult resume(const fs::path& run, const std::vector<std::string>& more = {}) {
+    std::vector<std::string> arguments = {"train", "--resume",
+                                          (run / "checkpoint.safetensors").string()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_command(arguments);
+  }
+
+  TempDir folder_;
+};
+
+TEST_F(Resume, GivesTheSameBitsAsARunThatNeverStopped) {
+  const fs::path whole = folder_ / "whole";
+  const fs::path parts = folder_ / "parts";
+  ASSERT_EQ(run_command(tiny_training(whole, kLong)).exit_code, 0);
+
+  const CommandResult stopped = interrupted(parts, SIGINT);
+  EXPECT_EQ(stopped.exit_code, 130) << stopped.err;
+  expect_mentions(stopped.err, "stopped after step",
+                  "curvseg train --resume " + (parts / "checkpoint.safetensors").string());
+  EXPECT_EQ(stopped.out, "");
+  EXPECT_LT(steps(parts), 120U) << "it was over before the signal came";
+
+  const CommandResult resumed = resume(parts);
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_EQ(steps(parts), 120U);
+  for (const char* name : {"checkpoint.safetensors", "best.safetensors"}) {
+    EXPECT_TRUE(read_text(whole / name) == read_text(parts / name)) << name << " differs";
+  }
+}
+
+TEST_F(Resume, TerminationIsAnInterruptionToo) {
+  const fs::path run = folder_ / "run";
+  EXPECT_EQ(interrupted(run, SIGTERM).exit_code, 130);
+  EXPECT_TRUE(fs::exists(run / "checkpoint.safetensors"));
+}
+
+TEST_F(Resume, GoesOnForLonger) {
+  const fs::path run = folder_ / "run";
+  ASSERT_EQ(run_command(tiny_training(run)).exit_code, 0);
+  const CommandResult nothing = resume(run);
+  EXPECT_EQ(nothing.exit_code, 0) << nothing.err;
+  expect_mentions(nothing.err, "nothing left to do", "--epochs");
+  const CommandResult more = resume(run, {"--epochs", "3"});
+  ASSERT_EQ(more.exit_code, 0) << more.err;
+  EXPECT_EQ(steps(run), 9U);
+}
+
+TEST_F(Resume, IntoAnotherFolder) {
+  const fs::path run = folder_ / "run";
+  const fs::path other = folder_ / "other";
+  ASSERT_EQ(run_command(tiny_training(run)).exit_code, 0);
+  const std::string before = read_text(run / "checkpoint.safetensors");
+  const CommandResult more = resume(run, {"--epochs", "3", "--out", other.string()});
+  ASSERT_EQ(more.exit_code, 0) << more.err;
+  EXPECT_EQ(steps(other), 9U);
+  EXPECT_EQ(read_text(run / "checkpoint.safetensors"), before);
+}
+
+}  // namespace
+}  // namespace curvseg::test

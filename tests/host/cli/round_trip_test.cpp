@@ -1,0 +1,210 @@
+// Train, then use what came out.
+#include <set>
+
+#include "command.hpp"
+
+namespace curvseg::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// One finished training that the tests look at.
+class RoundTrip : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = new TempDir;
+    trained_ = run_command(tiny_training(run(), {"--clip", "1", "--pictures", "2"}));
+  }
+  static void TearDownTestSuite() { delete folder_; }
+
+  static fs::path run() { return *folder_ / "run"; }
+  static std::string best() { return (run() / "best.safetensors").string(); }
+
+  static std::vector<nlohmann::json> metrics(const std::string& event) {
+    std::vector<nlohmann::json> found;
+    for (const nlohmann::json& line : parse_json_lines(read_text(run() / "metrics.jsonl"))) {
+      if (line.at("event") == event) {
+        found.push_back(line);
+      }
+    }
+    return found;
+  }
+
+  static inline TempDir* folder_ = nullptr;
+  static inline CommandResult trained_;
+};
+
+std::size_t count_files(const fs::path& folder) {
+  return static_cast<std::size_t>(
+      std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
+}
+
+TEST_F(RoundTrip, TrainWritesItsFolder) {
+  ASSERT_EQ(trained_.exit_code, 0) << trained_.err;
+  for (const char* name : {"checkpoint.safetensors", "best.safetensors", "options.json",
+                           "metrics.jsonl", "gallery.png", "overlays"}) {
+    EXPECT_TRUE(fs::exists(run() / name)) << name;
+  }
+  EXPECT_EQ(count_files(run()), 6U) << "something temporary was left";
+  EXPECT_EQ(count_files(run() / "overlays"), 2U);
+}
+
+TEST_F(RoundTrip, TrainTellsWhatItDoes) {
+  expect_mentions(trained_.err, "epoch 1/2", "epoch 2/2", "loss", "mIoU", "images/s");
+  EXPECT_EQ(trained_.err.find('\r'), std::string::npos) << "a bar without a terminal";
+  expect_mentions(trained_.out, "background", "cell", "border", "mean", "val", "test",
+                  "gallery.png");
+}
+
+TEST_F(RoundTrip, MetricsAreJsonLines) {
+  ASSERT_EQ(metrics("start").size(), 1U);
+  EXPECT_EQ(metrics("start").front().at("model"), "unet(width=4, depth=1, transpose=true)");
+  const auto steps = metrics("step");
+  ASSERT_EQ(steps.size(), 6U);
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    EXPECT_EQ(steps[i].at("step"), i + 1);
+    EXPECT_GT(steps[i].at("loss").get<double>(), 0.0);
+    EXPECT_GT(steps[i].at("gradient_norm").get<double>(), 0.0);
+    EXPECT_GT(steps[i].at("images_per_second").get<double>(), 0.0);
+  }
+  const auto evaluations = metrics("evaluation");
+  ASSERT_EQ(evaluations.size(), 2U);
+  EXPECT_EQ(evaluations.front().at("iou").size(), 3U);
+  EXPECT_EQ(evaluations.front().at("best"), true);
+  EXPECT_EQ(metrics("epoch").size(), 2U);
+  ASSERT_EQ(metrics("end").size(), 1U);
+  EXPECT_TRUE(metrics("end").front().contains("val"));
+  EXPECT_TRUE(metrics("end").front().contains("test"));
+}
+
+TEST_F(RoundTrip, EvaluateAgreesWithTraining) {
+  const CommandResult result = run_command({"evaluate", "--checkpoint", best(), "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const auto json = nlohmann::json::parse(result.out);
+  const auto end = metrics("end").front();
+  for (const char* split : {"val", "test"}) {
+    EXPECT_EQ(json.at("splits").at(split).at("mean_iou"), end.at(split).at("mean_iou")) << split;
+    EXPECT_EQ(json.at("splits").at(split).at("confusion").size(), 9U);
+  }
+  EXPECT_FALSE(json.at("splits").contains("train"));
+}
+
+TEST_F(RoundTrip, EvaluatePrintsATable) {
+  const fs::path out = *folder_ / "evaluation";
+  const CommandResult result =
+      run_command({"evaluate", "--checkpoint", best(), "--split", "train", "--out", out.string()});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  expect_mentions(result.out, "train", "background", "IoU", "Dice", "mean", "pixel accuracy");
+  EXPECT_NO_THROW(static_cast<void>(nlohmann::json::parse(read_text(out / "evaluation.json"))));
+}
+
+TEST_F(RoundTrip, PredictOnTheDataOfTheTraining) {
+  const fs::path out = *folder_ / "predicted";
+  const CommandResult result =
+      run_command({"predict", "--checkpoint", best(), "--out", out.string()});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  expect_mentions(result.out, "2 images", "mIoU");
+  EXPECT_EQ(count_files(out / "classes"), 2U);
+  EXPECT_EQ(count_files(out / "overlays"), 2U);
+}
+
+TEST_F(RoundTrip, PredictOnFilesOfAnySize) {
+  const fs::path images = *folder_ / "images";
+  const fs::path out = *folder_ / "predicted_files";
+  fs::create_directory(images);
+  write_flat_png(images / "small.png", 5, 7, 1, 90);
+  write_flat_png(images / "odd.png", 33, 61, 1, 30);
+  const CommandResult result = run_command(
+      {"predict", "--checkpoint", best(), "--data", images.string(), "--out", out.string()});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const MaskImage mask = read_mask_png(out / "classes" / "odd.png");
+  EXPECT_EQ(mask.height, 33);
+  EXPECT_EQ(mask.width, 61);
+  EXPECT_LT(*std::max_element(mask.indices.begin(), mask.indices.end()), 3);
+  EXPECT_GE(mask.palette.size(), 3U);
+  EXPECT_EQ(read_mask_png(out / "classes" / "small.png").height, 5);
+}
+
+TEST_F(RoundTrip, PredictOneFileWithoutOverlay) {
+  const fs::path out = *folder_ / "predicted_file";
+  write_flat_png(*folder_ / "one.png", 20, 20, 1, 90);
+  const CommandResult result =
+      run_command({"predict", "--checkpoint", best(), "--data", (*folder_ / "one.png").string(),
+                   "--out", out.string(), "--no-overlays"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_TRUE(fs::exists(out / "classes" / "one.png"));
+  EXPECT_FALSE(fs::exists(out / "overlays"));
+}
+
+TEST_F(RoundTrip, InfoDescribesACheckpoint) {
+  const CommandResult result = run_command({"info", "--checkpoint", best()});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  expect_mentions(result.out, "unet(width=4", "background", "builtin:cells", "adam");
+}
+
+TEST_F(RoundTrip, BeginsWithTheParametersOfACheckpoint) {
+  const fs::path out = *folder_ / "fine_tuned";
+  const CommandResult result =
+      run_command(tiny_training(out, {"--checkpoint", best(), "--epochs", "1"}));
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const auto line = parse_json_lines(read_text(out / "metrics.jsonl")).at(1);
+  EXPECT_LT(line.at("loss").get<double>(), metrics("step").front().at("loss").get<double>());
+}
+
+TEST_F(RoundTrip, JsonGoesToStdoutAsItGoesToTheFile) {
+  const fs::path out = *folder_ / "json";
+  const CommandResult result = run_command(tiny_training(out, {"--json", "--quiet"}));
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.err, "");
+  EXPECT_EQ(result.out, read_text(out / "metrics.jsonl"));
+}
+
+TEST_F(RoundTrip, QuietPrintsTheTableOnly) {
+  const CommandResult result = run_command(tiny_training(*folder_ / "quiet", {"--quiet"}));
+  EXPECT_EQ(result.err, "");
+  expect_mentions(result.out, "mean");
+}
+
+TEST_F(RoundTrip, OverwriteReplacesATraining) {
+  const fs::path out = *folder_ / "json_again";
+  EXPECT_EQ(run_command(tiny_training(out)).exit_code, 0);
+  EXPECT_EQ(run_command(tiny_training(out, {"--overwrite", "--epochs", "1"})).exit_code, 0);
+  EXPECT_EQ(parse_json_lines(read_text(out / "metrics.jsonl")).back().at("step"), 3);
+}
+
+TEST_F(RoundTrip, FolderWithoutSplitsHoldsSomeImagesOut) {
+  const fs::path data = *folder_ / "flat";
+  write_split(data, "", 10);
+  const CommandResult result =
+      run_command(tiny_training(*folder_ / "held_out", {"--data", data.string(), "--holdout", "0.2",
+                                                        "--class-weights", "balanced"}));
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  expect_mentions(result.err, "8 images to train on, 2 to validate (held out)");
+}
+
+TEST(Classifier, TrainsEvaluatesAndPredicts) {
+  const TempDir folder;
+  fs::create_directory(folder / "data");
+  std::vector<std::uint8_t> records;
+  for (int i = 0; i < 12; ++i) {  // dark ones and bright ones
+    records.push_back(static_cast<std::uint8_t>(i % 2));
+    records.insert(records.end(), 3072, static_cast<std::uint8_t>(60 + 120 * (i % 2) + i));
+  }
+  write_bytes(folder / "data" / "data_batch_1.bin", records);
+  write_bytes(folder / "data" / "test_batch.bin", records);
+  const std::string data = "cifar10:" + (folder / "data").string();
+  const std::string out = (folder / "run").string();
+  const CommandResult trained = run_command({"train", "--data", data, "--model", "classifier2",
+                                             "--epochs", "1", "--batch", "4", "--out", out});
+  ASSERT_EQ(trained.exit_code, 0) << trained.err;
+  expect_mentions(trained.out, "recall", "precision", "accuracy", "test");
+  const CommandResult predicted =
+      run_command({"predict", "--checkpoint", out + "/best.safetensors", "--out", out + "/p"});
+  ASSERT_EQ(predicted.exit_code, 0) << predicted.err;
+  const std::string csv = read_text(folder / "run" / "p" / "predictions.csv");
+  EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 13) << csv;
+  EXPECT_EQ(run_command({"evaluate", "--checkpoint", out + "/best.safetensors"}).exit_code, 0);
+}
+
+}  // namespace
+}  // namespace curvseg::test

@@ -1,0 +1,285 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/host/train/fixtures.hpp"
+
+namespace curvseg {
+namespace {
+
+using test::WavesDataset;
+
+TrainerOptions quick(std::uint64_t epochs = 3) {
+  return {.batch = 3,
+          .epochs = epochs,
+          .optimizer = {.name = "adam"},
+          .schedule = {.learning_rate = 0.02},
+          .log_every = 1};
+}
+
+TEST(Trainer, LearnsAndPredictsWhatItLearned) {
+  const WavesDataset train({.count = 12}), validation({.count = 5});
+  for (const char* optimizer : {"sgd", "adam", "adamw"}) {
+    TrainerOptions options = quick(25);
+    options.optimizer.name = optimizer;
+    options.schedule = {.kind = ScheduleKind::kCosine, .warmup_steps = 5};
+    if (options.optimizer.name != "sgd") options.schedule.learning_rate = 0.05;
+    Trainer trainer(test::host_stream(), test::tiny_model(), options);
+    const EvaluationResult before = trainer.evaluate(validation);
+    const FitResult result = trainer.fit(train, &validation);
+    const EvaluationResult after = trainer.evaluate(validation);
+    EXPECT_EQ(result.reason, StopReason::kFinished);
+    EXPECT_EQ(result.steps, 25U * 4U);
+    EXPECT_EQ(result.epochs, 25U);
+    EXPECT_LT(after.loss, 0.5 * before.loss) << optimizer;
+    EXPECT_GT(after.confusion.mean_iou(), 0.8) << optimizer;
+    EXPECT_GE(result.best_mean_iou.value(), after.confusion.mean_iou());
+  }
+}
+
+TEST(Trainer, EvaluationCountsWhatPredictionSays) {
+  const WavesDataset data({.count = 5, .mixed_sizes = true, .ignore = true});
+  TrainerOptions options = quick();
+  options.normalisation = Normalisation{};
+  Trainer trainer(test::host_stream(), test::tiny_model(), options);
+  ConfusionCounts expected(2);
+  for (std::size_t i = 0; i < data.size(); ++i) {
+    const Batch batch = test::batch_of(data, i, 1);
+    const Prediction prediction = trainer.predict(batch, {.logits = true, .probabilities = true});
+    ASSERT_EQ(prediction.labels.size(), batch.labels.size());
+    EXPECT_EQ(prediction.shape, (Shape{1, batch.h, batch.w, 2}));
+    for (std::size_t p = 0; p < batch.labels.size(); ++p) {
+      const float* x = &prediction.logits[2 * p];
+      const float* q = &prediction.probabilities[2 * p];
+      EXPECT_EQ(prediction.labels[p], x[1] > x[0] ? 1 : 0);
+      EXPECT_NEAR(q[0] + q[1], 1.0f, 1e-6f);
+      EXPECT_NEAR(q[1], 1.0f / (1.0f + std::exp(x[0] - x[1])), 1e-6f);
+      expected.add(batch.labels[p], prediction.labels[p]);
+    }
+  }
+  EXPECT_EQ(trainer.evaluate(data).confusion, expected);
+}
+
+TEST(Trainer, PredictsLabelsOnlyUnlessAsked) {
+  const WavesDataset data;
+  Trainer trainer(test::host_stream(), test::tiny_model(), quick());
+  const Prediction prediction = trainer.predict(test::batch_of(data, 0, 2));
+  EXPECT_EQ(prediction.labels.size(), 240U);
+  EXPECT_TRUE(prediction.logits.empty());
+  EXPECT_TRUE(prediction.probabilities.empty());
+}
+
+TEST(Trainer, CallbacksComeInOrderOnTheSameThread) {
+  const WavesDataset train({.count = 7}), validation({.count = 2});
+  Trainer trainer(test::host_stream(), test::tiny_model(), quick(2));
+  const std::thread::id here = std::this_thread::get_id();
+  std::string order;
+  TrainingEvents events;
+  events.on_step = [&](const StepReport& report) {
+    EXPECT_EQ(std::this_thread::get_id(), here);
+    EXPECT_EQ(report.step, trainer.steps_done());
+    EXPECT_EQ(report.epoch, (report.step - 1) / 3);
+    EXPECT_EQ(report.steps_planned, 6U);
+    EXPECT_EQ(report.steps_per_epoch, 3U);
+    EXPECT_TRUE(std::isfinite(report.loss));
+    EXPECT_DOUBLE_EQ(report.learning_rate, 0.02);
+    EXPECT_GT(report.images_per_second, 0.0);
+    order += std::to_string(report.step);
+    return true;
+  };
+  events.on_evaluation = [&](const EvaluationReport& report) {
+    EXPECT_EQ(report.result.images, 2U);
+    order += "v";
+    return true;
+  };
+  events.on_epoch = [&](const EpochReport& report) {
+    EXPECT_TRUE(report.validation.has_value());
+    EXPECT_GT(report.loss, 0.0);
+    order += "e";
+    return true;
+  };
+  trainer.fit(train, &validation, events);
+  EXPECT_EQ(order, "123ve456ve");
+}
+
+TEST(Trainer, LogsAndEvaluatesAtTheCadenceAskedFor) {
+  const WavesDataset train({.count = 7}), validation({.count = 2});
+  TrainerOptions options = quick(5);
+  options.log_every = 4;
+  options.evaluate_every = 2;
+  Trainer trainer(test::host_stream(), test::tiny_model(), options);
+  std::vector<std::uint64_t> steps, evaluations;
+  trainer.fit(train, &validation,
+              {.on_step =
+                   [&](const StepReport& r) {
+                     steps.push_back(r.step);
+                     return true;
+                   },
+               .on_evaluation =
+                   [&](const EvaluationReport& r) {
+                     evaluations.push_back(r.epoch);
+                     return true;
+                   }});
+  EXPECT_EQ(steps, (std::vector<std::uint64_t>{4, 8, 12}));
+  EXPECT_EQ(evaluations, (std::vector<std::uint64_t>{1, 3, 4})) << "the last epoch always counts";
+}
+
+TEST(Trainer, EndsInsideAnEpochAfterMaxSteps) {
+  const WavesDataset train({.count = 7}), validation({.count = 2});
+  TrainerOptions options = quick(0);
+  options.max_steps = 5;
+  Trainer trainer(test::host_stream(), test::tiny_model(), options);
+  int evaluations = 0;
+  const FitResult result =
+      trainer.fit(train, &validation,
+                  {.on_evaluation = [&](const EvaluationReport&) { return ++evaluations > 0; }});
+  EXPECT_EQ(result.steps, 5U);
+  EXPECT_EQ(result.epochs, 1U);
+  EXPECT_EQ(evaluations, 2);
+  EXPECT_EQ(trainer.fit(train, &validation).steps, 5U) << "there is nothing left to do";
+}
+
+TEST(Trainer, MeasuresTheNormalisationUnlessGiven) {
+  const WavesDataset train;
+  Trainer measured(test::host_stream(), test::tiny_model(), quick(1));
+  measured.fit(train);
+  EXPECT_EQ(measured.normalisation().mean, measure_normalisation(train).mean);
+  EXPECT_EQ(measured.class_names(), train.class_names());
+  TrainerOptions options = quick(1);
+  options.normalisation = Normalisation{{0.25f}, {2.0f}};
+  Trainer given(test::host_stream(), test::tiny_model(), options);
+  given.fit(train);
+  EXPECT_EQ(given.normalisation().mean, std::vector<float>{0.25f});
+}
+
+TEST(Trainer, ClipsTheGradientAndReportsItsNorm) {
+  const WavesDataset data;
+  const auto change = [&](float clip_norm, double& norm) {
+    TrainerOptions options = quick();
+    options.optimizer = {.name = "sgd", .sgd = {.momentum = 0.0f}};
+    options.schedule = {.learning_rate = 1.0};
+    options.clip_norm = clip_norm;
+    Trainer trainer(test::host_stream(), test::tiny_model(), options);
+    const VectorView theta = trainer.theta();
+    std::vector<float> before(theta.data, theta.data + theta.size);
+    trainer.step(test::batch_of(data, 0, 3));
+    norm = trainer.last_step().gradient_norm.value();
+    double sum = 0.0;
+    for (std::size_t i = 0; i < before.size(); ++i)
+      sum += std::pow(static_cast<double>(theta.data[i]) - static_cast<double>(before[i]), 2);
+    return std::sqrt(sum);
+  };
+  double free_norm = 0.0, clipped_norm = 0.0;
+  const double free_change = change(1e6f, free_norm);
+  const double clipped_change = change(0.01f, clipped_norm);
+  EXPECT_NEAR(free_change, free_norm, 1e-5);
+  EXPECT_NEAR(clipped_change, 0.01, 1e-6);
+  EXPECT_EQ(free_norm, clipped_norm) << "the report has the norm before clipping";
+  EXPECT_GT(free_norm, 0.05);
+}
+
+TEST(Trainer, TakesBatchesInMemoryOfTheCaller) {
+  const WavesDataset data({.count = 6, .ignore = true});
+  const Batch batch = test::batch_of(data, 0, 4);
+  for (const LossKind kind : {LossKind::kCrossEntropy, LossKind::kMeanSquaredError}) {
+    TrainerOptions options = quick();
+    options.loss.kind = kind;
+    Trainer from_host(test::host_stream(), test::tiny_model(), options);
+    Trainer from_device(test::host_stream(), test::tiny_model(), options);
+    const ConstTensorView x{batch.images.data(), {batch.n, batch.h, batch.w, batch.c}};
+    for (int i = 0; i < 3; ++i) {
+      from_host.step(batch);
+      from_device.step(x, batch.labels.data());
+    }
+    EXPECT_EQ(from_host.last_step().loss, from_device.last_step().loss);
+    EXPECT_TRUE(test::same_bits(from_host.state().parameters, from_device.state().parameters));
+  }
+}
+
+TEST(Trainer, TrainsAClassifier) {
+  const WavesDataset data({.count = 8, .height = 8, .width = 8, .classification = true});
+  ModelBuilder builder("tiny-classifier", 1, 8, 8);
+  const int pooled = builder.max_pool(builder.conv(builder.input(), {.name = "conv", .k = 3}));
+  const Model model = builder.build(builder.dense(pooled, 2, /*relu=*/false));
+  ASSERT_TRUE(model.is_classifier());
+  TrainerOptions options = quick(30);
+  Trainer trainer(test::host_stream(), model, options);
+  trainer.fit(data);
+  EXPECT_EQ(trainer.evaluate(data).confusion.total(), 8U);
+  EXPECT_EQ(trainer.evaluate(data).confusion.pixel_accuracy(), 1.0);
+}
+
+TEST(Trainer, AllocatesNothingNewAfterTheFirstEpoch) {
+  const WavesDataset train({.count = 7}), validation({.count = 4});
+  Trainer trainer(test::host_stream(), test::tiny_model(), quick(4));
+  const std::size_t at_rest = trainer.memory_bytes();
+  std::vector<std::size_t> bytes;
+  trainer.fit(train, &validation, {.on_epoch = [&](const EpochReport&) {
+                bytes.push_back(trainer.memory_bytes());
+                return true;
+              }});
+  EXPECT_GT(bytes.at(0), at_rest);
+  EXPECT_EQ(bytes.at(0), bytes.at(3));
+}
+
+template <class Exception, class Action>
+void expect_throw_saying(const Action& action, const std::vector<std::string>& parts) {
+  try {
+    action();
+    ADD_FAILURE() << "nothing was thrown; expected: " << parts[0];
+  } catch (const Exception& error) {
+    for (const std::string& part : parts)
+      EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+  }
+}
+
+TEST(Trainer, RefusesDataThatDoesNotFitTheModel) {
+  Trainer trainer(test::host_stream(), test::tiny_model(), quick());
+  const WavesDataset colour({.channels = 3}), many({.classes = 3}),
+      classes({.classification = true}), fits;
+  expect_throw_saying<InputError>([&] { trainer.fit(colour); },
+                                  {"waves", "3 channels", "tiny takes 1"});
+  expect_throw_saying<InputError>([&] { trainer.fit(fits, &many); }, {"3 classes", "tiny has 2"});
+  expect_throw_saying<InputError>([&] { trainer.evaluate(classes); },
+                                  {"one label", "classifies pixels"});
+  expect_throw_saying<std::invalid_argument>(
+      [&] {
+        trainer.predict(std::vector<float>(5), {1, 2, 3, 1});
+      },
+      {"5 values", "[1,2,3,1]"});
+  expect_throw_saying<std::invalid_argument>([&] { trainer.step(test::batch_of(colour, 0, 1)); },
+                                             {"has 3 channels", "takes 1"});
+  Batch short_of_labels = test::batch_of(fits, 0, 2);
+  short_of_labels.labels.pop_back();
+  expect_throw_saying<std::invalid_argument>([&] { trainer.step(short_of_labels); },
+                                             {"239 labels", "takes 240"});
+  EXPECT_THROW(trainer.last_step(), std::logic_error);
+  EXPECT_EQ(trainer.fit(fits).steps, 9U) << "none of that did any harm";
+}
+
+TEST(Trainer, RefusesOptionsOutOfRange) {
+  const auto refused = [](TrainerOptions options, const char* part) {
+    expect_throw_saying<InputError>(
+        [&] { Trainer(test::host_stream(), test::tiny_model(), options); }, {part});
+  };
+  refused({.batch = 0}, "batch is 0");
+  refused({.epochs = 0}, "epochs and max_steps");
+  refused({.optimizer = {.name = "best"}}, "sgd, adam, adamw");
+  refused({.optimizer = {.adam = {.beta1 = -1.0f}}}, "beta1");
+  refused({.schedule = {.learning_rate = -1.0}}, "learning_rate");
+  refused({.loss = {.class_weights = {1.0f}}}, "1 class weights for 2 classes");
+  refused({.loss = {.class_weights = {1.0f, -1.0f}}}, "class weight");
+  refused({.loss = {.label_smoothing = 1.5f}}, "label smoothing");
+  refused({.clip_norm = -1.0f}, "clip_norm");
+  refused({.convergence = {.patience = -1}}, "patience");
+  refused({.log_every = 0}, "log_every");
+  refused({.evaluation_batch = -1}, "evaluation_batch");
+  refused({.loader_threads = -1}, "loader_threads");
+}
+
+}  // namespace
+}  // namespace curvseg

@@ -1,0 +1,230 @@
+// Late streams: work runs when something synchronises it, so what nothing orders shows.
+#include "emulated_fixture.hpp"
+#include "planted_defects.hpp"
+
+namespace curvseg {
+namespace {
+
+using namespace target_emulated;
+
+constexpr int kFloats = 500;
+constexpr std::size_t kBytes = kFloats * sizeof(float);
+
+class EmulatedStreams : public EmulatedTest {
+ protected:
+  void SetUp() override {
+    EmulatedTest::SetUp();
+    for (StreamHandle& stream : stream_) stream = runtime_.create_stream(0);
+    a_ = allocate<float>(kFloats);
+    b_ = allocate<float>(kFloats);
+  }
+  void TearDown() override {
+    for (const StreamHandle stream : stream_) runtime_.destroy_stream(stream);
+    EmulatedTest::TearDown();
+  }
+  std::string synchronise_and_report(StreamHandle stream) {
+    return target_error([&] { runtime_.synchronise(0, stream); });
+  }
+  static std::string read_line() {
+    return "tests/kernels/exec/planted_defects.cu:" + std::to_string(kReadAllLine);
+  }
+  static std::string write_line() {
+    return "tests/kernels/exec/planted_defects.cu:" + std::to_string(kWriteAllLine);
+  }
+
+  StreamHandle stream_[2] = {};
+  float* a_ = nullptr;
+  float* b_ = nullptr;
+};
+
+TEST_F(EmulatedStreams, NothingRunsBeforeItIsWaitedFor) {
+  a_[3] = -1.0f;
+  write_all(stream_[0], a_, kFloats);
+  runtime_.synchronise(0, stream_[1]);
+  runtime_.synchronise(0, nullptr);
+  EXPECT_EQ(a_[3], -1.0f);
+  runtime_.synchronise(0, stream_[0]);
+  EXPECT_EQ(a_[3], 3.0f);
+}
+
+TEST_F(EmulatedStreams, TheDefaultStreamIsLateToo) {
+  a_[3] = -1.0f;
+  write_all(nullptr, a_, kFloats);
+  EXPECT_EQ(a_[3], -1.0f);
+  runtime_.synchronise(0, nullptr);
+  EXPECT_EQ(a_[3], 3.0f);
+}
+
+TEST_F(EmulatedStreams, MissingWaitMeetsMemoryThatNobodyHasWrittenYet) {
+  write_all(stream_[0], a_, kFloats);
+  read_all(stream_[1], a_, b_, kFloats);
+  expect_parts(synchronise_and_report(stream_[1]),
+               {"uninitialised read", "kernel read_all_kernel", "thread 0 of block (0,0,0)",
+                read_line()});
+}
+
+TEST_F(EmulatedStreams, MissingWaitIsSeenEvenIfTheOrderHappensToBeRight) {
+  write_all(stream_[0], a_, kFloats);
+  read_all(stream_[1], a_, b_, kFloats);
+  EXPECT_EQ(synchronise_and_report(stream_[0]), "");
+  expect_parts(synchronise_and_report(stream_[1]),
+               {"missing stream wait", "kernel read_all_kernel", "thread 0 of block (0,0,0)",
+                read_line(), "kernel write_all_kernel on another stream writes them", write_line()});
+}
+
+TEST_F(EmulatedStreams, MissingWaitOfAWriterForAReader) {
+  write_all(stream_[0], a_, kFloats);
+  EXPECT_EQ(synchronise_and_report(stream_[0]), "");
+  read_all(stream_[1], a_, b_, kFloats);
+  write_all(stream_[0], a_, kFloats);
+  EXPECT_EQ(synchronise_and_report(stream_[1]), "");
+  expect_parts(synchronise_and_report(stream_[0]),
+               {"missing stream wait", "kernel write_all_kernel", "kernel read_all_kernel"});
+}
+
+TEST_F(EmulatedStreams, AWaitOrders) {
+  write_all(stream_[0], a_, kFloats);
+  runtime_.wait(stream_[1], stream_[0]);
+  read_all(stream_[1], a_, b_, kFloats);
+  runtime_.wait(nullptr, stream_[1]);
+  std::vector<float> host(kFloats);
+  runtime_.copy(nullptr, host.data(), b_, kBytes);
+  EXPECT_EQ(synchronise_and_report(nullptr), "");
+  EXPECT_EQ(host[499], 499.0f);
+}
+
+TEST_F(EmulatedStreams, AWaitCoversWhatWasThereWhenItWasCalled) {
+  runtime_.wait(stream_[1], stream_[0]);
+  write_all(stream_[0], a_, kFloats);  // too late for the wait
+  read_all(stream_[1], a_, b_, kFloats);
+  expect_parts(synchronise_and_report(stream_[1]), {"uninitialised read", "read_all_kernel"});
+}
+
+TEST_F(EmulatedStreams, TheHostOrders) {
+  write_all(stream_[0], a_, kFloats);
+  runtime_.synchronise(0, stream_[0]);
+  read_all(stream_[1], a_, b_, kFloats);
+  EXPECT_EQ(synchronise_and_report(stream_[1]), "");
+}
+
+TEST_F(EmulatedStreams, CopyWithoutAWait) {
+  const std::vector<float> ones(kFloats, 1.0f);
+  runtime_.copy(stream_[0], a_, ones.data(), kBytes);
+  read_all(stream_[1], a_, b_, kFloats);
+  EXPECT_EQ(synchronise_and_report(stream_[0]), "");
+  expect_parts(synchronise_and_report(stream_[1]),
+               {"missing stream wait", "kernel read_all_kernel", "a copy on another stream"});
+}
+
+TEST_F(EmulatedStreams, CopyOfWhatAKernelStillWrites) {
+  std::vector<float> host(kFloats);
+  write_all(stream_[0], a_, kFloats);
+  runtime_.copy(stream_[1], host.data(), a_, kBytes);
+  EXPECT_EQ(synchronise_and_report(stream_[0]), "");
+  expect_parts(synchronise_and_report(stream_[1]),
+               {"copy of 2000 bytes from device 0 to the host", "missing stream wait",
+                "kernel write_all_kernel"});
+}
+
+TEST_F(EmulatedStreams, HostMemoryThatChangesTooEarly) {
+  std::vector<float> host(kFloats, 1.0f);
+  runtime_.copy(stream_[0], a_, host.data(), kBytes);
+  host[7] = 2.0f;
+  runtime_.synchronise(0, stream_[0]);
+  EXPECT_EQ(a_[7], 2.0f);
+}
+
+TEST_F(EmulatedStreams, EarlyFree) {
+  float* gone = allocate<float>(kFloats);
+  write_all(stream_[0], gone, kFloats);
+  release(gone);
+  expect_parts(synchronise_and_report(stream_[0]),
+               {"out of bounds", "use after free", "kernel write_all_kernel",
+                "thread 0 of block (0,0,0)", write_line()});
+}
+
+TEST_F(EmulatedStreams, EarlyFreeBeforeACopy) {
+  std::vector<float> host(kFloats);
+  float* gone = upload(host);
+  runtime_.copy(stream_[0], host.data(), gone, kBytes);
+  release(gone);
+  expect_parts(synchronise_and_report(stream_[0]), {"use after free", "its source was released"});
+}
+
+TEST_F(EmulatedStreams, CopyOutOfBounds) {
+  std::vector<float> host(kFloats + 1);
+  runtime_.copy(stream_[0], a_, host.data(), kBytes + 4);
+  expect_parts(synchronise_and_report(stream_[0]),
+               {"copy of 2004 bytes from the host to device 0", "out of bounds"});
+}
+
+TEST_F(EmulatedStreams, CopyBetweenDevicesCarriesWhatIsInitialised) {
+  float* other = allocate<float>(kFloats, 1);
+  write_all(nullptr, a_, kFloats / 2);
+  runtime_.copy(nullptr, other, a_, kBytes);
+  runtime_.copy(nullptr, b_, other, kBytes);
+  float* to = allocate<float>(kFloats);
+  read_all(nullptr, b_, to, kFloats / 2);
+  EXPECT_EQ(synchronise_and_report(nullptr), "");
+  EXPECT_EQ(to[249], 249.0f);
+  read_all(nullptr, b_, to, kFloats / 2 + 1);
+  expect_parts(synchronise_and_report(nullptr), {"uninitialised read"});
+}
+
+TEST_F(EmulatedStreams, AnErrorDropsQueuedWork) {
+  const std::vector<float> ones(kFloats, 1.0f);
+  runtime_.copy(nullptr, b_, ones.data(), kBytes);
+  runtime_.synchronise(0, nullptr);
+  read_all(stream_[0], a_, b_, kFloats);  // a_ is uninitialised
+  write_all(stream_[0], b_, kFloats);
+  EXPECT_NE(synchronise_and_report(stream_[0]), "");
+  EXPECT_EQ(synchronise_and_report(stream_[0]), "");
+  EXPECT_EQ(b_[5], 1.0f);
+}
+
+TEST_F(EmulatedStreams, WorkOfADestroyedStreamStillRuns) {
+  const StreamHandle stream = runtime_.create_stream(0);
+  write_all(stream, a_, kFloats);
+  runtime_.destroy_stream(stream);
+  runtime_.synchronise(0, nullptr);
+  EXPECT_EQ(a_[7], 7.0f);
+  expect_parts(target_error([&] { write_all(stream, a_, kFloats); }), {"not a stream"});
+}
+
+TEST_F(EmulatedStreams, StreamOfAnotherDevice) {
+  const StreamHandle stream = runtime_.create_stream(1);
+  expect_parts(target_error([&] { write_all(stream, a_, kFloats); }),
+               {"illegal launch", "its stream is of device 1, device 0 is current"});
+  EXPECT_EQ(runtime_.set_device(1), 0);
+  float* other = allocate<float>(kFloats, 1);
+  write_all(stream, other, kFloats);
+  EXPECT_EQ(target_error([&] { runtime_.synchronise(1, stream); }), "");
+  EXPECT_EQ(other[9], 9.0f);
+  runtime_.destroy_stream(stream);
+  EXPECT_EQ(runtime_.set_device(0), 1);
+}
+
+TEST_F(EmulatedStreams, AllocationsAreAlignedAndNeverNull) {
+  for (const std::size_t bytes : {0, 1, 255, 4097}) {
+    void* memory = runtime_.allocate(0, bytes);
+    EXPECT_NE(memory, nullptr);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(memory) % 256, 0u);
+    runtime_.release(0, memory);
+  }
+  expect_parts(target_error([&] { runtime_.allocate(0, std::size_t{1} << 40); }), {"no room"});
+  expect_parts(target_error([&] { runtime_.release(0, a_ + 64); }), {"no live allocation"});
+}
+
+TEST_F(EmulatedStreams, MemoryIsFoundAgainAfterMuchUse) {
+  // Four times the memory of a device, half a GiB at a time, untouched but for its first page.
+  for (int i = 0; i < 40; ++i) {
+    float* memory = allocate<float>(1 << 20);
+    write_all(nullptr, memory, kFloats);
+    runtime_.synchronise(0, nullptr);
+    release(memory);
+  }
+  EXPECT_EQ(synchronise_and_report(nullptr), "");
+}
+
+}  // namespace
+}  // namespace curvseg

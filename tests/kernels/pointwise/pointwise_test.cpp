@@ -1,0 +1,207 @@
+// Pointwise operations against the double reference, on every target.
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "reference/pointwise.hpp"
+#include "support/pixels.hpp"
+#include "support/random_data.hpp"
+#include "support/schedules.hpp"
+#include "support/sparse_memory.hpp"
+
+namespace curvseg::testing {
+namespace {
+
+struct Shape {
+  int pixels, channels;
+  std::size_t size() const {
+    return static_cast<std::size_t>(pixels) * static_cast<std::size_t>(channels);
+  }
+};
+
+/// On both sides of a vector, of a flat run of 4096, and more than a grid's first step.
+std::vector<Shape> shapes(bool emulated) {
+  std::vector<Shape> result{{1, 1},  {7, 1},   {5, 3},    {9, 12},   {6, 16},
+                            {4, 67}, {3, 260}, {2, 4096}, {1, 4097}, {1400, 3}};
+  if (!emulated)
+    for (const Shape& large : {Shape{597 * 43, 12}, Shape{40000, 1}, Shape{3000, 67}})
+      result.push_back(large);
+  return result;
+}
+
+std::vector<float> integers(std::size_t n, unsigned seed) { return small_integers(n, seed, 3); }
+
+class PointwiseKernels : public PixelTest {
+ protected:
+  /// Calls test(shape, layout) for all of them. Operands of one call may differ in layout.
+  template <class Test>
+  void for_each_shape(Test test) const {
+    for (const Shape& shape : shapes(emulated()))
+      for (const PixelLayout& layout : pixel_layouts()) {
+        SCOPED_TRACE(std::to_string(shape.pixels) + " pixels of " + std::to_string(shape.channels) +
+                     ", " + name_of(layout));
+        test(shape, layout);
+      }
+  }
+};
+
+TEST_P(PointwiseKernels, FillWritesEveryElement) {
+  for (const std::size_t n : {1u, 2u, 4u, 31u, 4096u, 4097u, 70000u}) {
+    const auto to = output<float>(n);
+    kernels().fill(stream(), {to.get(), static_cast<std::int64_t>(n), -2.5f});
+    EXPECT_TRUE(download(to) == std::vector<float>(n, -2.5f)) << n;
+  }
+  // From an address that allows no wide store.
+  const auto to = output<float>(18);
+  kernels().fill(stream(), {to.get() + 1, 16, 4.0f});
+  const auto values = download(to);
+  EXPECT_TRUE(std::isnan(values[0]) && std::isnan(values[17]));
+  EXPECT_EQ(std::vector<float>(values.begin() + 1, values.end() - 1), std::vector<float>(16, 4.0f));
+}
+
+TEST_P(PointwiseKernels, CopyScalesAndAccumulates) {
+  for_each_shape([&](const Shape& shape, PixelLayout layout) {
+    const auto x = integers(shape.size(), 1), old = integers(shape.size(), 2);
+    const auto from = upload_pixels(x, shape.channels, layout);
+    // Between layouts too: what concatenation does, and undoes.
+    for (const PixelLayout& to_layout : {layout, PixelLayout{}}) {
+      const auto to = output_pixels(shape.size(), shape.channels, to_layout);
+      CopyPixels copy{shape.pixels, shape.channels, from.get(), from.ld(), to.get(), to.ld()};
+      kernels().copy_pixels(stream(), copy);
+      EXPECT_TRUE(download_pixels(to) == x);
+      const auto sum = upload_pixels(old, shape.channels, to_layout);
+      copy.to = sum.get();
+      copy.scale = 0.5f;
+      copy.accumulate = true;
+      kernels().copy_pixels(stream(), copy);
+      EXPECT_TRUE(as_double(download_pixels(sum)) == reference::scaled_copy(x, 0.5, &old));
+    }
+  });
+}
+
+TEST_P(PointwiseKernels, ReluForwardIsExact) {
+  for_each_shape([&](const Shape& shape, PixelLayout layout) {
+    const auto values = integers(shape.size(), 3);
+    const auto x = upload_pixels(values, shape.channels, layout);
+    const auto y = output_pixels(shape.size(), shape.channels, layout);
+    kernels().relu_forward(stream(),
+                           {shape.pixels, shape.channels, x.get(), x.ld(), y.get(), y.ld()});
+    EXPECT_TRUE(as_double(download_pixels(y)) == reference::relu_forward(values));
+    kernels().relu_forward(stream(),
+                           {shape.pixels, shape.channels, x.get(), x.ld(), x.get(), x.ld()});
+    EXPECT_TRUE(as_double(download_pixels(x)) == reference::relu_forward(values)) << "in place";
+  });
+}
+
+TEST_P(PointwiseKernels, ReluKeepsNanAndStopsAtZero) {
+  std::vector<float> values(18, -1.0f);
+  values[3] = NAN;
+  values[16] = 0.0f;
+  values[17] = NAN;
+  const auto x = upload_pixels(values, 18);
+  const auto y = output_pixels(18, 18), dx = output_pixels(18, 18);
+  kernels().relu_forward(stream(), {1, 18, x.get(), 18, y.get(), 18});
+  const auto kept = download_pixels(y);
+  for (std::size_t i = 0; i < 18; ++i) {
+    EXPECT_EQ(std::isnan(kept[i]), i == 3 || i == 17) << i;
+    EXPECT_TRUE(std::isnan(kept[i]) || kept[i] == 0.0f) << i;
+  }
+  // Neither 0 nor NaN is positive: the derivative is 0, whatever comes from above.
+  const auto dy = upload_pixels(std::vector<float>(18, NAN), 18);
+  kernels().relu_backward(stream(), {1, 18, y.get(), 18, dy.get(), 18, dx.get(), 18, false});
+  EXPECT_EQ(download_pixels(dx), std::vector<float>(18, 0.0f));
+}
+
+TEST_P(PointwiseKernels, ReluBackwardIsExact) {
+  for_each_shape([&](const Shape& shape, PixelLayout layout) {
+    const auto kept = integers(shape.size(), 4), above = integers(shape.size(), 5);
+    const auto old = integers(shape.size(), 6);
+    const auto y = upload_pixels(kept, shape.channels);
+    const auto dy = upload_pixels(above, shape.channels, layout);
+    const auto dx = output_pixels(shape.size(), shape.channels, layout);
+    const auto sum = upload_pixels(old, shape.channels, layout);
+    ReluBackward backward{shape.pixels, shape.channels, y.get(), y.ld(), dy.get(),
+                          dy.ld(),      dx.get(),       dx.ld(), false};
+    kernels().relu_backward(stream(), backward);
+    EXPECT_TRUE(as_double(download_pixels(dx)) == reference::relu_backward(kept, above, nullptr));
+    backward.dx = sum.get();
+    backward.accumulate = true;
+    kernels().relu_backward(stream(), backward);
+    EXPECT_TRUE(as_double(download_pixels(sum)) == reference::relu_backward(kept, above, &old));
+    backward.dx = dy.get();
+    backward.accumulate = false;
+    kernels().relu_backward(stream(), backward);
+    EXPECT_TRUE(as_double(download_pixels(dy)) == reference::relu_backward(kept, above, nullptr))
+        << "in place";
+  });
+}
+
+TEST_P(PointwiseKernels, AddBiasIsExact) {
+  for_each_shape([&](const Shape& shape, PixelLayout layout) {
+    const auto values = integers(shape.size(), 7);
+    const auto bias = integers(static_cast<std::size_t>(shape.channels), 8);
+    const auto x = upload_pixels(values, shape.channels, layout);
+    const auto b = upload(bias);
+    const auto y = output_pixels(shape.size(), shape.channels);
+    AddBias add{shape.pixels, shape.channels, x.get(), x.ld(), b.get(), y.get(), y.ld()};
+    kernels().add_bias(stream(), add);
+    EXPECT_TRUE(as_double(download_pixels(y)) == reference::add_bias(values, bias));
+    add.y = x.get();
+    add.ldy = x.ld();
+    kernels().add_bias(stream(), add);
+    EXPECT_TRUE(as_double(download_pixels(x)) == reference::add_bias(values, bias)) << "in place";
+  });
+}
+
+TEST_P(PointwiseKernels, TheSameBitsOnEverySchedule) {
+  const Shape shape{2000, 13};
+  const auto values = uniform_floats(shape.size(), 9);
+  const auto bias = uniform_floats(13, 10);
+  expect_same_on_every_schedule(GetParam(), [&] {
+    const auto x = upload_pixels(values, 13, {3, 1});
+    const auto b = upload(bias);
+    const auto y = output_pixels(shape.size(), 13);
+    kernels().add_bias(stream(), {2000, 13, x.get(), x.ld(), b.get(), y.get(), y.ld()});
+    return download_pixels(y);
+  });
+}
+
+TEST_P(PointwiseKernels, EmptyTensorsLaunchNothing) {
+  const auto nothing = output<float>(0);
+  float* at = nothing.get();
+  for (const Shape& shape : {Shape{0, 5}, Shape{5, 0}}) {
+    kernels().fill(stream(), {at, 0, 1.0f});
+    kernels().copy_pixels(stream(), {shape.pixels, shape.channels, at, 8, at, 8});
+    kernels().relu_forward(stream(), {shape.pixels, shape.channels, at, 8, at, 8});
+    kernels().relu_backward(stream(), {shape.pixels, shape.channels, at, 8, at, 8, at, 8, false});
+    kernels().add_bias(stream(), {shape.pixels, shape.channels, at, 8, at, at, 8});
+  }
+  synchronise();
+}
+
+TEST_P(PointwiseKernels, OffsetsBeyondTwoToTheThirtyOneElements) {
+  if (GetParam().rfind("host", 0) != 0)
+    GTEST_SKIP() << "needs memory that the test maps itself, which only the host target reads";
+  constexpr int kPixels = 9, kChannels = 2;
+  const std::int64_t ld = std::int64_t{1} << 29;  // the last pixel is 2^32 elements from the first
+  const std::size_t bytes = static_cast<std::size_t>(kPixels * ld) * sizeof(float);
+  const SparseMemory x(bytes), y(bytes);
+  if (!x.get() || !y.get()) GTEST_SKIP() << "36 GiB of address space are not to be had here";
+  const auto values = integers(kPixels * kChannels, 11);
+  const auto at = [=](std::size_t i) {
+    return static_cast<std::int64_t>(i / kChannels) * ld + static_cast<std::int64_t>(i % kChannels);
+  };
+  for (std::size_t i = 0; i < values.size(); ++i) x.get()[at(i)] = values[i];
+  kernels().copy_pixels(stream(), {kPixels, kChannels, x.get(), ld, y.get(), ld, 3.0f, false});
+  for (std::size_t i = 0; i < values.size(); ++i) ASSERT_EQ(y.get()[at(i)], 3 * values[i]) << i;
+  kernels().relu_forward(stream(), {kPixels, kChannels, y.get(), ld, y.get(), ld});
+  kernels().relu_backward(stream(),
+                          {kPixels, kChannels, y.get(), ld, x.get(), ld, y.get(), ld, false});
+  const auto expected = reference::relu_forward(values);
+  for (std::size_t i = 0; i < values.size(); ++i) EXPECT_EQ(y.get()[at(i)], expected[i]) << i;
+}
+
+CURVSEG_INSTANTIATE_TARGETS(PointwiseKernels);
+
+}  // namespace
+}  // namespace curvseg::testing
