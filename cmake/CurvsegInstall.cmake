@@ -26,6 +26,9 @@ if(CURVSEG_INSTALL)
     install(TARGETS curvseg_command)
   endif()
 
+  # What SameMinorVersion below says, for the loader: 0.1 and 0.2 do not stand in for each other.
+  set_target_properties(curvseg PROPERTIES VERSION ${PROJECT_VERSION}
+    SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
   get_target_property(library_type curvseg TYPE)
   set(curvseg_shared OFF)
   if(library_type STREQUAL SHARED_LIBRARY)

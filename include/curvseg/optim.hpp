@@ -23,6 +23,7 @@ class Plan;  // curvseg/model.hpp
 
 // ---- learning-rate schedules -------------------------------------------------------------------
 
+/// The shape of a schedule, f(t) after t steps of T.
 enum class ScheduleKind {
   kConstant,    ///< f(t) = 1
   kStep,        ///< f(t) = step_factor^⌊t / step_every⌋
@@ -32,6 +33,7 @@ enum class ScheduleKind {
 
 /// "constant", "step", "polynomial" or "cosine". \throws InputError naming those.
 ScheduleKind schedule_kind(std::string_view name);
+/// Its name, as schedule_kind() takes it.
 std::string_view to_string(ScheduleKind kind);
 
 /// η(s) = learning_rate · (s + 1) / warmup_steps     for s < warmup_steps,

@@ -50,6 +50,7 @@ class DivergenceError : public Error {
 
 // ---- options -----------------------------------------------------------------------------------
 
+/// The losses.
 enum class LossKind {
   /// Per pixel softmax cross-entropy: the mean weighted by the class weights of the labels.
   kCrossEntropy,
@@ -57,6 +58,7 @@ enum class LossKind {
   kMeanSquaredError,
 };
 
+/// The loss and its options.
 struct LossOptions {
   LossKind kind = LossKind::kCrossEntropy;
   std::vector<float> class_weights = {};  ///< cross-entropy: one per class, ≥ 0; empty: all 1
@@ -75,6 +77,7 @@ struct ConvergenceOptions {
   double min_decrease = 1e-3;
 };
 
+/// Everything that a training can be told; the defaults train.
 struct TrainerOptions {
   std::uint64_t seed = 1;             ///< of the parameters, the order of samples, augmentation
   int batch = 8;                      ///< images per step; the last step of an epoch may see fewer
@@ -111,6 +114,7 @@ struct StepReport {
   double seconds = 0.0;                      ///< since fit() began
 };
 
+/// What evaluate() found on a data set.
 struct EvaluationResult {
   double loss = 0.0;  ///< over all labelled pixels; 0 when there are none
   ConfusionCounts confusion;
@@ -144,6 +148,7 @@ struct TrainingEvents {
   std::function<bool(const EpochReport&)> on_epoch = {};  ///< after the evaluation, if any
 };
 
+/// Why fit() returned.
 enum class StopReason {
   kFinished,   ///< all epochs or max_steps are done
   kConverged,  ///< the validation mIoU did not improve any more
@@ -152,6 +157,7 @@ enum class StopReason {
 };
 std::string_view to_string(StopReason reason);  ///< "finished", "converged" …
 
+/// How a call of fit() ended.
 struct FitResult {
   StopReason reason = StopReason::kFinished;
   std::uint64_t steps = 0;   ///< in all, those before a resume included
@@ -167,6 +173,7 @@ struct PredictOptions {
   bool probabilities = false;  ///< softmax of the logits
 };
 
+/// What predict() found.
 struct Prediction {
   Shape shape;                       ///< of the logits, [N,H,W,classes]
   std::vector<std::int32_t> labels;  ///< [N,H,W]: the class of the largest logit

@@ -50,8 +50,8 @@ class Wiring : public ::testing::Test {
 TEST_F(Wiring, SumOfAConcatenationWhoseSliceIsMasked) {
   // The slice's mask changes the concatenation's gradient, which is the sum's, and so must not be
   // the other summand's as well.
-  const int slices = b.concat(conv(0, 2, true), conv(0, 3, false));
   const int other = conv(0, 5, false);
+  const int slices = b.concat(conv(0, 2, true), conv(0, 3, false));
   const int sum = b.add(slices, other);
   check(conv(sum, 3, false));
 }
