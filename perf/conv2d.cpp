@@ -1,6 +1,7 @@
 // Convolution in its three directions: GFLOP/s and the part of the measured FMA peak.
+#include <algorithm>
 #include <memory>
-#include <stdexcept>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,8 +15,9 @@ namespace {
 
 enum class Direction { kForward, kData, kWeights };
 
-/// The convolution of a case; of a transposed convolution the one it is the adjoint of, so that y is
-/// what the layer reads and x what it writes. Its data gradient is then the layer's forward pass.
+/// The convolution of a case; of a transposed convolution the one it is the adjoint of, so that y
+/// is what the layer reads and x what it writes. Its data gradient is then the layer's forward
+/// pass.
 struct Shapes {
   explicit Shapes(const Conv2dCase& c)
       : x{c.n, c.h, c.w, c.c}, filter(nullptr, c.r, c.s, c.c, c.k), geometry(c.geometry()) {
@@ -47,7 +49,8 @@ class Convolution {
         w_(random_vector(stream, shapes_.filter.elements(), 1)),
         workspace_(stream.device(), workspace_floats()),
         buffers_(rotate ? shapes_.bytes() : last_level_cache() * 8, [this] {
-          return Buffers{random_tensor(stream_, shapes_.x, 2), random_tensor(stream_, shapes_.y, 3)};
+          return Buffers{random_tensor(stream_, shapes_.x, 2),
+                         random_tensor(stream_, shapes_.y, 3)};
         }) {}
 
   void run() {
@@ -122,7 +125,7 @@ std::vector<double> expected_result(const Conv2dCase& c, const Shapes& shapes,
 class ConvolutionOperation final : public Operation {
  public:
   ConvolutionOperation(const Stream& stream, const Conv2dCase& c, Direction direction)
-      : stream_(stream), case_(c), direction_(direction), timed_(stream, c, direction, true) {}
+      : stream_(stream), case_(c), direction_(direction) {}
 
   /// The same channels and geometry on a small image: the same tiles, with edges, in little time.
   void check() override {
@@ -135,14 +138,15 @@ class ConvolutionOperation final : public Operation {
     require_equal(case_.name, convolution.result(),
                   expected_result(small, convolution.shapes(), direction_));
   }
-  Work work() const override { return {.flops = timed_.shapes().flops()}; }
-  void run() override { timed_.run(); }
+  void prepare() override { timed_.emplace(stream_, case_, direction_, true); }
+  Work work() const override { return {.flops = timed_->shapes().flops()}; }
+  void run() override { timed_->run(); }
 
  private:
   Stream stream_;
   Conv2dCase case_;
   Direction direction_;
-  Convolution timed_;
+  std::optional<Convolution> timed_;
 };
 
 void add_direction(const Conv2dCase& c, const char* name, Direction direction) {

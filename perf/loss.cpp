@@ -57,9 +57,8 @@ Recipe cross_entropy_recipe(const Shape& x, bool gradient) {
   r.result = 1;
   r.tolerance = gradient ? 1e-6 : 1e-4;
   r.expected = [r, x, gradient] {
-    const reference::Loss loss =
-        reference::cross_entropy({.classes = x.c}, doubled(r.start(0)), r.labels,
-                                 static_cast<double>(r.scalars[0]));
+    const reference::Loss loss = reference::cross_entropy(
+        {.classes = x.c}, doubled(r.start(0)), r.labels, static_cast<double>(r.scalars[0]));
     return gradient ? loss.gradient : std::vector<double>{loss.value};
   };
   return r;
@@ -72,8 +71,8 @@ Recipe mean_squared_error_recipe(const Shape& x) {
   r.bytes = sizeof(float) * 3.0 * static_cast<double>(x.elements());
   r.run = [](const Stream& stream, Set& s) {
     const Workspace workspace{s[3].data(), kScratch * sizeof(float)};
-    mean_squared_error(stream, s[0], s[1], s.scalars.data(), false, workspace,
-                       s.scalars.data() + 1, s[2]);
+    mean_squared_error(stream, s[0], s[1], s.scalars.data(), false, workspace, s.scalars.data() + 1,
+                       s[2]);
   };
   r.result = 2;
   r.tolerance = 1e-6;
@@ -105,8 +104,7 @@ void register_benchmarks() {
   const auto add_all = [](const char* operation, Recipe (*recipe)(const Shape&)) {
     for (const Case& c : kCases) add_recipe(std::string(operation) + "/" + c.name, recipe, c.x);
   };
-  add_all("cross_entropy_gradient",
-          [](const Shape& x) { return cross_entropy_recipe(x, true); });
+  add_all("cross_entropy_gradient", [](const Shape& x) { return cross_entropy_recipe(x, true); });
   add_all("cross_entropy", [](const Shape& x) { return cross_entropy_recipe(x, false); });
   add_all("mean_squared_error", mean_squared_error_recipe);
   add_all("label_weight", label_weight_recipe);

@@ -15,9 +15,9 @@ struct Case {
 };
 
 constexpr Case kCases[] = {
-    {"8x96x96x2", {8, 96, 96, 2}},      {"8x96x96x16", {8, 96, 96, 16}},
-    {"8x48x48x32", {8, 48, 48, 32}},    {"8x12x12x128", {8, 12, 12, 128}},
-    {"4x96x96x64", {4, 96, 96, 64}},    {"1x512x512x64", {1, 512, 512, 64}},
+    {"8x96x96x2", {8, 96, 96, 2}},   {"8x96x96x16", {8, 96, 96, 16}},
+    {"8x48x48x32", {8, 48, 48, 32}}, {"8x12x12x128", {8, 12, 12, 128}},
+    {"4x96x96x64", {4, 96, 96, 64}}, {"1x512x512x64", {1, 512, 512, 64}},
     {"8x45x60x37", {8, 45, 60, 37}},
 };
 
@@ -70,9 +70,8 @@ Recipe copy_recipe(const Shape& x, bool accumulate) {
   };
   r.result = 1;
   r.expected = [r, accumulate] {
-    return each(r, [&](double a, double b, std::size_t) {
-      return 0.5 * a + (accumulate ? b : 0.0);
-    });
+    return each(r,
+                [&](double a, double b, std::size_t) { return 0.5 * a + (accumulate ? b : 0.0); });
   };
   return r;
 }

@@ -48,12 +48,13 @@ std::vector<std::size_t> winners(const Shape& x, const Shape& y, const PoolWindo
                                  const std::vector<float>& values) {
   std::vector<std::size_t> winner(static_cast<std::size_t>(y.elements()));
   std::vector<bool> found(winner.size(), false);
-  reference::network_detail::for_each_in_window(
-      layer_of(reference::LayerKind::kMaxPool, window), extents(x), extents(y),
-      [&](std::size_t o, std::size_t i) {
-        if (!found[o] || values[i] > values[winner[o]]) winner[o] = i;
-        found[o] = true;
-      });
+  reference::network_detail::for_each_in_window(layer_of(reference::LayerKind::kMaxPool, window),
+                                                extents(x), extents(y),
+                                                [&](std::size_t o, std::size_t i) {
+                                                  if (!found[o] || values[i] > values[winner[o]])
+                                                    winner[o] = i;
+                                                  found[o] = true;
+                                                });
   return winner;
 }
 
@@ -142,13 +143,16 @@ Recipe average(const Shape& x, const PoolWindow& window, bool backward) {
 void register_benchmarks() {
   const auto add_all = [](const char* pass, auto recipe) {
     for (const Case& c : kCases)
-      add_recipe(std::string(pass) + "/" + c.name,
-                 [recipe, window = c.window](const Shape& x) { return recipe(x, window); }, c.x);
+      add_recipe(
+          std::string(pass) + "/" + c.name,
+          [recipe, window = c.window](const Shape& x) { return recipe(x, window); }, c.x);
   };
   using Window = PoolWindow;
   add_all("max_forward", [](const Shape& x, const Window& w) { return max_forward(x, w, true); });
-  add_all("max_inference", [](const Shape& x, const Window& w) { return max_forward(x, w, false); });
-  add_all("max_backward", [](const Shape& x, const Window& w) { return max_backward(x, w, false); });
+  add_all("max_inference",
+          [](const Shape& x, const Window& w) { return max_forward(x, w, false); });
+  add_all("max_backward",
+          [](const Shape& x, const Window& w) { return max_backward(x, w, false); });
   add_all("max_backward_relu",
           [](const Shape& x, const Window& w) { return max_backward(x, w, true); });
   add_all("average_forward", [](const Shape& x, const Window& w) { return average(x, w, false); });

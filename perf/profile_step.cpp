@@ -85,11 +85,11 @@ void profile(const UnetRun& options, int steps, Clock clock) {
     flops += row.entry.flops * static_cast<double>(row.entry.seconds.size()) / steps;
     kernels += row.seconds;
   }
-  std::printf("%s of %s: %.2f ms, of which %.2f outside kernels; %.2f GFLOP, %.1f GFLOP/s\n"
-              "measured peaks: %.1f GFLOP/s, %.1f GB/s, %d threads\n\n",
-              options.work.c_str(), work.model_name().c_str(), 1e3 * total,
-              1e3 * (total - kernels), flops / 1e9, flops / total / 1e9, peaks.flops / 1e9,
-              peaks.bytes / 1e9, threads());
+  std::printf(
+      "%s of %s: %.2f ms, of which %.2f outside kernels; %.2f GFLOP, %.1f GFLOP/s\n"
+      "measured peaks: %.1f GFLOP/s, %.1f GB/s, %d threads\n\n",
+      options.work.c_str(), work.model_name().c_str(), 1e3 * total, 1e3 * (total - kernels),
+      flops / 1e9, flops / total / 1e9, peaks.flops / 1e9, peaks.bytes / 1e9, threads());
   std::printf("%9s %6s %4s %17s %5s  %-23s %s\n", "ms", "%", "n", "rate", "%peak", "kernel",
               "problem");
   for (const Row& row : rows) print_row(row, total, steps, peaks);

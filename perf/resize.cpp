@@ -16,14 +16,10 @@ struct Case {
 };
 
 constexpr Case kCases[] = {
-    {"8x12x12x128_to_2x", {8, 12, 12, 128}, 2.0},
-    {"8x24x24x64_to_2x", {8, 24, 24, 64}, 2.0},
-    {"8x48x48x32_to_2x", {8, 48, 48, 32}, 2.0},
-    {"4x48x48x128_to_2x", {4, 48, 48, 128}, 2.0},
-    {"1x256x256x64_to_2x", {1, 256, 256, 64}, 2.0},
-    {"8x24x24x2_to_4x", {8, 24, 24, 2}, 4.0},
-    {"8x31x40x21_to_1.45x", {8, 31, 40, 21}, 1.45},
-    {"8x96x96x16_to_0.5x", {8, 96, 96, 16}, 0.5},
+    {"8x12x12x128_to_2x", {8, 12, 12, 128}, 2.0},   {"8x24x24x64_to_2x", {8, 24, 24, 64}, 2.0},
+    {"8x48x48x32_to_2x", {8, 48, 48, 32}, 2.0},     {"4x48x48x128_to_2x", {4, 48, 48, 128}, 2.0},
+    {"1x256x256x64_to_2x", {1, 256, 256, 64}, 2.0}, {"8x24x24x2_to_4x", {8, 24, 24, 2}, 4.0},
+    {"8x31x40x21_to_1.45x", {8, 31, 40, 21}, 1.45}, {"8x96x96x16_to_0.5x", {8, 96, 96, 16}, 0.5},
 };
 
 Shape scaled(const Shape& x, double scale) {
@@ -64,9 +60,10 @@ Recipe bilinear(const Shape& x, double scale, bool backward) {
 void register_benchmarks() {
   for (const bool backward : {false, true})
     for (const Case& c : kCases)
-      add_recipe(std::string(backward ? "backward/" : "forward/") + c.name,
-                 [backward, scale = c.scale](const Shape& x) { return bilinear(x, scale, backward); },
-                 c.x);
+      add_recipe(
+          std::string(backward ? "backward/" : "forward/") + c.name,
+          [backward, scale = c.scale](const Shape& x) { return bilinear(x, scale, backward); },
+          c.x);
 }
 
 }  // namespace curvseg::perf

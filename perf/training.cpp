@@ -1,5 +1,6 @@
 // A whole U-Net of the zoo: training step, gradient and inference, with the memory each needs.
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -47,18 +48,18 @@ void check_unet(const Device& device, const UnetRun& run) {
 
 class UnetOperation final : public Operation {
  public:
-  UnetOperation(const Stream& stream, const UnetRun& run)
-      : device_(stream.device()), run_(run), work_(device_, run) {}
+  UnetOperation(const Stream& stream, const UnetRun& run) : device_(stream.device()), run_(run) {}
 
   void check() override { check_unet(device_, run_); }
-  Work work() const override { return {.flops = work_.flops()}; }
-  void run() override { work_.run(); }
-  std::size_t memory_bytes() const override { return work_.memory_bytes(); }
+  void prepare() override { work_.emplace(device_, run_); }
+  Work work() const override { return {.flops = work_->flops()}; }
+  void run() override { work_->run(); }
+  std::size_t memory_bytes() const override { return work_->memory_bytes(); }
 
  private:
   Device device_;
   UnetRun run_;
-  UnetWork work_;
+  std::optional<UnetWork> work_;
 };
 
 }  // namespace
@@ -68,9 +69,8 @@ void register_benchmarks() {
     for (const Case& c : cases()) {
       UnetRun run = c.run;
       run.work = work;
-      add(std::string(work) + "/" + c.name, [run](const Stream& stream) {
-        return std::make_unique<UnetOperation>(stream, run);
-      });
+      add(std::string(work) + "/" + c.name,
+          [run](const Stream& stream) { return std::make_unique<UnetOperation>(stream, run); });
     }
 }
 

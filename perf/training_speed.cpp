@@ -28,10 +28,11 @@ long peak_memory_bytes() {
 }
 
 void print_about(const Device& device, const UnetWork& work, long memory) {
-  std::printf("{\"name\": \"curvseg, %s\", \"parameters\": %lld, \"threads\": %d, "
-              "\"memory_bytes\": %ld, \"planned_bytes\": %zu}\n",
-              device.info().instruction_set.c_str(), static_cast<long long>(work.parameters()),
-              threads(), memory, work.memory_bytes());
+  std::printf(
+      "{\"name\": \"curvseg, %s\", \"parameters\": %lld, \"threads\": %d, "
+      "\"memory_bytes\": %ld, \"planned_bytes\": %zu}\n",
+      device.info().instruction_set.c_str(), static_cast<long long>(work.parameters()), threads(),
+      memory, work.memory_bytes());
   std::fflush(stdout);
 }
 

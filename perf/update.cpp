@@ -51,8 +51,8 @@ Recipe adam_recipe(const Shape& x) {
     const reference::Step step{.learning_rate = static_cast<double>(kRate)};
     std::vector<double> result;
     for (std::size_t i = 0; i < theta.size(); ++i)
-      result.push_back(reference::adam(step, kBeta1, kBeta2, kEpsilon, 1, theta[i], grad[i], 0, 0)
-                           .theta.value);
+      result.push_back(
+          reference::adam(step, kBeta1, kBeta2, kEpsilon, 1, theta[i], grad[i], 0, 0).theta.value);
     return result;
   };
   return r;
@@ -86,9 +86,9 @@ Recipe sgd_recipe(const Shape& x, float momentum) {
     const reference::Step step{.learning_rate = static_cast<double>(kRate)};
     std::vector<double> result;
     for (std::size_t i = 0; i < theta.size(); ++i)
-      result.push_back(reference::sgd(step, static_cast<double>(momentum), false, theta[i],
-                                      grad[i], buffer[i])
-                           .theta.value);
+      result.push_back(
+          reference::sgd(step, static_cast<double>(momentum), false, theta[i], grad[i], buffer[i])
+              .theta.value);
     return result;
   };
   return r;
@@ -124,8 +124,10 @@ Recipe squared_norm_recipe(const Shape& x) {
 void register_benchmarks() {
   for (const int n : {481'792, 7'700'000, 31'000'000}) {  // U-Nets of width 16, 64; the original
     const std::string size = "/" + std::to_string(n);
-    add_recipe("sgd" + size, [](const Shape& x) { return sgd_recipe(x, 0.0f); }, flat(n));
-    add_recipe("sgd_momentum" + size, [](const Shape& x) { return sgd_recipe(x, 0.9f); }, flat(n));
+    add_recipe(
+        "sgd" + size, [](const Shape& x) { return sgd_recipe(x, 0.0f); }, flat(n));
+    add_recipe(
+        "sgd_momentum" + size, [](const Shape& x) { return sgd_recipe(x, 0.9f); }, flat(n));
     add_recipe("adam" + size, adam_recipe, flat(n));
     add_recipe("squared_norm" + size, squared_norm_recipe, flat(n));
   }

@@ -124,7 +124,7 @@ def curvseg_command(arguments, seed, out):
             # One epoch: no partial batch, no evaluation before the end.
             "--samples-per-epoch", str(arguments.steps * arguments.batch), "--eval-every", "0",
             "--ignore-index", str(arguments.ignore_index), "--out", out, "--pictures", "0",
-            "--json"]
+            "--json", "--quiet"]
 
 
 def run_curvseg(arguments, seed):

@@ -4,9 +4,9 @@
 //
 // oneDNN runs twice: on NHWC activations, as ours are, and on the layout it likes best ("any"),
 // without counting what it costs to bring the data there; its filters are in its own layout both
-// times, reordered beforehand, whereas ours packs its filters within the time. The faster of the two
-// is the peer. Sides are timed in pairs, one right after the other, so that a change of the machine's
-// speed hits both; the ratio is the median of the pairs, with the least and the largest.
+// times, reordered beforehand, whereas ours packs its filters within the time. The faster of the
+// two is the peer. Sides are timed in pairs, one right after the other, so that a change of the
+// machine's speed hits both; the ratio is the median of the pairs, with the least and the largest.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -131,9 +131,7 @@ class OneDnn {
  private:
   dnnl::memory::dims x_dims() const { return {p_.x.n, p_.x.c, p_.x.h, p_.x.w}; }
   dnnl::memory::dims y_dims() const { return {p_.y.n, p_.y.c, p_.y.h, p_.y.w}; }
-  dnnl::memory::dims w_dims() const {
-    return {p_.filter.k, p_.filter.c, p_.filter.r, p_.filter.s};
-  }
+  dnnl::memory::dims w_dims() const { return {p_.filter.k, p_.filter.c, p_.filter.r, p_.filter.s}; }
   static dnnl::memory::desc wish(const dnnl::memory::dims& dims, Tag tag) {
     return {dims, dnnl::memory::data_type::f32, tag};
   }
@@ -305,12 +303,14 @@ void run(Arguments& arguments) {
   arguments.done();
   const Stream stream(Device::open("host"));
   const dnnl::version_t* version = dnnl::version();
-  std::printf("curvseg (%s) and oneDNN %d.%d.%d, %d threads, %s time; ratio: oneDNN's time over "
-              "ours, against its better layout.\n\n",
-              stream.device().info().instruction_set.c_str(), version->major, version->minor,
-              version->patch, threads(), comparison.clock() == Clock::kWall ? "wall" : "cpu");
-  std::printf("| convolution | direction | GFLOP/s | %% of FMA peak | oneDNN nhwc | oneDNN any | "
-              "ratio |\n| --- | --- | ---: | ---: | ---: | ---: | ---: |\n");
+  std::printf(
+      "curvseg (%s) and oneDNN %d.%d.%d, %d threads, %s time; ratio: oneDNN's time over "
+      "ours, against its better layout.\n\n",
+      stream.device().info().instruction_set.c_str(), version->major, version->minor,
+      version->patch, threads(), comparison.clock() == Clock::kWall ? "wall" : "cpu");
+  std::printf(
+      "| convolution | direction | GFLOP/s | %% of FMA peak | oneDNN nhwc | oneDNN any | "
+      "ratio |\n| --- | --- | ---: | ---: | ---: | ---: | ---: |\n");
   for (const Conv2dCase& c : kConv2dCases)
     if (std::string(c.name).find(only) != std::string::npos) compare_case(stream, c, comparison);
 }

@@ -18,8 +18,12 @@ struct Conv2dCase {
   Conv2dGeometry geometry() const {
     const int pad_h = transposed ? 0 : dilation * (r - 1) / 2;
     const int pad_w = transposed ? 0 : dilation * (s - 1) / 2;
-    return {.stride_h = stride, .stride_w = stride, .pad_h = pad_h, .pad_w = pad_w,
-            .dilation_h = dilation, .dilation_w = dilation};
+    return {.stride_h = stride,
+            .stride_w = stride,
+            .pad_h = pad_h,
+            .pad_w = pad_w,
+            .dilation_h = dilation,
+            .dilation_w = dilation};
   }
 };
 

@@ -33,8 +33,10 @@ DeviceArray<float> random_vector(const Stream& stream, std::int64_t count, unsig
 void require_close(const std::string& what, const std::vector<float>& actual,
                    const std::vector<double>& expected, const std::vector<double>& bound) {
   if (actual.size() != expected.size())
-    throw std::runtime_error(what + ": " + std::to_string(actual.size()) + " numbers, the reference "
-                             "has " + std::to_string(expected.size()));
+    throw std::runtime_error(what + ": " + std::to_string(actual.size()) +
+                             " numbers, the reference "
+                             "has " +
+                             std::to_string(expected.size()));
   for (std::size_t i = 0; i < actual.size(); ++i)
     if (!(std::fabs(static_cast<double>(actual[i]) - expected[i]) <= bound[i]))
       throw std::runtime_error(what + ": element " + std::to_string(i) + " is " +

@@ -1,5 +1,5 @@
-// Compiled once an instruction set; CURVSEG_FMA_LOOP is the function's name. At -O2 and more a round
-// is multiply-adds and a counter, nothing else: tests/perf/fma_registers.sh looks.
+// Compiled once an instruction set; CURVSEG_FMA_LOOP is the function's name. At -O2 and more a
+// round is multiply-adds and a counter, nothing else: tests/perf/fma_registers.sh looks.
 #include "perf/support/fma_loop.hpp"
 
 // Tells the compiler that the value is used and changed here, in a register, so that it neither

@@ -2,6 +2,7 @@
 
 #include <benchmark/benchmark.h>
 
+#include <cstdio>
 
 #include "perf/support/settings.hpp"
 
@@ -20,15 +21,22 @@ Current& current() {
   return now;
 }
 
-Operation& prepare(const std::string& name,
-                   const std::function<std::unique_ptr<Operation>(const Stream&)>& make,
-                   const Stream& stream) {
+using NamedOperations = std::vector<std::pair<std::string, MakeOperation>>;
+
+/// What add() was called with.
+NamedOperations& all_operations() {
+  static NamedOperations operations;
+  return operations;
+}
+
+Operation& prepare(const std::string& name, const MakeOperation& make, const Stream& stream) {
   Current& now = current();
   if (now.name != name) {
     now.operation.reset();
     now.name = name;
     now.operation = make(stream);
     now.operation->check();
+    now.operation->prepare();
     now.operation->run();  // memory is touched, the pages of all sets as they come
     stream.synchronise();
   }
@@ -55,8 +63,8 @@ void measure(benchmark::State& state, const Stream& stream, Operation& operation
     elapsed += time;
   }
   const bool counts_flops = work.flops > 0.0;
-  const double done = (counts_flops ? work.flops : work.bytes) *
-                      static_cast<double>(state.iterations()) / elapsed;
+  const double done =
+      (counts_flops ? work.flops : work.bytes) * static_cast<double>(state.iterations()) / elapsed;
   state.counters[counts_flops ? "GFLOP/s" : "GB/s"] = done / 1e9;
   if (peak > 0.0) state.counters["%peak"] = 100.0 * done / peak;
   if (operation.memory_bytes() > 0)
@@ -65,14 +73,22 @@ void measure(benchmark::State& state, const Stream& stream, Operation& operation
 
 }  // namespace
 
-void add(std::string name, std::function<std::unique_ptr<Operation>(const Stream&)> make) {
+void check_all(const Stream& stream) {
+  for (const auto& [name, make] : all_operations()) {
+    make(stream)->check();
+    std::printf("%s: right\n", name.c_str());
+  }
+}
+
+void add(std::string name, MakeOperation make) {
+  all_operations().emplace_back(name, make);
   const std::string title = name;
-  benchmark::RegisterBenchmark(title.c_str(),
-                               [name = std::move(name), make = std::move(make)](
-                                   benchmark::State& state) {
-                                 static const Stream stream(Device::open(settings().device));
-                                 measure(state, stream, prepare(name, make, stream));
-                               })
+  benchmark::RegisterBenchmark(
+      title.c_str(),
+      [name = std::move(name), make = std::move(make)](benchmark::State& state) {
+        static const Stream stream(Device::open(settings().device));
+        measure(state, stream, prepare(name, make, stream));
+      })
       ->UseManualTime()
       ->Unit(benchmark::kMillisecond);
 }

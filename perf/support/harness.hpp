@@ -36,16 +36,20 @@ struct Work {
 class Operation {
  public:
   virtual ~Operation() = default;
-  /// Compares results with a reference. \throws std::runtime_error where they differ.
+  /// Compares results with a reference, on little data. \throws std::runtime_error where they
+  /// differ.
   virtual void check() = 0;
+  virtual void prepare() = 0;  // makes the data of run(); the functions below come after it
   virtual Work work() const = 0;
   virtual void run() = 0;  // enqueues it once
   /// Device memory of one run that is worth telling; 0: none.
   virtual std::size_t memory_bytes() const { return 0; }
 };
 
+using MakeOperation = std::function<std::unique_ptr<Operation>(const Stream&)>;
+
 /// Registers a benchmark. Its operation is made when its turn comes and freed at the next one's.
-void add(std::string name, std::function<std::unique_ptr<Operation>(const Stream&)> make);
+void add(std::string name, MakeOperation make);
 
 /// Every program defines it, as calls of add().
 void register_benchmarks();

@@ -1,6 +1,7 @@
 // The main program of every benchmark. Besides the options of Google Benchmark:
 //
 //   --clock=wall|cpu   what to measure; cpu for one thread on a machine that others use, too
+//   --check-only       compare every result with its reference, time nothing
 //   --device=NAME      as curvseg info lists them, default host; peaks are those of the host
 //
 // Each benchmark is repeated five times unless told otherwise; median and spread are printed.
@@ -9,6 +10,7 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -46,6 +48,8 @@ std::vector<char*> take_options(int argc, char** argv) {
       settings().clock = *clock == 'c' ? Clock::kCpu : Clock::kWall;
     } else if (const char* device = value_of(argv[i], "--device=")) {
       settings().device = device;
+    } else if (std::strcmp(argv[i], "--check-only") == 0) {
+      settings().check_only = true;
     } else {
       rest.push_back(argv[i]);
     }
@@ -59,15 +63,19 @@ void describe_machine() {
   benchmark::AddCustomContext("instruction_set", info.instruction_set);
   benchmark::AddCustomContext("threads", std::to_string(threads()));
   benchmark::AddCustomContext("clock", settings().clock == Clock::kWall ? "wall" : "cpu");
-  benchmark::AddCustomContext("fma_peak_gflops",
-                              std::to_string(fma_peak(settings().clock) / 1e9));
+  benchmark::AddCustomContext("fma_peak_gflops", std::to_string(fma_peak(settings().clock) / 1e9));
   benchmark::AddCustomContext("triad_gb_per_second",
                               std::to_string(triad_peak(settings().clock) / 1e9));
 }
 
 int run(int argc, char** argv) {
-  if (kDebug) throw std::runtime_error("this is a Debug build; its times mean nothing");
   std::vector<char*> arguments = take_options(argc, argv);
+  if (settings().check_only) {
+    register_benchmarks();
+    check_all(Stream(Device::open(settings().device)));
+    return 0;
+  }
+  if (kDebug) throw std::runtime_error("this is a Debug build; its times mean nothing");
   if (settings().clock == Clock::kCpu && threads() > 1)
     throw std::runtime_error("--clock=cpu is for one thread: set OMP_NUM_THREADS=1");
   // First, so that the user's own come later and win.

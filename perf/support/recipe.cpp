@@ -40,8 +40,8 @@ std::size_t bytes_of_set(const Recipe& recipe) {
 
 class RecipeOperation final : public Operation {
  public:
-  RecipeOperation(const Stream& stream, std::string name,
-                  std::function<Recipe(const Shape&)> make, const Shape& full)
+  RecipeOperation(const Stream& stream, std::string name, std::function<Recipe(const Shape&)> make,
+                  const Shape& full)
       : stream_(stream), name_(std::move(name)), make_(std::move(make)), full_(full) {}
 
   void check() override {
@@ -55,6 +55,8 @@ class RecipeOperation final : public Operation {
     const std::vector<double> expected = recipe.expected();
     require_close(name_, set[recipe.result].to_host(stream_), expected,
                   std::vector<double>(expected.size(), recipe.tolerance));
+  }
+  void prepare() override {
     recipe_ = make_(full_);
     sets_.emplace(bytes_of_set(recipe_), [this] { return make_set(stream_, recipe_); });
   }

@@ -1,4 +1,5 @@
-// Operations that memory bounds, described by their tensors: how to run one, and what must come out.
+// Operations that memory bounds, described by their tensors: how to run one, and what must come
+// out.
 #pragma once
 
 #include <functional>
@@ -20,16 +21,16 @@ struct Set {
 };
 
 struct Recipe {
-  std::vector<Shape> tensors;        // tensor i begins as start(i)
+  std::vector<Shape> tensors;  // tensor i begins as start(i)
   std::int64_t index_count = 0;
   std::vector<std::int32_t> labels;
   std::vector<float> scalars;
-  double bytes = 0.0;                // that a run reads and writes
+  double bytes = 0.0;                                // that a run reads and writes
   std::function<void(const Stream&, Set&)> prepare;  // once a set; may be empty
   std::function<void(const Stream&, Set&)> run;
-  std::size_t result = 0;            // the tensor to compare,
+  std::size_t result = 0;                         // the tensor to compare,
   std::function<std::vector<double>()> expected;  // with this,
-  double tolerance = 0.0;            // each element within this; 0: exactly
+  double tolerance = 0.0;                         // each element within this; 0: exactly
 
   /// What tensor `i` holds before the first run.
   std::vector<float> start(std::size_t i) const;

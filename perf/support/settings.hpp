@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "curvseg/device.hpp"
 #include "perf/support/clock.hpp"
 
 namespace curvseg::perf {
@@ -10,9 +11,13 @@ namespace curvseg::perf {
 struct Settings {
   Clock clock = Clock::kWall;
   std::string device = "host";
+  bool check_only = false;
 };
 
 Settings& settings();
+
+/// Checks every registered operation, without timing it. \throws what check() throws.
+void check_all(const Stream& stream);
 
 /// Frees the data of the last operation while its device is still there.
 void forget_operation();

@@ -51,8 +51,8 @@ double conv_flops(const Conv2dProblem& p, int terms) {
 
 TraceEntry describe(const Conv2dGather& p) {
   TraceEntry e;
-  e.problem = (p.direction == Conv2dDirection::kForward ? "forward " : "data ") +
-              geometry(p.problem);
+  e.problem =
+      (p.direction == Conv2dDirection::kForward ? "forward " : "data ") + geometry(p.problem);
   if (p.epilogue.bias) e.problem += " bias";
   if (p.epilogue.relu) e.problem += " relu";
   if (p.epilogue.mask) e.problem += " mask" + std::to_string(p.epilogue.mask_channels);
@@ -85,16 +85,15 @@ double epilogue_streams(const GradientEpilogue& e) {
 
 TraceEntry describe(const MaxPoolForward& p) {
   const double index = p.index ? 2.0 : 0.0;
-  return describe_pool(p, kFloat * elements_in(p.problem) +
-                              (kFloat + index) * elements_out(p.problem));
+  return describe_pool(
+      p, kFloat * elements_in(p.problem) + (kFloat + index) * elements_out(p.problem));
 }
 TraceEntry describe(const MaxPoolSelect& p) {
   return describe_pool(p, (2.0 * kFloat + 2.0) * elements_out(p.problem));
 }
 TraceEntry describe(const MaxPoolBackward& p) {
-  TraceEntry e = describe_pool(
-      p, epilogue_streams(p.epilogue) * kFloat * elements_in(p.problem) +
-             (kFloat + 2.0) * elements_out(p.problem));
+  TraceEntry e = describe_pool(p, epilogue_streams(p.epilogue) * kFloat * elements_in(p.problem) +
+                                      (kFloat + 2.0) * elements_out(p.problem));
   if (p.epilogue.mask) e.problem += " mask";
   if (p.epilogue.accumulate) e.problem += " +=";
   return e;
@@ -141,7 +140,9 @@ TraceEntry describe(const ReluForward& p) {
 TraceEntry describe(const ReluBackward& p) {
   return describe_pixels(p.pixels, p.channels, (p.accumulate ? 4.0 : 3.0) * kFloat);
 }
-TraceEntry describe(const AddBias& p) { return describe_pixels(p.pixels, p.channels, 2.0 * kFloat); }
+TraceEntry describe(const AddBias& p) {
+  return describe_pixels(p.pixels, p.channels, 2.0 * kFloat);
+}
 TraceEntry describe(const ChannelSum& p) { return describe_pixels(p.pixels, p.channels, kFloat); }
 TraceEntry describe(const LabelWeight& p) { return describe_pixels(p.pixels, 1, kFloat); }
 TraceEntry describe(const SoftmaxCrossEntropy& p) {

@@ -186,8 +186,8 @@ double UnetWork::flops() const {
 
 std::size_t UnetWork::memory_bytes() const {
   const State& s = *state_;
-  const std::size_t own = static_cast<std::size_t>(s.images.shape().elements()) * sizeof(float) +
-                          s.labels.bytes();
+  const std::size_t own =
+      static_cast<std::size_t>(s.images.shape().elements()) * sizeof(float) + s.labels.bytes();
   if (s.trainer) return own + s.trainer->memory_bytes();
   return own + (s.gradient ? s.gradient->memory_bytes() : s.inference->memory_bytes());
 }

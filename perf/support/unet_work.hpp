@@ -27,9 +27,9 @@ class UnetWork {
 
   void run();  ///< one step; waits
   std::string model_name() const;
-  std::int64_t parameters() const;    ///< trainable numbers, without the padding between them
-  double flops() const;               ///< of the convolutions of one step
-  std::size_t memory_bytes() const;   ///< device memory: all that this work holds, images too
+  std::int64_t parameters() const;   ///< trainable numbers, without the padding between them
+  double flops() const;              ///< of the convolutions of one step
+  std::size_t memory_bytes() const;  ///< device memory: all that this work holds, images too
 
  private:
   struct State;

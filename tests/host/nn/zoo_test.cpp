@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "host/nn/network_case.hpp"
+#include "host/nn/random_graph.hpp"
 
 namespace curvseg {
 namespace {
@@ -58,13 +59,37 @@ INSTANTIATE_TEST_SUITE_P(Models, ExactZoo,
                                            ZooCase{"classifier2", {3, 12, 12, 1}, 10},
                                            ZooCase{"classifier3", {2, 13, 17, 3}, 10}));
 
-TEST(ZooOnGpuBlockShapes, TinyUnetIsCorrect) {
-  if (!has_device("emulated")) GTEST_SKIP() << "this build has no emulated target";
+/// The GPU's block shapes, emulated and, where there is a GPU, on it.
+class GpuBlockShapes : public ::testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    if (!has_device(GetParam())) GTEST_SKIP() << "there is no device " << GetParam() << " here";
+  }
+};
+
+TEST_P(GpuBlockShapes, TinyUnetIsCorrect) {
+  const Device device = Device::open(GetParam());
   const Model model = zoo::make("unet(width=4, depth=2)", 3, 3);
   const Shape input{1, 12, 10, 3};
-  expect_equals_reference(Device::open("emulated"), model, input, whole_data(model, input, 5));
-  expect_matches_reference(Device::open("emulated"), model, input, 11);
+  expect_equals_reference(device, model, input, whole_data(model, input, 5));
+  expect_matches_reference(device, model, input, 11);
 }
+
+TEST_P(GpuBlockShapes, RandomWiringIsCorrect) {
+  const Device device = Device::open(GetParam());
+  const Shape input{1, RandomGraph::kHeight, RandomGraph::kWidth, RandomGraph::kChannels};
+  for (unsigned seed = 200; seed < 204; ++seed) {
+    SCOPED_TRACE(seed);
+    RandomGraph graph(seed, true);
+    const Model model = graph.build(10);
+    expect_equals_reference(device, model, input, whole_data(model, input, seed, 6), graph.unit());
+    const Model other = RandomGraph(seed, false).build(10);
+    expect_matches_reference(device, other, input, seed);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, GpuBlockShapes, ::testing::Values("emulated", "cuda:0"),
+                         [](const auto& info) { return std::string(info.param).substr(0, 4); });
 
 }  // namespace
 }  // namespace curvseg

@@ -131,11 +131,11 @@ TEST_F(EmulatedDefects, LocalVariableOfAnotherThread) {
   expect(kLocalOfAnotherThread, "a local variable of another thread");
 }
 TEST_F(EmulatedDefects, MisalignedVector) {
-  expect(kMisalignedVector, "misaligned", {"thread 1 of", "a multiple of 16"});
+  expect(kMisalignedVector, "misaligned: thread", {"thread 1 of", "a multiple of 16"});
 }
 TEST_F(EmulatedDefects, MisalignedWord) {
   planted_.bytes = upload(std::vector<std::uint8_t>(kFloats, 1));
-  expect(kMisalignedWord, "misaligned", {"thread 1 of", "a multiple of 4"});
+  expect(kMisalignedWord, "misaligned: thread", {"thread 1 of", "a multiple of 4"});
 }
 
 TEST_F(EmulatedDefects, BarrierAfterAnExit) {
@@ -181,7 +181,7 @@ TEST_F(EmulatedDefects, CopyWithoutCommit) {
   expect(kUncommittedCopy, "asynchronous copy in flight");
 }
 TEST_F(EmulatedDefects, MisalignedCopy) {
-  expect(kMisalignedCopy, "misaligned", {"thread 0 of", "a multiple of 16"});
+  expect(kMisalignedCopy, "misaligned: thread", {"thread 0 of", "a multiple of 16"});
 }
 TEST_F(EmulatedDefects, CopyIntoGlobalMemory) {
   expect(kCopyIntoGlobal, "does not write shared memory");

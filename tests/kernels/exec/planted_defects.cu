@@ -171,7 +171,7 @@ const PlantedDefect kLocalOfAnotherThread = {
     "local_of_another_thread", &start<local_of_another_thread, Pointers>, __LINE__ - 4};
 
 static __global__ void misaligned_vector(Planted p) {
-  *reinterpret_cast<Float4*>(p.b + thread()) = Float4{1.0f, 2.0f, 3.0f, 4.0f};
+  reinterpret_cast<Float4*>(p.b + thread())->at[0] = 1.0f;
 }
 const PlantedDefect kMisalignedVector = {
     "misaligned_vector", &start<misaligned_vector, NoShared, 1, 32>, __LINE__ - 3};
