@@ -1,6 +1,7 @@
 #include "host/cli/crop_and_augment.hpp"
 
 #include <spdlog/fmt/fmt.h>
+#include <cmath>
 
 #include <algorithm>
 #include <charconv>
@@ -133,7 +134,7 @@ std::size_t crops_per_epoch(const Augment& augment, const Dataset& train) {
     pixels += static_cast<double>(size.height) * size.width;
   }
   const double crop = static_cast<double>(augment.crop_height) * augment.crop_width;
-  return std::max(train.size(), static_cast<std::size_t>(pixels / crop + 0.5));
+  return std::max(train.size(), static_cast<std::size_t>(std::lround(pixels / crop)));
 }
 
 }  // namespace curvseg::cli

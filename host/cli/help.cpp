@@ -36,17 +36,29 @@ std::string unknown_argument(const CLI::App& app, const std::string& argument) {
 
 HelpFormatter::HelpFormatter() { column_width(kOptionColumn); }
 
+std::string HelpFormatter::make_description(const CLI::App* app) const {
+  return wrap(app->get_description(), kColumns) + "\n";
+}
+
+std::string HelpFormatter::make_group(std::string group, bool is_positional,
+                                      std::vector<const CLI::Option*> options) const {
+  // CLI11 puts an empty line before and after a group.
+  return CLI::Formatter::make_group(std::move(group), is_positional, std::move(options)).substr(1);
+}
+
 std::string HelpFormatter::make_option_desc(const CLI::Option* option) const {
   return wrap(option->get_description(), kColumns - kOptionColumn);
 }
 
 std::string HelpFormatter::make_option_opts(const CLI::Option* option) const {
-  return option->get_type_size() == 0 ? "" : " " + option->get_type_name();
+  const std::string type =
+      option->get_type_name();  // CLI11 adds what is checked: "N:INT in [0, 9]"
+  return option->get_type_size() == 0 ? "" : " " + type.substr(0, type.find(':'));
 }
 
 std::string HelpFormatter::make_usage(const CLI::App* app, std::string name) const {
   const bool has_commands = !app->get_subcommands({}).empty();
-  return "\nUsage: " + name + (has_commands ? " COMMAND" : "") + " [OPTIONS]\n";
+  return "\nUsage: " + name + (has_commands ? " COMMAND" : "") + " [OPTIONS]\n\n";
 }
 
 std::string HelpFormatter::make_subcommand(const CLI::App* sub) const {
@@ -63,13 +75,14 @@ std::string parse_error_message(const CLI::App& app, const CLI::ParseError& erro
   const std::string name = command.get_name();
   const std::string help = command.get_parent() == nullptr ? "curvseg" : "curvseg " + name;
   std::string message = one_line(error.what());
-  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
-    const std::vector<std::string> extras = app.remaining(true);
-    if (!extras.empty()) {
-      message = unknown_argument(command, extras.front());
-    }
+  const std::vector<std::string> extras = app.remaining(true);
+  if (!extras.empty()) {
+    message = unknown_argument(command, extras.front());
   } else if (command.get_parent() == nullptr) {
     message = "which command? train, evaluate, predict, info or demo";
+  } else if (dynamic_cast<const CLI::ConversionError*>(&error) != nullptr) {
+    // "Could not convert: --epochs = many"
+    message = message.substr(message.find(": ") + 2) + " is not a number that can be used here";
   }
   return message + " (see " + help + " --help)";
 }

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 
 #include <string>
+#include <vector>
 
 namespace curvseg::cli {
 
@@ -12,6 +13,9 @@ namespace curvseg::cli {
 class HelpFormatter : public CLI::Formatter {
  public:
   HelpFormatter();
+  std::string make_description(const CLI::App* app) const override;
+  std::string make_group(std::string group, bool is_positional,
+                         std::vector<const CLI::Option*> options) const override;
   std::string make_option_desc(const CLI::Option* option) const override;
   std::string make_option_opts(const CLI::Option* option) const override;
   std::string make_usage(const CLI::App* app, std::string name) const override;

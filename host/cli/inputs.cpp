@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <string_view>
 #include <utility>
 
@@ -50,7 +51,7 @@ DatasetOptions dataset_options(const DataSettings& settings, int channels, int c
 /// (frames of a film, slices of a stack) are often alike.
 void hold_out(TrainingData& data, double part) {
   const std::shared_ptr<const Dataset> all = data.train;
-  const auto kept = static_cast<std::size_t>(static_cast<double>(all->size()) * part + 0.5);
+  const auto kept = static_cast<std::size_t>(std::lround(static_cast<double>(all->size()) * part));
   if (kept == 0 || kept >= all->size()) {
     return;
   }

@@ -32,6 +32,8 @@ int run(int argc, char** argv) {
   program.set_help_flag("-h,--help", "Print this help");
   program.set_version_flag("--version", "curvseg " CURVSEG_VERSION, "Print the version");
   program.require_subcommand(1);
+  // Given twice, the last one counts: scripts put their defaults in front of what they were given.
+  program.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   program.footer(kFooter);
   int exit_code = kSuccess;
   add_train(program, exit_code);

@@ -67,54 +67,55 @@ std::size_t name_width(const std::vector<std::string>& names) {
   return width;
 }
 
+/// Columns of the colour: "#e69f00", on a terminal behind a sample of it.
+int color_width(const ReportStyle& style) { return style.colors ? 10 : 7; }
+
+std::string without_trailing_spaces(std::string text) {
+  text.erase(text.find_last_not_of(' ') + 1);
+  return text + "\n";
+}
+
 std::string header(const std::vector<SplitResult>& results, const ReportStyle& style,
                    std::size_t width) {
-  const std::string gap(style.colors ? 10 : 7, ' ');
-  std::string splits = fmt::format("{:{}}  {}", "", width, gap);
-  std::string columns = fmt::format("{:{}}  {:{}}", "class", width, "colour", gap.size());
+  std::string splits = fmt::format("{:{}}  {:{}}", "", width, "", color_width(style));
+  std::string columns = fmt::format("{:{}}  {:{}}", "class", width, "colour", color_width(style));
   for (const SplitResult& each : results) {
-    splits += fmt::format("  {:<26}", each.split);
-    columns +=
-        style.is_classification ? "  recall  precision  images" : "  IoU     Dice     of pixels";
+    splits += fmt::format("  | {:<26}", each.split);
+    columns += style.is_classification ? "  | recall  precision    images"
+                                       : "  | IoU     Dice      of pixels ";
   }
-  while (splits.ends_with(' ')) {
-    splits.pop_back();
-  }
-  return splits + "\n" + columns + "\n";
+  return without_trailing_spaces(splits) + without_trailing_spaces(columns);
 }
 
 std::string class_row(const std::vector<SplitResult>& results, const ReportStyle& style,
                       std::size_t width, int c) {
-  std::string row = fmt::format("{:{}}  {} ", style.class_names[static_cast<std::size_t>(c)], width,
+  std::string row = fmt::format("{:{}}  {}", style.class_names[static_cast<std::size_t>(c)], width,
                                 swatch(c, style.colors));
   for (const SplitResult& each : results) {
     const ConfusionCounts& confusion = each.result.confusion;
     const Scores scores = class_scores(confusion, c, style.is_classification);
     const double truth = class_counts(confusion, c).truth;
-    row += fmt::format("  {:6}  {:6}", number(scores.first), number(scores.second));
-    if (style.is_classification) {
-      row += fmt::format("     {:6}", truth);
-    } else {
-      row += fmt::format("  {:8.2f} %", 100.0 * truth / static_cast<double>(confusion.total()));
-    }
+    const std::string amount =
+        style.is_classification
+            ? fmt::format("{}", truth)
+            : fmt::format("{:.2f} %", 100.0 * truth / static_cast<double>(confusion.total()));
+    row +=
+        fmt::format("  | {:6}  {:6}  {:>10}", number(scores.first), number(scores.second), amount);
   }
-  return row + "\n";
+  return without_trailing_spaces(std::move(row));
 }
 
 /// A row of one or two numbers per split under the classes.
 template <class Numbers>
 std::string summary_row(const std::vector<SplitResult>& results, const ReportStyle& style,
                         std::size_t width, const char* name, const Numbers& numbers) {
-  std::string row = fmt::format("{:{}}  {:{}}", name, width, "", style.colors ? 10 : 7);
+  std::string row = fmt::format("{:{}}  {:{}}", name, width, "", color_width(style));
   for (const SplitResult& each : results) {
     const Scores scores = numbers(each.result);
     const std::string second = scores.second ? number(scores.second) : "";
-    row += fmt::format("  {:6}  {:6}{:12}", number(scores.first), second, "");
+    row += fmt::format("  | {:6}  {:6}  {:10}", number(scores.first), second, "");
   }
-  while (row.ends_with(' ')) {
-    row.pop_back();
-  }
-  return row + "\n";
+  return without_trailing_spaces(std::move(row));
 }
 
 /// What needs no network: the most frequent class everywhere.
@@ -160,6 +161,15 @@ std::string result_table(const std::vector<SplitResult>& results, const ReportSt
     return Scores{r.loss, std::nullopt};
   });
   return text + baseline(results, style);
+}
+
+std::string headline_text(const std::vector<SplitResult>& results, bool is_classification) {
+  std::string text = headline_name(is_classification);
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    text += fmt::format("{} {:.4f} on {}", i == 0 ? "" : ",",
+                        headline(results[i].result, is_classification), results[i].split);
+  }
+  return text;
 }
 
 Json to_json(const EvaluationResult& result) {

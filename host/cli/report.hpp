@@ -26,6 +26,9 @@ struct ReportStyle {
 /// A row per class with IoU and Dice (of a classifier: recall and precision) per split, then means.
 std::string result_table(const std::vector<SplitResult>& results, const ReportStyle& style);
 
+/// "mIoU 0.7312 on val, 0.7254 on test".
+std::string headline_text(const std::vector<SplitResult>& results, bool is_classification);
+
 /// The numbers of one evaluation; classes as arrays in the order of their indices.
 Json to_json(const EvaluationResult& result);
 

@@ -52,7 +52,7 @@ std::string lines_until(const fs::path& path, std::uint64_t step) {
 fs::path new_run_folder(const std::string& spec) {
   const std::string name = short_name(spec);
   for (int number = 1;; ++number) {
-    const fs::path folder = fs::path("runs") / (name + "-" + std::to_string(number));
+    fs::path folder = fs::path("runs") / (name + "-" + std::to_string(number));
     std::error_code error;
     if (!fs::exists(folder, error)) {
       return folder;

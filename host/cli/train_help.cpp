@@ -1,4 +1,5 @@
 // What `curvseg train --help` says.
+#include <spdlog/fmt/fmt.h>
 #include <CLI/CLI.hpp>
 
 #include "curvseg/model.hpp"
@@ -88,8 +89,10 @@ void add_optimizer_options(CLI::App& app, TrainArguments& a) {
          "One of " + join_or(names) + ". Default auto: the one that we would take, now adam")
       ->type_name("NAME")
       ->group(group);
-  app.add_option("--lr", a.lr,
-                 "Largest learning rate. Default: one that suits the optimizer, 0.001 for adam")
+  app.add_option(
+         "--lr", a.lr,
+         fmt::format("Largest learning rate. Default: one that suits the optimizer, {:g} for adam",
+                     default_learning_rate("adam")))
       ->type_name("X")
       ->group(group);
   app.add_option("--schedule", a.schedule,

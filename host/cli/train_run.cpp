@@ -30,6 +30,15 @@ int evaluation_batch(const TrainerOptions& options, const Dataset& dataset) {
   return std::max(1, static_cast<int>(options.batch * crop / whole));
 }
 
+/// Without the padding between tensors that parameter_count() includes.
+std::int64_t count_parameters(const Model& model) {
+  std::int64_t count = 0;
+  for (const Parameter& each : model.parameters()) {
+    count += each.size;
+  }
+  return count;
+}
+
 /// fs::equivalent() throws where a file is missing.
 bool is_same_folder(const fs::path& a, const fs::path& b) {
   std::error_code error;
@@ -149,6 +158,7 @@ void TrainRun::begin() {
   const Json start = start_line();
   Json options = start;
   options.erase("event");
+  options.erase("step");
   write_file_atomically(paths_.options(), options.dump(2) + "\n");
   metrics_->write(start);
   say_beginning();
@@ -163,8 +173,8 @@ void TrainRun::say_beginning() const {
   say("data    {}: {} images to train on, {} to validate{}, {} to test; {} classes", settings_.spec,
       count(data_.train), count(data_.val), data_.held_out ? " (held out)" : "", count(data_.test),
       data_.train->classes());
-  say("model   {}, {} parameters", trainer_->model().name(), trainer_->model().parameter_count());
-  say("device  {}: {}, {}, {} threads", device.device, device.name, device.instruction_set,
+  say("model   {}, {} parameters", trainer_->model().name(), count_parameters(trainer_->model()));
+  say("device  {}: {}, {}, {} processors", device.device, device.name, device.instruction_set,
       device.processors);
   say("method  {} at {:g}, {}; batches of {}, crop {}, augmentation {}; seed {}",
       options.optimizer.name,
@@ -189,7 +199,7 @@ Json TrainRun::start_line() const {
       {"class_names", data_.train->class_names()},
       {"train_images", data_.train->size()},
       {"model", trainer_->model().name()},
-      {"parameters", trainer_->model().parameter_count()},
+      {"parameters", count_parameters(trainer_->model())},
       {"device", device.device},
       {"instruction_set", device.instruction_set},
       {"optimizer", o.optimizer.name},

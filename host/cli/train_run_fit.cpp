@@ -146,12 +146,13 @@ void TrainRun::print_result(const std::vector<SplitResult>& results) const {
   const bool is_classification = data_.train->is_classification();
   const ReportStyle style{data_.train->class_names(), is_classification, stdout_has_colors()};
   std::string text = "\n" + result_table(results, style) + "\n";
-  text += fmt::format(
-      "{} steps in all, {} of them now in {}, {:.1f} images/s while training\n", fit_.steps,
-      fit_.steps - (start_ && !arguments_.resume.empty() ? start_->progress.step : 0),
-      duration_text(fit_.seconds), progress_->images_per_second());
-  const auto file = [&text](const fs::path& path, const std::string& what) {
-    text += fmt::format("{}  {}\n", path.string(), what);
+  const std::uint64_t before = arguments_.resume.empty() ? 0 : start_->progress.step;
+  text += fmt::format("{}\n{} steps{} in {}, {:.1f} images/s while training\n\n",
+                      headline_text(results, is_classification), fit_.steps - before,
+                      before > 0 ? fmt::format(" after the first {}", before) : "",
+                      duration_text(fit_.seconds), progress_->images_per_second());
+  const auto file = [&](const fs::path& path, const std::string& what) {
+    text += fmt::format("{:{}}  {}\n", path.string(), paths_.checkpoint().string().size(), what);
   };
   file(paths_.best(),
        data_.val

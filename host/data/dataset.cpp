@@ -32,7 +32,8 @@ Normalisation measure_normalisation(const Dataset& dataset, std::size_t max_samp
         squares[c] += value * value;
       }
     }
-    pixels += static_cast<double>(sample.image.size() / channels);
+    const std::size_t sample_pixels = sample.image.size() / channels;
+    pixels += static_cast<double>(sample_pixels);
   }
   Normalisation result;
   for (std::size_t c = 0; c < channels; ++c) {

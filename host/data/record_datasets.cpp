@@ -134,7 +134,7 @@ fs::path mnist_file(const fs::path& folder, const std::string& split, const std:
   dotted[kind.find('-')] = '.';
   for (const std::string& name : {kind, dotted}) {
     for (const char* suffix : {"-ubyte", "-ubyte.gz"}) {
-      const fs::path path = folder / (prefix + name + suffix);
+      fs::path path = folder / (prefix + name + suffix);
       std::error_code error;
       if (fs::is_regular_file(path, error)) {
         return path;

@@ -22,7 +22,8 @@ std::string device_name(const NamedTarget& t, int index) {
 
 std::string known_devices() {
   std::string result;
-  for (const DeviceInfo& info : Device::list()) result += (result.empty() ? "" : ", ") + info.device;
+  for (const DeviceInfo& info : Device::list())
+    result += (result.empty() ? "" : ", ") + info.device;
   return result;
 }
 
@@ -44,8 +45,8 @@ Device Device::open(std::string_view name) {
     number = parsed.ec == std::errc() && parsed.ptr == digits.data() + digits.size();
   }
   if (!found || !number || index < 0 || index >= found->target->runtime->device_count())
-    throw InputError("there is no device \"" + std::string(name) + "\" here; there are: " +
-                     known_devices());
+    throw InputError("there is no device \"" + std::string(name) +
+                     "\" here; there are: " + known_devices());
   return Device(*found->target, index);
 }
 
@@ -73,9 +74,7 @@ DeviceInfo Device::info() const {
   return {};
 }
 
-bool Device::is_host() const {
-  return target_->runtime == find_target("host")->target->runtime;
-}
+bool Device::is_host() const { return target_->runtime == find_target("host")->target->runtime; }
 
 struct Stream::State {
   State(Device d, StreamHandle h, bool owner) : device(d), handle(h), owned(owner) {}

@@ -50,8 +50,8 @@ const Kernels* host_kernels() {
     if (set.name == widest || (asked && set.name == asked)) break;
   }
   if (!known)
-    throw InputError(std::string("CURVSEG_INSTRUCTION_SET is ") + asked +
-                     ", this processor has " + std::string(widest) + " and narrower ones");
+    throw InputError(std::string("CURVSEG_INSTRUCTION_SET is ") + asked + ", this processor has " +
+                     std::string(widest) + " and narrower ones");
   return chosen;
 }
 

@@ -69,8 +69,8 @@ template class DeviceArray<unsigned long long>;
 
 void Tensor::upload(const Stream& stream, const std::vector<float>& values) {
   if (static_cast<std::int64_t>(values.size()) != shape_.elements())
-    throw std::invalid_argument("upload: " + std::to_string(values.size()) + " values for a tensor " +
-                                to_string(shape_));
+    throw std::invalid_argument("upload: " + std::to_string(values.size()) +
+                                " values for a tensor " + to_string(shape_));
   memory_.upload(stream, values.data(), shape_.elements());
 }
 

@@ -133,7 +133,7 @@ int ModelBuilder::conv_transpose(int from, const Conv& options, int like) {
   return state_->append(std::move(node));
 }
 
-int ModelBuilder::dense(int from, int k, bool relu, std::string given) {
+int ModelBuilder::dense(int from, int k, bool relu, const std::string& given) {
   const std::string name = state_->unique_name(given, "dense");
   state_->source(name, from);
   if (!state_->fixed_size())

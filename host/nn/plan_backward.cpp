@@ -61,7 +61,7 @@ class BackwardPlanner {
     step.node = i;
     step.x = builder_.activation(i);
     step.dy = step.out = builder_.gradient(i);
-    builder_.add_backward(std::move(step));
+    builder_.add_backward(step);
   }
 
   // ---- masks -----------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ class BackwardPlanner {
     step.dy = builder_.gradient(i);
     builder_.set_workspace(step,
                            conv2d_backward_bias_workspace(builder_.device(), builder_.shape(i)));
-    builder_.add_backward(std::move(step));
+    builder_.add_backward(step);
   }
 
   void plan_weight_gradient(int i) {
@@ -153,7 +153,7 @@ class BackwardPlanner {
                                            builder_.device(), step.dy.view.shape, w, node.geometry)
                                      : conv2d_backward_weights_workspace(
                                            builder_.device(), step.x.view.shape, w, node.geometry));
-    builder_.add_backward(std::move(step));
+    builder_.add_backward(step);
   }
 
   void plan_data_gradient(int i) {
@@ -170,7 +170,7 @@ class BackwardPlanner {
                                builder_.device(), step.dy.view.shape, w, node.geometry)
                          : conv2d_backward_data_workspace(builder_.device(), step.out.view.shape, w,
                                                           node.geometry));
-    builder_.add_backward(std::move(step));
+    builder_.add_backward(step);
   }
 
   void plan_resampling(int i, StepKind kind) {
@@ -182,7 +182,7 @@ class BackwardPlanner {
     step.dy = builder_.gradient(i);
     if (kind == StepKind::kMaxPoolBackward) step.index_buffer = builder_.index_buffer(i);
     write_gradient(step, i, input, false, false);
-    builder_.add_backward(std::move(step));
+    builder_.add_backward(step);
   }
 
   /// Copies first: a shared input may change the memory when its turn comes.
@@ -219,7 +219,7 @@ class BackwardPlanner {
     // A sum is masked as far as both of its terms are.
     masked_[at(input)] = written_[at(input)] ? std::min(masked, masked_[at(input)]) : masked;
     written_[at(input)] = true;
-    builder_.add_backward(std::move(step));
+    builder_.add_backward(step);
   }
 
   ScheduleBuilder& builder_;

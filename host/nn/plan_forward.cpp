@@ -28,14 +28,14 @@ void plan_convolution(ScheduleBuilder& builder, int i) {
                 ? conv2d_transpose_forward_workspace(builder.device(), step.out.view.shape, w,
                                                      node.geometry)
                 : conv2d_forward_workspace(builder.device(), step.x.view.shape, w, node.geometry));
-  builder.add_forward(std::move(step));
+  builder.add_forward(step);
 }
 
 void plan_max_pool(ScheduleBuilder& builder, int i) {
   Step step = layer_step(builder, StepKind::kMaxPoolForward, i);
   // Only a gradient that goes on through the pooling asks for its winners.
   if (builder.training() && builder.needs_gradient(i)) step.index_buffer = builder.index_buffer(i);
-  builder.add_forward(std::move(step));
+  builder.add_forward(step);
 }
 
 void copy_input(ScheduleBuilder& builder, int i, std::size_t edge, bool accumulate, Operand to) {
@@ -45,7 +45,7 @@ void copy_input(ScheduleBuilder& builder, int i, std::size_t edge, bool accumula
   step.x = builder.activation(builder.node(i).inputs[edge]);
   step.out = to;
   step.accumulate = accumulate;
-  builder.add_forward(std::move(step));
+  builder.add_forward(step);
 }
 
 void plan_concat(ScheduleBuilder& builder, int i) {

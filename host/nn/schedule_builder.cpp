@@ -99,7 +99,7 @@ void ScheduleBuilder::add(std::vector<Step>& steps, Step step) {
   for (const Operand* operand : {&step.x, &step.dy, &step.mask, &step.out}) touch(operand->buffer);
   touch(step.index_buffer);
   touch(step.workspace_buffer);
-  steps.push_back(std::move(step));
+  steps.push_back(step);
   ++now_;
 }
 

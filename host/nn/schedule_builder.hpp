@@ -31,8 +31,8 @@ class ScheduleBuilder {
   /// The winners of max-pooling node `i`.
   int index_buffer(int i);
 
-  void add_forward(Step step) { add(schedule_.forward, std::move(step)); }
-  void add_backward(Step step) { add(schedule_.backward, std::move(step)); }
+  void add_forward(Step step) { add(schedule_.forward, step); }
+  void add_backward(Step step) { add(schedule_.backward, step); }
   /// Sets the workspace of `step`, to be had for the time of that step alone.
   void set_workspace(Step& step, std::size_t bytes);
 

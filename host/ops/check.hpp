@@ -34,11 +34,12 @@ void check_tensor(std::string_view operation, const char* name, const BasicTenso
 inline void check_same_shape(std::string_view operation, const char* a_name, const Shape& a,
                              const char* b_name, const Shape& b) {
   if (!(a == b))
-    refuse(operation, std::string(a_name) + " is " + to_string(a) + ", " + b_name + " is " +
-                          to_string(b));
+    refuse(operation,
+           std::string(a_name) + " is " + to_string(a) + ", " + b_name + " is " + to_string(b));
 }
 
-inline void check_bytes(std::string_view operation, const Workspace& workspace, std::int64_t floats) {
+inline void check_bytes(std::string_view operation, const Workspace& workspace,
+                        std::int64_t floats) {
   const std::size_t bytes = static_cast<std::size_t>(floats) * sizeof(float);
   if (workspace.bytes < bytes || (!workspace.data && bytes > 0))
     refuse(operation, "the workspace has " + std::to_string(workspace.bytes) + " bytes, " +

@@ -92,8 +92,8 @@ void gather(std::string_view op, const Stream& stream, Conv2dDirection direction
   if (mask.data) {
     check_tensor(op, "mask", mask);
     if (mask.shape.pixels() != out.shape.pixels() || mask.shape.c > out.shape.c)
-      refuse(op, "mask is " + to_string(mask.shape) + ", " + out_name + " is " +
-                     to_string(out.shape));
+      refuse(op,
+             "mask is " + to_string(mask.shape) + ", " + out_name + " is " + to_string(out.shape));
   }
   p.epilogue = {bias.data, mask.data, mask.ld, mask.data ? mask.shape.c : 0, relu, accumulate};
   p.out = out.data;
@@ -118,8 +118,7 @@ void weight_gradient(std::string_view op, const Stream& stream,
     check_tensor(op, x_name, terms[t].x);
     check_tensor(op, dy_name, terms[t].dy);
     check_same_shape(op, x_name, terms[t].x.shape, "that of the first term", terms[0].x.shape);
-    p.problem =
-        problem_of(op, x_name, terms[t].x.shape, dy_name, terms[t].dy.shape, dw, geometry);
+    p.problem = problem_of(op, x_name, terms[t].x.shape, dy_name, terms[t].dy.shape, dw, geometry);
     p.term[t] = {terms[t].x.data, terms[t].x.ld, terms[t].dy.data, terms[t].dy.ld};
   }
   p.accumulate = accumulate;
@@ -194,8 +193,8 @@ std::size_t conv2d_backward_data_workspace(const Device& device, const Shape& dx
 void conv2d_backward_weights(const Stream& stream, std::span<const Conv2dGradientOperands> terms,
                              const Conv2dGeometry& geometry, bool accumulate, Workspace workspace,
                              FilterView dw) {
-  weight_gradient("conv2d_backward_weights", stream, terms, geometry, accumulate, workspace, dw, "x",
-                  "dy");
+  weight_gradient("conv2d_backward_weights", stream, terms, geometry, accumulate, workspace, dw,
+                  "x", "dy");
 }
 
 void conv2d_backward_weights(const Stream& stream, ConstTensorView x, ConstTensorView dy,
@@ -233,7 +232,8 @@ std::size_t conv2d_backward_bias_workspace(const Device& device, const Shape& dy
   ChannelSum p;
   p.pixels = dy.pixels();
   p.channels = dy.c;
-  return sizeof(float) * static_cast<std::size_t>(device.target().kernels->channel_sum_workspace(p));
+  return sizeof(float) *
+         static_cast<std::size_t>(device.target().kernels->channel_sum_workspace(p));
 }
 
 void conv2d_transpose_forward(const Stream& stream, std::span<const Conv2dOperands> terms,

@@ -23,9 +23,9 @@ void check_gradient(std::string_view op, const Shape& x, const TensorView& dx) {
 
 }  // namespace
 
-void label_weight(const Stream& stream, const std::int32_t* labels, std::int64_t pixels, int classes,
-                  const CrossEntropyOptions& options, bool accumulate, Workspace workspace,
-                  float* total) {
+void label_weight(const Stream& stream, const std::int32_t* labels, std::int64_t pixels,
+                  int classes, const CrossEntropyOptions& options, bool accumulate,
+                  Workspace workspace, float* total) {
   constexpr const char* kOp = "label_weight";
   check_weights(kOp, options, classes);
   require(total, kOp, "there is no memory for the total");
@@ -76,8 +76,8 @@ void mean_squared_error(const Stream& stream, ConstTensorView x, ConstTensorView
   check_same_shape(kOp, "target", target.shape, "x", x.shape);
   check_gradient(kOp, x.shape, dx);
   require(denominator && loss, kOp, "there is no memory for the denominator or the loss");
-  MeanSquaredError p{x.shape.pixels(), x.shape.c,  x.data, x.ld,    target.data, target.ld,
-                     denominator,      loss,       dx.data, dx.ld,  accumulate,  nullptr};
+  MeanSquaredError p{x.shape.pixels(), x.shape.c, x.data,  x.ld,  target.data, target.ld,
+                     denominator,      loss,      dx.data, dx.ld, accumulate,  nullptr};
   const Kernels& kernels = kernels_of(stream);
   check_bytes(kOp, workspace, kernels.mean_squared_error_workspace(p));
   p.workspace = static_cast<float*>(workspace.data);
@@ -107,8 +107,8 @@ void argmax(const Stream& stream, ConstTensorView logits, std::int32_t* label) {
   require(label || logits.shape.pixels() == 0, "argmax", "there is no memory for the labels");
   if (logits.shape.c < 1) refuse("argmax", "logits has no channels");
   const CurrentDevice current(stream.device());
-  kernels_of(stream).argmax(stream.native(), {logits.shape.pixels(), logits.shape.c, logits.data,
-                                              logits.ld, label});
+  kernels_of(stream).argmax(stream.native(),
+                            {logits.shape.pixels(), logits.shape.c, logits.data, logits.ld, label});
 }
 
 void confusion_matrix(const Stream& stream, const std::int32_t* truth,
@@ -118,7 +118,8 @@ void confusion_matrix(const Stream& stream, const std::int32_t* truth,
   require(matrix && ((truth && prediction) || pixels == 0), "confusion_matrix",
           "an argument has no memory");
   const CurrentDevice current(stream.device());
-  kernels_of(stream).confusion_matrix(stream.native(), {pixels, classes, truth, prediction, matrix});
+  kernels_of(stream).confusion_matrix(stream.native(),
+                                      {pixels, classes, truth, prediction, matrix});
 }
 
 }  // namespace curvseg

@@ -95,9 +95,9 @@ void average_pool_forward(const Stream& stream, ConstTensorView x, const PoolWin
                           bool count_include_pad, TensorView y) {
   constexpr const char* kOp = "average_pool_forward";
   check_pair(kOp, "x", x, "y", y);
-  enqueue(stream, kernels_of(stream).average_pool_forward,
-          {problem_of(kOp, x.shape, y.shape, window), count_include_pad, x.data, x.ld, y.data,
-           y.ld});
+  enqueue(
+      stream, kernels_of(stream).average_pool_forward,
+      {problem_of(kOp, x.shape, y.shape, window), count_include_pad, x.data, x.ld, y.data, y.ld});
 }
 
 void average_pool_backward(const Stream& stream, ConstTensorView dy, const PoolWindow& window,

@@ -34,7 +34,8 @@ double drops(const ScheduleOptions& options, std::uint64_t t) {
   const std::uint64_t every = options.step_every > 0
                                   ? options.step_every
                                   : std::max<std::uint64_t>(1, options.total_steps / 3);
-  return std::pow(options.step_factor, static_cast<double>(t / every));
+  const std::uint64_t count = t / every;
+  return std::pow(options.step_factor, static_cast<double>(count));
 }
 
 /// t / T in [0, 1]; a warm-up that takes all the steps leaves nothing to decay over.

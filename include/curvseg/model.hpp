@@ -93,7 +93,7 @@ class ModelBuilder {
   int concat(int a, int b);          ///< channels of a, then of b
   int add(int a, int b);             ///< a + b, of equal shapes
   int relu(int from);                ///< prefer Conv::relu, which costs no pass
-  int dense(int from, int k, bool relu, std::string name = {});  ///< flattens [H,W,C] first
+  int dense(int from, int k, bool relu, const std::string& name = {});  ///< flattens [H,W,C] first
 
   /// \throws std::invalid_argument naming a layer that does not lead to the output.
   Model build(int output);

@@ -42,9 +42,7 @@ struct GatherAxis {
   int source_extent = 0;
 };
 
-constexpr CURVSEG_HOST_DEVICE int floor_divide(int a, int b) {
-  return a / b - (a % b < 0 ? 1 : 0);
-}
+constexpr CURVSEG_HOST_DEVICE int floor_divide(int a, int b) { return a / b - (a % b < 0 ? 1 : 0); }
 
 constexpr CURVSEG_HOST_DEVICE int gather_phases(Conv2dDirection direction, int stride) {
   return direction == Conv2dDirection::kForward ? 1 : stride;

@@ -16,8 +16,9 @@ void gather_with_tile(StreamHandle stream, const Conv2dGather& p) {
   const int taps = c.r * c.s;
   const std::int64_t floats = panel_floats(taps, reduction, outputs, kTile.panel);
   for (int t = 0; t < p.terms && floats > 0; ++t) {
-    const PackFilter pack{p.term[t].w, p.workspace + t * floats, taps, reduction, outputs,
-                          forward ? c.k : 1, forward ? 1 : c.k, kTile.panel, !forward};
+    const PackFilter pack{
+        p.term[t].w,       p.workspace + t * floats, taps,        reduction, outputs,
+        forward ? c.k : 1, forward ? 1 : c.k,        kTile.panel, !forward};
     launch<pack_filter_kernel>(
         stream, dim3{static_cast<unsigned>(divide_up(outputs, kTile.panel) * taps), 1, 1}, 128,
         pack);
@@ -38,7 +39,8 @@ void gather_with_tile(StreamHandle stream, const Conv2dGather& p) {
 
 int gather_panel(const Conv2dGather& p) {
   const int outputs = p.direction == Conv2dDirection::kForward ? p.problem.k : p.problem.c;
-  return outputs <= NarrowGatherTile::kTile.channels ? NarrowGatherTile::kTile.panel : WideGatherTile::kTile.panel;
+  return outputs <= NarrowGatherTile::kTile.channels ? NarrowGatherTile::kTile.panel
+                                                     : WideGatherTile::kTile.panel;
 }
 
 }  // namespace
@@ -46,8 +48,8 @@ int gather_panel(const Conv2dGather& p) {
 std::int64_t conv2d_gather_workspace(const Conv2dGather& p) {
   const Conv2dProblem& c = p.problem;
   const bool forward = p.direction == Conv2dDirection::kForward;
-  return p.terms * panel_floats(c.r * c.s, forward ? c.c : c.k, forward ? c.k : c.c,
-                                gather_panel(p));
+  return p.terms *
+         panel_floats(c.r * c.s, forward ? c.c : c.k, forward ? c.k : c.c, gather_panel(p));
 }
 
 void conv2d_gather(StreamHandle stream, const Conv2dGather& p) {

@@ -21,16 +21,18 @@ WeightPlan weight_plan(const Conv2dProblem& c) {
   if (kTile.taps == 1) {
     plan.taps_per_block = 1;
   } else {
-    const int rows = static_cast<int>(divide_up(c.c < kTile.channels ? c.c : kTile.channels,
-                                                kTileRows)) * kTileRows;
-    const int columns = static_cast<int>(divide_up(c.k < kTile.outputs ? c.k : kTile.outputs,
-                                                   kTileColumns)) * kTileColumns;
+    const int rows =
+        static_cast<int>(divide_up(c.c < kTile.channels ? c.c : kTile.channels, kTileRows)) *
+        kTileRows;
+    const int columns =
+        static_cast<int>(divide_up(c.k < kTile.outputs ? c.k : kTile.outputs, kTileColumns)) *
+        kTileColumns;
     const int fit = kAccumulatorBytes / (4 * rows * columns);
     plan.taps_per_block = fit < 1 ? 1 : fit < kTile.taps ? fit : kTile.taps;
   }
   plan.tap_blocks = static_cast<int>(divide_up(taps, plan.taps_per_block));
-  const std::int64_t tiles = static_cast<std::int64_t>(plan.channel_blocks) * plan.output_blocks *
-                             plan.tap_blocks;
+  const std::int64_t tiles =
+      static_cast<std::int64_t>(plan.channel_blocks) * plan.output_blocks * plan.tap_blocks;
   const std::int64_t floats = static_cast<std::int64_t>(taps) * c.c * c.k;
   const std::int64_t pixels = static_cast<std::int64_t>(c.n) * c.p * c.q;
   std::int64_t splits = divide_up(kBlocks, tiles);

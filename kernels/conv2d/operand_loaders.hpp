@@ -111,7 +111,8 @@ class InPlaceGatherLoader {
         shared_(shared) {
     for (int g = 0; g < kGroups; ++g) shared.extent[g] = extent_of(g);
     reach_ = (columns.taps - 1) * columns.source_tap_step;
-    panel_tap_stride_ = columns.taps > 1 ? operands_.panel_tap_of(0, 1) - operands_.panel_tap_of(0, 0) : 1;
+    panel_tap_stride_ =
+        columns.taps > 1 ? operands_.panel_tap_of(0, 1) - operands_.panel_tap_of(0, 0) : 1;
     // As many filter rows a step as leave a panel's share in half of the first-level cache.
     constexpr int kPanelFloats = 4096;
     const int row = columns.taps * operands_.channels * kTile.panel;
@@ -201,8 +202,8 @@ class InPlaceGatherLoader {
   }
 
   /// Every tap of every pixel is inside: read in place. Returns the rows of taps it did.
-  __device__ __forceinline__ int multiply_inside(const Step& step, int row_tap, int index, int group,
-                                                 typename Tile::Storage& accumulator) {
+  __device__ __forceinline__ int multiply_inside(const Step& step, int row_tap, int index,
+                                                 int group, typename Tile::Storage& accumulator) {
     const GatherAxis& columns = operands_.columns;
     const std::int64_t ld = operands_.p.term[step.term].ld;
     const std::int64_t tap_stride = columns.source_tap_step * ld;
@@ -224,9 +225,10 @@ class InPlaceGatherLoader {
                at.last_row + (row_tap + count) * operands_.rows.source_tap_step <
                    operands_.rows.source_extent)
           ++count;
-      Tile::multiply_rows(accumulator, sources, offset, {count, row_stride, columns.taps * panel_row,
-                                                         columns.taps * step.channels},
-                          b, kTile.panel);
+      Tile::multiply_rows(
+          accumulator, sources, offset,
+          {count, row_stride, columns.taps * panel_row, columns.taps * step.channels}, b,
+          kTile.panel);
       return count;
     }
     Tile::multiply_rows(accumulator, sources, offset,
@@ -360,9 +362,9 @@ class StagedGatherLoader {
     else
       copy_rows<1>(step, term, a);
     float* b = shared_.b[step.buffer];
-    const float* from = operands_.panel(step.term, panel_,
-                                        operands_.panel_tap_of(step.row_tap, step.column_tap),
-                                        step.channel, kTile.panel);
+    const float* from =
+        operands_.panel(step.term, panel_, operands_.panel_tap_of(step.row_tap, step.column_tap),
+                        step.channel, kTile.panel);
     constexpr int kVectors = kTile.channels / 4;
     for (int e = block_begin(); e < kTile.reduction * kVectors; e += block_step()) {
       const bool valid = step.channel + e / kVectors < operands_.channels;
@@ -382,8 +384,7 @@ class StagedGatherLoader {
       const int column = pixel.column + step.column_tap * operands_.columns.source_tap_step;
       const bool valid = channel < operands_.channels && operands_.inside(row, column);
       const float* from =
-          term.source +
-          (valid ? operands_.offset(pixel.image, row, column, term.ld) + channel : 0);
+          term.source + (valid ? operands_.offset(pixel.image, row, column, term.ld) + channel : 0);
       copy_async<kFloats>(a + e / kAcross * kLd + e % kAcross * kFloats, from, valid);
     }
   }
@@ -396,7 +397,7 @@ class StagedGatherLoader {
 };
 
 template <class Shape>
-using GatherLoader = std::conditional_t<kStagedOperands, StagedGatherLoader<Shape>,
-                                        InPlaceGatherLoader<Shape>>;
+using GatherLoader =
+    std::conditional_t<kStagedOperands, StagedGatherLoader<Shape>, InPlaceGatherLoader<Shape>>;
 
 }  // namespace curvseg::CURVSEG_TARGET

@@ -15,9 +15,9 @@ namespace curvseg::CURVSEG_TARGET {
 struct PackFilter {
   const float* w;
   float* panels;
-  int taps;          // R·S
-  int reduction;     // channels summed over: C forward, K for the data gradient
-  int outputs;       // channels written: K forward, C for the data gradient
+  int taps;                       // R·S
+  int reduction;                  // channels summed over: C forward, K for the data gradient
+  int outputs;                    // channels written: K forward, C for the data gradient
   std::int64_t reduction_stride;  // of w, in floats
   std::int64_t output_stride;
   int width;
@@ -35,8 +35,8 @@ static __global__ void pack_filter_kernel(PackFilter p) {
   const int panel = static_cast<int>(blockIdx.x / static_cast<unsigned>(p.taps));
   const int first = panel * p.width;
   const int valid = p.outputs - first < p.width ? p.outputs - first : p.width;
-  const float* w = p.w + static_cast<std::int64_t>(tap) * p.reduction * p.outputs +
-                   first * p.output_stride;
+  const float* w =
+      p.w + static_cast<std::int64_t>(tap) * p.reduction * p.outputs + first * p.output_stride;
   const int to_tap = p.backwards ? p.taps - 1 - tap : tap;
   float* to =
       p.panels + (static_cast<std::int64_t>(panel) * p.taps + to_tap) * p.reduction * p.width;

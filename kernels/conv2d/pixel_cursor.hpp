@@ -15,7 +15,12 @@ class PixelCursor {
     row_ = static_cast<int>(line - static_cast<std::int64_t>(image_) * rows);
   }
   __device__ PixelCursor(int image, int row, int column, int images, int rows, int columns)
-      : images_(images), rows_(rows), columns_(columns), image_(image), row_(row), column_(column) {}
+      : images_(images),
+        rows_(rows),
+        columns_(columns),
+        image_(image),
+        row_(row),
+        column_(column) {}
 
   __device__ bool valid() const { return image_ < images_; }
   __device__ int image() const { return image_; }

@@ -49,9 +49,8 @@ struct WeightTile {
 // Host: 72 channels are whole microtiles at 6 and at 12 rows; 128 pixels of x and dy at 64 channels
 // are 64 KiB, second-level cache, and the taps of a block reuse them from there.
 struct WeightShape {
-  static constexpr WeightTile kTile = kStagedOperands
-                                          ? WeightTile{64, 64, 1, 16, 64}
-                                          : WeightTile{72, 4 * kTileColumns, 9, 128, 1};
+  static constexpr WeightTile kTile =
+      kStagedOperands ? WeightTile{64, 64, 1, 16, 64} : WeightTile{72, 4 * kTileColumns, 9, 128, 1};
 };
 
 }  // namespace curvseg::CURVSEG_TARGET

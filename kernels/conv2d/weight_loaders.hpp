@@ -26,9 +26,7 @@ struct WeightRange {
   std::int64_t first_pixel, last_pixel;  // of [N, P, Q]
 };
 
-__device__ __forceinline__ int min_of(int a, int b) {
-  return a < b ? a : b;
-}
+__device__ __forceinline__ int min_of(int a, int b) { return a < b ? a : b; }
 
 /// Source row and column of filter tap `tap` at output (row, column).
 struct TapShift {
@@ -239,10 +237,9 @@ class StagedWeightLoader {
     for (int e = block_begin(); e < kTile.pixels * kAcrossX; e += block_step()) {
       const std::int64_t output = step.pixel + e / kAcrossX;
       const int channel = range_.first_channel + e % kAcrossX * kFloats;
-      const std::int64_t pixel =
-          output < range_.last_pixel && channel < c.c
-              ? source_pixel(c, PixelCursor(output, c.n, c.p, c.q), shift_)
-              : -1;
+      const std::int64_t pixel = output < range_.last_pixel && channel < c.c
+                                     ? source_pixel(c, PixelCursor(output, c.n, c.p, c.q), shift_)
+                                     : -1;
       copy_async<kFloats>(shared_.x[step.buffer] + kFloats * e,
                           term.x + (pixel >= 0 ? pixel * term.ldx + channel : 0), pixel >= 0);
     }
@@ -264,7 +261,7 @@ class StagedWeightLoader {
 };
 
 template <class Shape>
-using WeightLoader = std::conditional_t<kStagedOperands, StagedWeightLoader<Shape>,
-                                        InPlaceWeightLoader<Shape>>;
+using WeightLoader =
+    std::conditional_t<kStagedOperands, StagedWeightLoader<Shape>, InPlaceWeightLoader<Shape>>;
 
 }  // namespace curvseg::CURVSEG_TARGET

@@ -4,12 +4,8 @@
 namespace curvseg::CURVSEG_TARGET {
 
 /// Thread `threadIdx.x`'s share of [0, n): `for (int i = block_begin(); i < n; i += block_step())`.
-__device__ __forceinline__ int block_begin() {
-  return static_cast<int>(threadIdx.x);
-}
-__device__ __forceinline__ int block_step() {
-  return static_cast<int>(blockDim.x);
-}
+__device__ __forceinline__ int block_begin() { return static_cast<int>(threadIdx.x); }
+__device__ __forceinline__ int block_step() { return static_cast<int>(blockDim.x); }
 
 constexpr __host__ __device__ std::int64_t divide_up(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
@@ -22,7 +18,8 @@ class IndexRange {
  public:
   class Iterator {
    public:
-    __device__ __forceinline__ Iterator(std::int64_t at, std::int64_t step) : at_(at), step_(step) {}
+    __device__ __forceinline__ Iterator(std::int64_t at, std::int64_t step)
+        : at_(at), step_(step) {}
     __device__ __forceinline__ std::int64_t operator*() const { return at_; }
     __device__ __forceinline__ Iterator& operator++() {
       at_ += kStagedOperands ? step_ : 1;

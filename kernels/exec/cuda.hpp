@@ -26,9 +26,7 @@ __device__ __forceinline__ Shared& block_shared() {
   return *reinterpret_cast<Shared*>(block_memory);
 }
 
-__device__ __forceinline__ float fma(float a, float b, float c) {
-  return __fmaf_rn(a, b, c);
-}
+__device__ __forceinline__ float fma(float a, float b, float c) { return __fmaf_rn(a, b, c); }
 
 /// Copies `Floats` floats (4 or 16 bytes) into shared memory without passing through registers;
 /// zeros instead where `valid` is false (`from` is then not read). In flight until waited for.

@@ -90,17 +90,15 @@ void wait(StreamHandle later, StreamHandle earlier) {
   cudaEvent_t event = nullptr;
   check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "event");
   const cudaError_t recorded = cudaEventRecord(event, static_cast<cudaStream_t>(earlier));
-  const cudaError_t waited =
-      recorded == cudaSuccess
-          ? cudaStreamWaitEvent(static_cast<cudaStream_t>(later), event, 0)
-          : recorded;
+  const cudaError_t waited = recorded == cudaSuccess
+                                 ? cudaStreamWaitEvent(static_cast<cudaStream_t>(later), event, 0)
+                                 : recorded;
   (void)cudaEventDestroy(event);  // released once it has fired
   check(waited, "wait");
 }
 
-const Runtime kRuntime{"cuda",       device_count,  properties,     set_device,
-                       allocate,     release,       create_stream,  destroy_stream,
-                       synchronise,  copy,          wait};
+const Runtime kRuntime{"cuda",        device_count,   properties,  set_device, allocate, release,
+                       create_stream, destroy_stream, synchronise, copy,       wait};
 
 }  // namespace
 

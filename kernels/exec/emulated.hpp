@@ -57,9 +57,7 @@ __forceinline__ float fma(float a, float b, float c) {
 
 inline constexpr unsigned kAllLanes = 0xffffffffu;
 
-__forceinline__ void __syncthreads() {
-  emulation::block_barrier();
-}
+__forceinline__ void __syncthreads() { emulation::block_barrier(); }
 __forceinline__ void __syncwarp(unsigned mask = kAllLanes) {
   emulation::warp_exchange(emulation::WarpOperation::kSync, mask, 0, threadIdx.x % 32);
 }
@@ -104,9 +102,7 @@ __forceinline__ int __any_sync(unsigned mask, int predicate) {
 __forceinline__ int __all_sync(unsigned mask, int predicate) {
   return emulation::warp_vote(mask, predicate != 0) == mask;
 }
-__forceinline__ unsigned __activemask() {
-  return emulation::active_lanes();
-}
+__forceinline__ unsigned __activemask() { return emulation::active_lanes(); }
 
 // ---- memory ------------------------------------------------------------------------------------
 
@@ -127,9 +123,7 @@ __forceinline__ void copy_async(float* to, const float* from, bool valid) {
   static_assert(Floats == 1 || Floats == 4, "cp.async moves 4 or 16 bytes here");
   emulation::copy_async(to, from, Floats * sizeof(float), valid);
 }
-__forceinline__ void commit_copies() {
-  emulation::commit_copies();
-}
+__forceinline__ void commit_copies() { emulation::commit_copies(); }
 /// Waits until at most `Pending` of this thread's committed groups are in flight.
 template <int Pending>
 __forceinline__ void wait_copies() {
@@ -155,9 +149,9 @@ void launch(StreamHandle stream, dim3 grid, int threads, const Params& params) {
   static_assert(std::is_trivially_copyable_v<Params>, "kernel parameters are copied as bytes");
   static_assert(alignof(Params) <= 16 && alignof(Shared) <= 128,
                 "the runtime aligns parameters to 16 bytes, shared memory to 128");
-  emulation::enqueue(stream, {kernel_name<Kernel>(), grid, threads,
-                              std::is_empty_v<Shared> ? 0 : sizeof(Shared), &params, sizeof(Params),
-                              &run_thread<Kernel, Params>});
+  emulation::enqueue(
+      stream, {kernel_name<Kernel>(), grid, threads, std::is_empty_v<Shared> ? 0 : sizeof(Shared),
+               &params, sizeof(Params), &run_thread<Kernel, Params>});
 }
 
 }  // namespace curvseg::CURVSEG_TARGET

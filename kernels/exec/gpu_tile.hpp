@@ -46,25 +46,24 @@ struct BlockTile {
   static __device__ __forceinline__ void multiply_rows(Storage& acc, int microtile, const float* a,
                                                        const float* b) {
     static_assert(Length % 4 == 0 && LdA % 4 == 0, "rows of a are read 16 bytes at a time");
-CURVSEG_UNROLL
+    CURVSEG_UNROLL
     for (int l = 0; l < Length; l += 4) {
       Float4 x[kTileRows];
-CURVSEG_UNROLL
+      CURVSEG_UNROLL
       for (int i = 0; i < kTileRows; ++i)
         x[i] = *reinterpret_cast<const Float4*>(a + row(microtile, i) * LdA + l);
-CURVSEG_UNROLL
+      CURVSEG_UNROLL
       for (int d = 0; d < 4; ++d) {
         const Float4 y0 =
             *reinterpret_cast<const Float4*>(b + (l + d) * BlockColumns + column(microtile, 0));
         const Float4 y1 =
             *reinterpret_cast<const Float4*>(b + (l + d) * BlockColumns + column(microtile, 1));
-CURVSEG_UNROLL
-        for (int i = 0; i < kTileRows; ++i)
-CURVSEG_UNROLL
-          for (int j = 0; j < 4; ++j) {
-            acc[i][j] = fma(x[i].at[d], y0.at[j], acc[i][j]);
-            acc[i][4 + j] = fma(x[i].at[d], y1.at[j], acc[i][4 + j]);
-          }
+        CURVSEG_UNROLL
+        for (int i = 0; i < kTileRows; ++i) CURVSEG_UNROLL
+        for (int j = 0; j < 4; ++j) {
+          acc[i][j] = fma(x[i].at[d], y0.at[j], acc[i][j]);
+          acc[i][4 + j] = fma(x[i].at[d], y1.at[j], acc[i][4 + j]);
+        }
       }
     }
   }
@@ -72,7 +71,7 @@ CURVSEG_UNROLL
   template <int LdA, int Length>
   static __device__ __forceinline__ void multiply_outer(Storage& acc, int microtile, const float* a,
                                                         const float* b) {
-CURVSEG_UNROLL
+    CURVSEG_UNROLL
     for (int l = 0; l < Length; ++l) {
       const Float4 x0 = *reinterpret_cast<const Float4*>(a + l * LdA + row(microtile, 0));
       const Float4 x1 = *reinterpret_cast<const Float4*>(a + l * LdA + row(microtile, 4));
@@ -80,15 +79,14 @@ CURVSEG_UNROLL
           *reinterpret_cast<const Float4*>(b + l * BlockColumns + column(microtile, 0));
       const Float4 y1 =
           *reinterpret_cast<const Float4*>(b + l * BlockColumns + column(microtile, 1));
-CURVSEG_UNROLL
-      for (int i = 0; i < 4; ++i)
-CURVSEG_UNROLL
-        for (int j = 0; j < 4; ++j) {
-          acc[i][j] = fma(x0.at[i], y0.at[j], acc[i][j]);
-          acc[i][4 + j] = fma(x0.at[i], y1.at[j], acc[i][4 + j]);
-          acc[4 + i][j] = fma(x1.at[i], y0.at[j], acc[4 + i][j]);
-          acc[4 + i][4 + j] = fma(x1.at[i], y1.at[j], acc[4 + i][4 + j]);
-        }
+      CURVSEG_UNROLL
+      for (int i = 0; i < 4; ++i) CURVSEG_UNROLL
+      for (int j = 0; j < 4; ++j) {
+        acc[i][j] = fma(x0.at[i], y0.at[j], acc[i][j]);
+        acc[i][4 + j] = fma(x0.at[i], y1.at[j], acc[i][4 + j]);
+        acc[4 + i][j] = fma(x1.at[i], y0.at[j], acc[4 + i][j]);
+        acc[4 + i][4 + j] = fma(x1.at[i], y1.at[j], acc[4 + i][4 + j]);
+      }
     }
   }
 };
@@ -102,10 +100,9 @@ class Accumulators {
   struct Shared {};
   __device__ explicit Accumulators(Shared&) {}
   __device__ __forceinline__ void clear(int = 1) {
-CURVSEG_UNROLL
-    for (int i = 0; i < Tile::kRows; ++i)
-CURVSEG_UNROLL
-      for (int j = 0; j < kTileColumns; ++j) tile_[i][j] = 0.0f;
+    CURVSEG_UNROLL
+    for (int i = 0; i < Tile::kRows; ++i) CURVSEG_UNROLL
+    for (int j = 0; j < kTileColumns; ++j) tile_[i][j] = 0.0f;
   }
   __device__ __forceinline__ typename Tile::Storage& at(int, int = 0) { return tile_; }
 

@@ -110,7 +110,8 @@ void launch(StreamHandle, dim3 grid, int /*threads*/, const Params& params) {
       continue;
     }
     gridDim = grid;
-    blockIdx = {static_cast<unsigned>(block % grid.x), static_cast<unsigned>(block % plane / grid.x),
+    blockIdx = {static_cast<unsigned>(block % grid.x),
+                static_cast<unsigned>(block % plane / grid.x),
                 static_cast<unsigned>(block / plane)};
     Kernel(params);
   }
@@ -212,7 +213,8 @@ struct BlockTile {
     for (int run = 0; run < runs.count; ++run) {
       const float* at = b;
       for (int l = 0; l < runs.length; ++l, at += ldb)
-        step(acc, at, [&](int i) __attribute__((always_inline)) { return a[i][l]; });
+        step(
+            acc, at, [&](int i) __attribute__((always_inline)) { return a[i][l]; });
       CURVSEG_UNROLL
       for (int i = 0; i < kTileRows; ++i) a[i] += runs.a_step;
       b += runs.b_step;
@@ -231,18 +233,16 @@ struct BlockTile {
   template <int Rows>
   static __forceinline__ void load(Vector (&acc)[Rows][kTileVectors], const Storage& storage) {
     CURVSEG_UNROLL
-    for (int i = 0; i < Rows; ++i)
-      CURVSEG_UNROLL
-      for (int v = 0; v < kTileVectors; ++v)
-        acc[i][v] = load_vector(storage + i * kTileColumns + v * kLanes);
+    for (int i = 0; i < Rows; ++i) CURVSEG_UNROLL
+    for (int v = 0; v < kTileVectors; ++v)
+      acc[i][v] = load_vector(storage + i * kTileColumns + v * kLanes);
   }
   template <int Rows>
   static __forceinline__ void store(Storage& storage, const Vector (&acc)[Rows][kTileVectors]) {
     CURVSEG_UNROLL
-    for (int i = 0; i < Rows; ++i)
-      CURVSEG_UNROLL
-      for (int v = 0; v < kTileVectors; ++v)
-        store_vector(storage + i * kTileColumns + v * kLanes, acc[i][v]);
+    for (int i = 0; i < Rows; ++i) CURVSEG_UNROLL
+    for (int v = 0; v < kTileVectors; ++v)
+      store_vector(storage + i * kTileColumns + v * kLanes, acc[i][v]);
   }
 
   /// acc[i][:] += operand(i) · b[:]
@@ -269,7 +269,8 @@ struct BlockTile {
     Vector acc[Rows][kTileVectors];
     load(acc, storage);
     for (int l = 0; l < length; ++l, a += lda, b += ldb)
-      step(acc, b, [&](int i) __attribute__((always_inline)) { return a[i]; });
+      step(
+          acc, b, [&](int i) __attribute__((always_inline)) { return a[i]; });
     store(storage, acc);
   }
 };
@@ -283,8 +284,9 @@ class Accumulators {
   };
   explicit Accumulators(Shared& shared) : shared_(shared) {}
   __forceinline__ void clear(int count = Count) {
-    std::memset(shared_.tile, 0,
-                sizeof(typename Tile::Storage) * static_cast<std::size_t>(count * Tile::kMicrotiles));
+    std::memset(
+        shared_.tile, 0,
+        sizeof(typename Tile::Storage) * static_cast<std::size_t>(count * Tile::kMicrotiles));
   }
   __forceinline__ typename Tile::Storage& at(int microtile, int block_tile = 0) {
     return shared_.tile[block_tile * Tile::kMicrotiles + microtile];

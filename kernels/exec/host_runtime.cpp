@@ -54,8 +54,10 @@ constexpr Runtime kRuntime{
     .create_stream = [](int) -> StreamHandle { return nullptr; },
     .destroy_stream = [](StreamHandle) {},
     .synchronise = [](int, StreamHandle) {},
-    .copy = [](StreamHandle, void* to, const void* from,
-               std::size_t bytes) { if (bytes) std::memcpy(to, from, bytes); },
+    .copy =
+        [](StreamHandle, void* to, const void* from, std::size_t bytes) {
+          if (bytes) std::memcpy(to, from, bytes);
+        },
     .wait = [](StreamHandle, StreamHandle) {},
 };
 

@@ -16,7 +16,8 @@ inline std::vector<float> small_integers(std::size_t n, unsigned seed, int range
   std::mt19937 engine(seed);
   std::vector<float> result(n);
   for (float& value : result)
-    value = static_cast<float>(static_cast<int>(engine() % static_cast<unsigned>(2 * range + 1)) - range);
+    value = static_cast<float>(static_cast<int>(engine() % static_cast<unsigned>(2 * range + 1)) -
+                               range);
   return result;
 }
 

@@ -44,7 +44,9 @@ class DeviceBuffer {
     copy(memory_, all.data(), all.size());
   }
   DeviceBuffer(DeviceBuffer&& other) noexcept
-      : target_(other.target_), memory_(std::exchange(other.memory_, nullptr)), count_(other.count_) {}
+      : target_(other.target_),
+        memory_(std::exchange(other.memory_, nullptr)),
+        count_(other.count_) {}
   DeviceBuffer& operator=(DeviceBuffer&&) = delete;
   ~DeviceBuffer() {
     if (!memory_) return;

@@ -12,6 +12,7 @@ namespace curvseg::emulation {
 namespace {
 
 constexpr HotState kIdle = {0, SIZE_MAX, 0, nullptr, 0, 0, 0, 0, 0, 0, false};
+
 /// What a fiber runs: one thread of the kernel.
 void thread_main() {
   Engine& e = engine();
@@ -40,53 +41,65 @@ void resume(Engine& e, int thread) {
   if (t.state == ThreadState::kGone) e.stacks.give(t.fiber.stack());
 }
 
-/// Nobody can go on and not everybody stands at one barrier: says why.
-Defect explain_standstill(Engine& e) {
+/// Why `other`, a lane of its mask, does not meet thread `t`; empty if it does.
+std::string why_not_here(const Engine& e, const Thread& t, int other) {
+  if (other >= e.launch->threads) return "does not exist";
+  const Thread& o = e.thread(other);
+  if (o.state == ThreadState::kGone) return "has left the kernel";
+  if (o.state == ThreadState::kAtBarrier) return "waits at __syncthreads()";
+  if (o.mask != t.mask || o.operation != t.operation)
+    return "is in a warp collective with another mask or of another kind";
+  return {};
+}
+
+/// A thread in a warp collective that one of its lanes will never join, if there is one.
+Defect explain_collective(const Engine& e) {
   Defect defect;
   for (int i = 0; i < e.launch->threads; ++i) {
     const Thread& t = e.thread(i);
     if (t.state != ThreadState::kInWarp) continue;
-    defect.kind = DefectKind::kWarpCollective;
-    defect.at = {e.block, i};
-    defect.place = t.place;
-    const int first_lane = i / 32 * 32;
     for (int lane = 0; lane < 32; ++lane) {
+      const int other = i / 32 * 32 + lane;
       if (!(t.mask >> lane & 1)) continue;
-      const int other = first_lane + lane;
+      defect.note = why_not_here(e, t, other);
+      if (defect.note.empty()) continue;
+      defect.kind = DefectKind::kWarpCollective;
+      defect.at = {e.block, i};
+      defect.place = t.place;
       defect.other = {e.block, other};
-      if (other >= e.launch->threads) {
-        defect.note = "does not exist";
-        return defect;
-      }
-      const Thread& o = e.thread(other);
-      defect.other_place = o.place;
-      if (o.state == ThreadState::kGone) defect.note = "has left the kernel";
-      if (o.state == ThreadState::kAtBarrier) defect.note = "waits at __syncthreads()";
-      if (o.state == ThreadState::kInWarp && (o.mask != t.mask || o.operation != t.operation))
-        defect.note = "is in a warp collective with another mask or of another kind";
-      if (!defect.note.empty()) return defect;
+      if (other < e.launch->threads) defect.other_place = e.thread(other).place;
+      return defect;
     }
   }
-  defect.kind = DefectKind::kDivergentBarrier;
-  const auto state_is = [](ThreadState state) {
-    return [state](const Thread& t) { return t.state == state; };
-  };
+  return defect;
+}
+
+/// A thread at a barrier, and one that is gone or at another barrier.
+Defect explain_barrier(const Engine& e) {
   const auto begin = e.threads.begin(), end = begin + e.launch->threads;
-  const auto waiting = std::find_if(begin, end, state_is(ThreadState::kAtBarrier));
-  const auto gone = std::find_if(begin, end, state_is(ThreadState::kGone));
-  defect.at = {e.block, static_cast<int>(waiting - begin)};
-  defect.place = waiting->place;
-  auto other = gone;
+  const auto waiting =
+      std::find_if(begin, end, [](const Thread& t) { return t.state == ThreadState::kAtBarrier; });
+  auto other =
+      std::find_if(begin, end, [](const Thread& t) { return t.state == ThreadState::kGone; });
+  Defect defect;
   defect.note = "has left the kernel";
-  if (gone == end) {
-    other = std::find_if(waiting, end, [&](const Thread& t) {
-      return !same_source_line(t.place, waiting->place);
-    });
+  if (other == end) {
+    other = std::find_if(
+        begin, end, [&](const Thread& t) { return !same_source_line(t.place, waiting->place); });
     defect.note = "waits at another __syncthreads()";
   }
+  defect.kind = DefectKind::kDivergentBarrier;
+  defect.at = {e.block, static_cast<int>(waiting - begin)};
+  defect.place = waiting->place;
   defect.other = {e.block, static_cast<int>(other - begin)};
   defect.other_place = other->place;
   return defect;
+}
+
+/// Nobody can go on and not everybody stands at one barrier: says why.
+Defect explain_standstill(const Engine& e) {
+  Defect defect = explain_collective(e);
+  return defect.kind == DefectKind::kNone ? explain_barrier(e) : defect;
 }
 
 /// True if every thread stands at one and the same barrier.
@@ -222,23 +235,31 @@ class BlockOrder {
   }
   std::int64_t at(std::int64_t i) const {
     // 128 bits: the product of two block numbers may need them.
-    return static_cast<std::int64_t>((static_cast<unsigned __int128>(i) *
-                                          static_cast<unsigned __int128>(step_) +
-                                      static_cast<unsigned __int128>(first_)) %
-                                     static_cast<unsigned __int128>(blocks_));
+    return static_cast<std::int64_t>(
+        (static_cast<unsigned __int128>(i) * static_cast<unsigned __int128>(step_) +
+         static_cast<unsigned __int128>(first_)) %
+        static_cast<unsigned __int128>(blocks_));
   }
 
  private:
   std::int64_t blocks_, first_ = 0, step_ = 1;
 };
 
-void abandon(Engine& e) {
-  drop_fibers(e);
-  const Launch& launch = *e.launch;
-  e.launch = nullptr;
-  hot = kIdle;
-  throw TargetError(describe(e.defect, launch.kernel, launch.grid, e.device));
-}
+/// However a launch ends, no fiber, no launch and no hook is left active.
+class LaunchScope {
+ public:
+  explicit LaunchScope(Engine& e) : engine_(e) {}
+  LaunchScope(const LaunchScope&) = delete;
+  LaunchScope& operator=(const LaunchScope&) = delete;
+  ~LaunchScope() {
+    drop_fibers(engine_);
+    engine_.launch = nullptr;
+    hot = kIdle;
+  }
+
+ private:
+  Engine& engine_;
+};
 
 }  // namespace
 
@@ -247,8 +268,7 @@ Engine& engine() {
   return instance;
 }
 
-__thread HotState hot __attribute__((tls_model("initial-exec"))) = {0, SIZE_MAX, 0, nullptr, 0, 0,
-                                                                     0, 0,        0, 0,       false};
+__thread HotState hot __attribute__((tls_model("initial-exec"))) = kIdle;
 
 void fail(Defect defect) {
   Engine& e = engine();
@@ -261,6 +281,7 @@ void fail(Defect defect) {
 void run_launch(const Launch& launch, int device) {
   Engine& e = engine();
   prepare_launch(e, launch, device);
+  const LaunchScope scope(e);
   const std::int64_t plane = static_cast<std::int64_t>(launch.grid.x) * launch.grid.y;
   const std::int64_t blocks = plane * launch.grid.z;
   e.record = {};
@@ -276,30 +297,19 @@ void run_launch(const Launch& launch, int device) {
                      static_cast<unsigned>(e.block % plane / launch.grid.x),
                      static_cast<unsigned>(e.block / plane)};
     run_block(e, random);
-    if (e.defect.kind != DefectKind::kNone) abandon(e);
+    if (e.defect.kind != DefectKind::kNone)
+      throw TargetError(describe(e.defect, launch.kernel, launch.grid, device));
   }
-  e.launch = nullptr;
-  hot = kIdle;
   if (e.options.counters) e.records.push_back(e.record);
 }
 
 // ---- what kernels call -------------------------------------------------------------------------
 
-Dim3 thread_index() noexcept {
-  return {static_cast<unsigned>(engine().current), 0, 0};
-}
-Dim3 block_index() noexcept {
-  return engine().block_index;
-}
-Dim3 block_extent() noexcept {
-  return {static_cast<unsigned>(engine().launch->threads), 1, 1};
-}
-Dim3 grid_extent() noexcept {
-  return engine().launch->grid;
-}
-void* shared_memory() noexcept {
-  return memory().shared_base(engine().device);
-}
+Dim3 thread_index() noexcept { return {static_cast<unsigned>(engine().current), 0, 0}; }
+Dim3 block_index() noexcept { return engine().block_index; }
+Dim3 block_extent() noexcept { return {static_cast<unsigned>(engine().launch->threads), 1, 1}; }
+Dim3 grid_extent() noexcept { return engine().launch->grid; }
+void* shared_memory() noexcept { return memory().shared_base(engine().device); }
 
 void block_barrier() noexcept {
   Thread& t = engine().running();

@@ -59,8 +59,8 @@ void complete(const PendingCopy& copy) {
     std::memset(copy.to, 0, copy.bytes);
   if (!engine().options.checks) return;
   if (copy.valid && source_stamp(copy) != copy.source_stamp)
-    fail_copy(DefectKind::kCopySourceChanged, copy.from, copy.bytes, copy.place,
-              "", cells_of(copy.from)->write_place);
+    fail_copy(DefectKind::kCopySourceChanged, copy.from, copy.bytes, copy.place, "",
+              cells_of(copy.from)->write_place);
   mark(copy, kInitialised);
 }
 
@@ -69,8 +69,13 @@ void complete(const PendingCopy& copy) {
 void copy_async(void* to, const void* from, unsigned bytes, bool valid) noexcept {
   Engine& e = engine();
   const Place place = place_of(__builtin_return_address(0));
-  PendingCopy copy{static_cast<std::byte*>(to), static_cast<const std::byte*>(from), bytes, valid,
-                   e.running().group, place, 0};
+  PendingCopy copy{static_cast<std::byte*>(to),
+                   static_cast<const std::byte*>(from),
+                   bytes,
+                   valid,
+                   e.running().group,
+                   place,
+                   0};
   if (e.options.checks) {
     if (!in_shared(to))
       fail_copy(DefectKind::kCopyOperands, to, bytes, place, "does not write shared memory");
@@ -87,9 +92,7 @@ void copy_async(void* to, const void* from, unsigned bytes, bool valid) noexcept
   e.running().copies.push_back(copy);
 }
 
-void commit_copies() noexcept {
-  ++engine().running().group;
-}
+void commit_copies() noexcept { ++engine().running().group; }
 
 void wait_copies(unsigned pending) noexcept {
   Thread& t = engine().running();

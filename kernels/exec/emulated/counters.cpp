@@ -55,7 +55,8 @@ void count_shared(LaunchRecord::Shared& total, const WarpRequest& request) {
       if (!(request.lanes >> lane & 1)) continue;
       total.bytes += request.bytes;
       const std::uintptr_t last = (request.address[lane] + request.bytes - 1) / kBankBytes;
-      for (std::uintptr_t w = request.address[lane] / kBankBytes; w <= last; ++w) words.push_back(w);
+      for (std::uintptr_t w = request.address[lane] / kBankBytes; w <= last; ++w)
+        words.push_back(w);
     }
     if (words.empty()) continue;
     sort_unique(words, [&](const auto& distinct) {

@@ -17,7 +17,7 @@ enum class Touch : std::uint8_t { kRead, kWrite, kAtomic };
 enum class DefectKind : std::uint8_t {
   kNone,
   kRace,
-  kStreamRace,         // the other access is another launch's, on a stream not waited for
+  kStreamRace,  // the other access is another launch's, on a stream not waited for
   kUninitialised,
   kOutOfBounds,
   kMisaligned,

@@ -11,14 +11,13 @@ using curvseg::emulation::check_words;
 using curvseg::emulation::place_of;
 using curvseg::emulation::Touch;
 
-#define CURVSEG_HOOK(name) extern "C" __attribute__((visibility("default"))) void curvseg_emulated_##name
+#define CURVSEG_HOOK(name) \
+  extern "C" __attribute__((visibility("default"))) void curvseg_emulated_##name
 #define CURVSEG_PLACE __builtin_return_address(0)
 
 namespace {
 
-bool in_kernel() {
-  return curvseg::emulation::hot.stack_low != 0;
-}
+bool in_kernel() { return curvseg::emulation::hot.stack_low != 0; }
 
 void check(Touch touch, const void* address, std::size_t bytes, const void* return_address) {
   if (in_kernel())
@@ -44,23 +43,23 @@ CURVSEG_HOOK(__tsan_func_exit)() {}
 CURVSEG_HOOK(__tsan_vptr_update)(void**, void*) {}
 CURVSEG_HOOK(__tsan_vptr_read)(void**) {}
 
-#define CURVSEG_HOOK_WORDS(bytes)                                     \
-  CURVSEG_HOOK(__tsan_read##bytes)(void* address) {                   \
-    check_aligned<Touch::kRead, bytes>(address, CURVSEG_PLACE);         \
-  }                                                                   \
-  CURVSEG_HOOK(__tsan_write##bytes)(void* address) {                  \
-    check_aligned<Touch::kWrite, bytes>(address, CURVSEG_PLACE);        \
+#define CURVSEG_HOOK_WORDS(bytes)                                \
+  CURVSEG_HOOK(__tsan_read##bytes)(void* address) {              \
+    check_aligned<Touch::kRead, bytes>(address, CURVSEG_PLACE);  \
+  }                                                              \
+  CURVSEG_HOOK(__tsan_write##bytes)(void* address) {             \
+    check_aligned<Touch::kWrite, bytes>(address, CURVSEG_PLACE); \
   }
 CURVSEG_HOOK_WORDS(4)
 CURVSEG_HOOK_WORDS(8)
 CURVSEG_HOOK_WORDS(16)
 
-#define CURVSEG_HOOK_SLOWLY(name, bytes)                   \
-  CURVSEG_HOOK(__tsan_##name##read##bytes)(void* address) { \
-    check(Touch::kRead, address, bytes, CURVSEG_PLACE);    \
-  }                                                        \
+#define CURVSEG_HOOK_SLOWLY(name, bytes)                     \
+  CURVSEG_HOOK(__tsan_##name##read##bytes)(void* address) {  \
+    check(Touch::kRead, address, bytes, CURVSEG_PLACE);      \
+  }                                                          \
   CURVSEG_HOOK(__tsan_##name##write##bytes)(void* address) { \
-    check(Touch::kWrite, address, bytes, CURVSEG_PLACE);   \
+    check(Touch::kWrite, address, bytes, CURVSEG_PLACE);     \
   }
 CURVSEG_HOOK_SLOWLY(, 1)
 CURVSEG_HOOK_SLOWLY(, 2)
@@ -79,8 +78,9 @@ CURVSEG_HOOK(__tsan_write_range)(void* address, unsigned long bytes) {
   check(Touch::kWrite, address, bytes, CURVSEG_PLACE);
 }
 
-extern "C" __attribute__((visibility("default"))) void* curvseg_emulated_memcpy(
-    void* to, const void* from, std::size_t bytes) {
+extern "C" __attribute__((visibility("default"))) void* curvseg_emulated_memcpy(void* to,
+                                                                                const void* from,
+                                                                                std::size_t bytes) {
   check(Touch::kRead, from, bytes, CURVSEG_PLACE);
   check(Touch::kWrite, to, bytes, CURVSEG_PLACE);
   return std::memcpy(to, from, bytes);
@@ -92,7 +92,7 @@ extern "C" __attribute__((visibility("default"))) void* curvseg_emulated_memmove
   return std::memmove(to, from, bytes);
 }
 extern "C" __attribute__((visibility("default"))) void* curvseg_emulated_memset(void* to, int value,
-                                                                              std::size_t bytes) {
+                                                                                std::size_t bytes) {
   check(Touch::kWrite, to, bytes, CURVSEG_PLACE);
   return std::memset(to, value, bytes);
 }
@@ -115,45 +115,46 @@ CURVSEG_HOOK(__ubsan_handle_type_mismatch_v1)(TypeMismatch* mismatch, void* addr
 
 // ---- atomics: of the host code in kernel files, mostly; kernels use atomicAdd() ----------------
 
-#define CURVSEG_ATOMIC(bits, type, name, ...)                                        \
-  extern "C" __attribute__((visibility("default"))) type                             \
-      curvseg_emulated___tsan_atomic##bits##_##name(volatile type* at, ##__VA_ARGS__)
-#define CURVSEG_CHECK_ATOMIC(bits) \
-  check(Touch::kAtomic, const_cast<const void*>(static_cast<volatile void*>(at)), bits / 8, CURVSEG_PLACE)
-#define CURVSEG_ATOMIC_FETCH(bits, type, name)               \
-  CURVSEG_ATOMIC(bits, type, name, type value, int) {        \
-    CURVSEG_CHECK_ATOMIC(bits);                              \
-    return __atomic_##name(at, value, __ATOMIC_SEQ_CST);     \
+#define CURVSEG_ATOMIC(bits, type, name, ...)       \
+  extern "C" __attribute__((visibility("default"))) \
+  type curvseg_emulated___tsan_atomic##bits##_##name(volatile type* at, ##__VA_ARGS__)
+#define CURVSEG_CHECK_ATOMIC(bits)                                                          \
+  check(Touch::kAtomic, const_cast<const void*>(static_cast<volatile void*>(at)), bits / 8, \
+        CURVSEG_PLACE)
+#define CURVSEG_ATOMIC_FETCH(bits, type, name)           \
+  CURVSEG_ATOMIC(bits, type, name, type value, int) {    \
+    CURVSEG_CHECK_ATOMIC(bits);                          \
+    return __atomic_##name(at, value, __ATOMIC_SEQ_CST); \
   }
-#define CURVSEG_ATOMIC_EXCHANGE(bits, type, name)                                             \
-  extern "C" __attribute__((visibility("default"))) int                                       \
-      curvseg_emulated___tsan_atomic##bits##_compare_exchange_##name(                          \
-          volatile type* at, type* expected, type value, int, int) {                          \
-    CURVSEG_CHECK_ATOMIC(bits);                                                               \
-    return __atomic_compare_exchange_n(at, expected, value, false, __ATOMIC_SEQ_CST,          \
-                                       __ATOMIC_SEQ_CST);                                     \
+#define CURVSEG_ATOMIC_EXCHANGE(bits, type, name)                                    \
+  extern "C" __attribute__((visibility("default"))) int                              \
+      curvseg_emulated___tsan_atomic##bits##_compare_exchange_##name(                \
+          volatile type* at, type* expected, type value, int, int) {                 \
+    CURVSEG_CHECK_ATOMIC(bits);                                                      \
+    return __atomic_compare_exchange_n(at, expected, value, false, __ATOMIC_SEQ_CST, \
+                                       __ATOMIC_SEQ_CST);                            \
   }
-#define CURVSEG_ATOMICS(bits, type)                                     \
-  CURVSEG_ATOMIC(bits, type, load, int) {                               \
-    CURVSEG_CHECK_ATOMIC(bits);                                         \
-    return __atomic_load_n(at, __ATOMIC_SEQ_CST);                       \
-  }                                                                     \
-  extern "C" __attribute__((visibility("default"))) void                \
-      curvseg_emulated___tsan_atomic##bits##_store(volatile type* at,   \
-                                                   type value, int) {   \
-    CURVSEG_CHECK_ATOMIC(bits);                                         \
-    __atomic_store_n(at, value, __ATOMIC_SEQ_CST);                      \
-  }                                                                     \
-  CURVSEG_ATOMIC(bits, type, exchange, type value, int) {               \
-    CURVSEG_CHECK_ATOMIC(bits);                                         \
-    return __atomic_exchange_n(at, value, __ATOMIC_SEQ_CST);            \
-  }                                                                     \
-  CURVSEG_ATOMIC_FETCH(bits, type, fetch_add)                           \
-  CURVSEG_ATOMIC_FETCH(bits, type, fetch_sub)                           \
-  CURVSEG_ATOMIC_FETCH(bits, type, fetch_and)                           \
-  CURVSEG_ATOMIC_FETCH(bits, type, fetch_or)                            \
-  CURVSEG_ATOMIC_FETCH(bits, type, fetch_xor)                           \
-  CURVSEG_ATOMIC_EXCHANGE(bits, type, strong)                           \
+#define CURVSEG_ATOMICS(bits, type)                                                             \
+  CURVSEG_ATOMIC(bits, type, load, int) {                                                       \
+    CURVSEG_CHECK_ATOMIC(bits);                                                                 \
+    return __atomic_load_n(at, __ATOMIC_SEQ_CST);                                               \
+  }                                                                                             \
+  extern "C"                                                                                    \
+      __attribute__((visibility("default"))) void curvseg_emulated___tsan_atomic##bits##_store( \
+          volatile type* at, type value, int) {                                                 \
+    CURVSEG_CHECK_ATOMIC(bits);                                                                 \
+    __atomic_store_n(at, value, __ATOMIC_SEQ_CST);                                              \
+  }                                                                                             \
+  CURVSEG_ATOMIC(bits, type, exchange, type value, int) {                                       \
+    CURVSEG_CHECK_ATOMIC(bits);                                                                 \
+    return __atomic_exchange_n(at, value, __ATOMIC_SEQ_CST);                                    \
+  }                                                                                             \
+  CURVSEG_ATOMIC_FETCH(bits, type, fetch_add)                                                   \
+  CURVSEG_ATOMIC_FETCH(bits, type, fetch_sub)                                                   \
+  CURVSEG_ATOMIC_FETCH(bits, type, fetch_and)                                                   \
+  CURVSEG_ATOMIC_FETCH(bits, type, fetch_or)                                                    \
+  CURVSEG_ATOMIC_FETCH(bits, type, fetch_xor)                                                   \
+  CURVSEG_ATOMIC_EXCHANGE(bits, type, strong)                                                   \
   CURVSEG_ATOMIC_EXCHANGE(bits, type, weak)
 CURVSEG_ATOMICS(8, unsigned char)
 CURVSEG_ATOMICS(16, unsigned short)
@@ -174,8 +175,6 @@ std::uint64_t atomic_add(void* address, unsigned bytes, std::uint64_t value) noe
   return old;
 }
 
-void count_multiply_add() noexcept {
-  engine().record.flops += 2;
-}
+void count_multiply_add() noexcept { engine().record.flops += 2; }
 
 }  // namespace curvseg::emulation

@@ -18,9 +18,7 @@ constexpr std::size_t kAlignment = 256;
 // Freed memory that is not handed out again, so that a late reader is caught.
 constexpr std::size_t kQuarantineBytes = std::size_t{256} << 20;
 
-std::size_t round_up(std::size_t value, std::size_t to) {
-  return (value + to - 1) / to * to;
-}
+std::size_t round_up(std::size_t value, std::size_t to) { return (value + to - 1) / to * to; }
 
 /// Addresses without memory behind them until they are touched.
 void* reserve(std::size_t bytes) {
@@ -36,7 +34,8 @@ void* reserve(std::size_t bytes) {
 /// Zeroes [begin, end), giving whole pages back.
 void zero(std::byte* begin, std::byte* end) {
   static const std::size_t page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-  auto* first = reinterpret_cast<std::byte*>(round_up(reinterpret_cast<std::uintptr_t>(begin), page));
+  auto* first =
+      reinterpret_cast<std::byte*>(round_up(reinterpret_cast<std::uintptr_t>(begin), page));
   auto* last = reinterpret_cast<std::byte*>(reinterpret_cast<std::uintptr_t>(end) / page * page);
   constexpr std::ptrdiff_t kWorthACall = 1 << 20;
   if (last - first < kWorthACall) {
@@ -84,7 +83,8 @@ std::byte* Memory::find_gap(int device, std::size_t bytes) {
       const std::byte* limit = next == table.end() ? end : next->first;
       if (limit >= at && static_cast<std::size_t>(limit - at) >= bytes) return at;
       if (next == table.end()) break;
-      at = const_cast<std::byte*>(next->first) + round_up(next->second.bytes + kRedZone, kAlignment);
+      at =
+          const_cast<std::byte*>(next->first) + round_up(next->second.bytes + kRedZone, kAlignment);
     }
   }
   return nullptr;

@@ -13,9 +13,12 @@ void remove_all(std::string& text, std::string_view part) {
 
 std::string verb(Touch touch) {
   switch (touch) {
-    case Touch::kRead: return "reads";
-    case Touch::kWrite: return "writes";
-    case Touch::kAtomic: return "atomically updates";
+    case Touch::kRead:
+      return "reads";
+    case Touch::kWrite:
+      return "writes";
+    case Touch::kAtomic:
+      return "atomically updates";
   }
   return "touches";
 }
@@ -30,9 +33,7 @@ std::string name_thread(const ThreadOfBlock& thread, Dim3 grid) {
          std::to_string(thread.block / plane) + ")";
 }
 
-std::string at(Place place) {
-  return place ? " at " + describe_place(place) : std::string();
-}
+std::string at(Place place) { return place ? " at " + describe_place(place) : std::string(); }
 
 /// "reads 4 bytes at kernels/..."
 std::string access(const Defect& d) {
@@ -62,26 +63,27 @@ std::string explain(const Defect& d, Dim3 grid) {
       return "misaligned: " + me + " " + verb(d.touch) + at(d.place) +
              ", where the address has to be a multiple of " + std::to_string(d.bytes);
     case DefectKind::kCopyInFlight:
-      return "asynchronous copy in flight: " + me + " " + access(d) + ", the destination of a copy" +
-             " that " + name_thread(d.other, grid) + " started" + at(d.other_place) +
-             " and has not waited for";
+      return "asynchronous copy in flight: " + me + " " + access(d) +
+             ", the destination of a copy" + " that " + name_thread(d.other, grid) + " started" +
+             at(d.other_place) + " and has not waited for";
     case DefectKind::kCopySourceChanged:
-      return "asynchronous copy in flight: its source was written" + at(d.other_place) + " before " +
-             me + " waited for the copy it started" + at(d.place);
+      return "asynchronous copy in flight: its source was written" + at(d.other_place) +
+             " before " + me + " waited for the copy it started" + at(d.place);
     case DefectKind::kCopyOperands:
       return "asynchronous copy of " + me + " " + d.note + at(d.place);
     case DefectKind::kDivergentBarrier:
       return "divergent barrier: " + me + " waits at __syncthreads()" + at(d.place) + "; " +
              name_thread(d.other, grid) + " " + d.note +
-             (d.other_place ? (d.note.starts_with("has left") ? ", last barrier" : "") +
-                                  at(d.other_place)
-                            : std::string());
+             (d.other_place
+                  ? (d.note.starts_with("has left") ? ", last barrier" : "") + at(d.other_place)
+                  : std::string());
     case DefectKind::kWarpCollective:
       return "absent lane: " + me + " is in a warp collective" + at(d.place) + "; " +
              name_thread(d.other, grid) + " " + d.note + at(d.other_place);
     case DefectKind::kException:
       return "an exception left " + me;
-    case DefectKind::kNone: break;
+    case DefectKind::kNone:
+      break;
   }
   return "no defect";
 }

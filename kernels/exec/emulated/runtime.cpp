@@ -47,9 +47,7 @@ void check_launch(const LaunchRequest& r) {
 
 // ---- the table ---------------------------------------------------------------------------------
 
-int device_count() {
-  return kDevices;
-}
+int device_count() { return kDevices; }
 
 DeviceProperties properties(int device) {
   check_device(device);
@@ -107,9 +105,9 @@ void wait(StreamHandle later, StreamHandle earlier) {
   streams().wait(*streams().find(later, current_device), streams().find(earlier, current_device));
 }
 
-constexpr Runtime kRuntime = {"emulated",     &device_count,   &properties,  &set_device,
-                              &allocate,      &release,        &create_stream, &destroy_stream,
-                              &synchronise,   &copy,           &wait};
+constexpr Runtime kRuntime = {"emulated",   &device_count, &properties,    &set_device,
+                              &allocate,    &release,      &create_stream, &destroy_stream,
+                              &synchronise, &copy,         &wait};
 
 }  // namespace
 
@@ -136,9 +134,7 @@ void enqueue(StreamHandle stream, const LaunchRequest& request) {
 
 namespace curvseg {
 
-const Runtime& emulated_runtime() {
-  return emulation::kRuntime;
-}
+const Runtime& emulated_runtime() { return emulation::kRuntime; }
 
 void set_emulation_options(const EmulationOptions& options) {
   const std::lock_guard lock(emulation::engine().mutex);

@@ -80,8 +80,10 @@ struct Stamp {
     other.block = e.block_of(epoch);
     const bool same_warp = other.block == e.block && (who & kWarpNumber) == s.warp;
     const std::uint32_t rest = same_warp ? lanes & ~s.lane_bit : lanes;
-    if (rest) other.thread = (who & kWarpNumber) * 32 + std::countr_zero(rest);
-    else if (who & kSeveralBlocks) other.block = -1;
+    if (rest)
+      other.thread = (who & kWarpNumber) * 32 + std::countr_zero(rest);
+    else if (who & kSeveralBlocks)
+      other.block = -1;
     return other;
   }
 };
@@ -116,7 +118,8 @@ void check_cell(Cell& c, const Request& r) {
     defect.address = reinterpret_cast<const void*>(r.address);
     defect.bytes = r.bytes;
     defect.place = r.place;
-    defect.other = {engine().block, (c.writer & kWarpNumber) * 32 + std::countr_zero(c.write_lanes)};
+    defect.other = {engine().block,
+                    (c.writer & kWarpNumber) * 32 + std::countr_zero(c.write_lanes)};
     defect.other_place = c.write_place;
     emulation::fail(std::move(defect));
   }
@@ -124,8 +127,7 @@ void check_cell(Cell& c, const Request& r) {
   const bool both_atomic = r.touch == Touch::kAtomic && c.atomic;
   if (!both_atomic && !write.before_now())
     fail_race(r, write, c.atomic ? Touch::kAtomic : Touch::kWrite, c.write_place);
-  if (r.touch != Touch::kRead && !read.before_now())
-    fail_race(r, read, Touch::kRead, c.read_place);
+  if (r.touch != Touch::kRead && !read.before_now()) fail_race(r, read, Touch::kRead, c.read_place);
 
   if (r.touch == Touch::kRead) {
     read.merge();
@@ -182,8 +184,7 @@ void check_elsewhere(const Request& r) {
     if (is_constant_data(address, r.bytes)) return;
   }
   const int device = memory().device_of(address);
-  if (device >= 0)
-    fail(DefectKind::kOutOfBounds, r, "memory of device " + std::to_string(device));
+  if (device >= 0) fail(DefectKind::kOutOfBounds, r, "memory of device " + std::to_string(device));
   if (e.stacks.holds(address))
     fail(DefectKind::kOutOfBounds, r, "a local variable of another thread");
   fail(DefectKind::kOutOfBounds, r, "neither shared nor global memory: a host or a wild pointer");

@@ -16,10 +16,10 @@ struct HotState {
   std::uintptr_t stack_low;
   std::size_t stack_bytes;
   std::uintptr_t device_low;
-  Cell* cells;                // of device_low
-  std::uint32_t epoch;        // now
-  std::uint32_t first_epoch;  // of this launch; later than it: unordered unless the rest says so
-  std::uint32_t block_epoch;  // first of this block
+  Cell* cells;                   // of device_low
+  std::uint32_t epoch;           // now
+  std::uint32_t first_epoch;     // of this launch; later than it: unordered unless the rest says so
+  std::uint32_t block_epoch;     // first of this block
   std::uint32_t barrier_epochs;  // from block_epoch to the last barrier: ordered
   std::uint32_t lane_bit;
   std::uint16_t warp;

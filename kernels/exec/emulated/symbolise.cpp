@@ -99,8 +99,8 @@ class DebugInfo {
 
  private:
   static const Dwfl_Callbacks& callbacks() {
-    static const Dwfl_Callbacks table = {&dwfl_linux_proc_find_elf, &no_separate_debug_info, nullptr,
-                                         nullptr};
+    static const Dwfl_Callbacks table = {&dwfl_linux_proc_find_elf, &no_separate_debug_info,
+                                         nullptr, nullptr};
     return table;
   }
 
@@ -120,7 +120,8 @@ class DebugInfo {
     Dwarf_Attribute attribute;
     const char* folder =
         unit ? dwarf_formstring(dwarf_attr(unit, DW_AT_comp_dir, &attribute)) : nullptr;
-    if (folder && *folder && name.starts_with(folder)) name.remove_prefix(std::string_view(folder).size());
+    if (folder && *folder && name.starts_with(folder))
+      name.remove_prefix(std::string_view(folder).size());
     while (name.starts_with("/") && folder && *folder != '/') name.remove_prefix(1);
     while (name.starts_with("./")) name.remove_prefix(2);
     return std::string(name);
@@ -146,7 +147,8 @@ class DebugInfo {
           add_inlined_calls(unit, files, &inner, address, frames);
           add_call(unit, files, &inner, frames);
           return;
-        default: break;
+        default:
+          break;
       }
     } while (dwarf_siblingof(&inner, &inner) == 0);
   }
@@ -158,8 +160,8 @@ class DebugInfo {
     Dwarf_Word file = 0, line = 0;
     if (dwarf_formudata(dwarf_attr(scope, DW_AT_call_file, &attribute), &file) == 0 &&
         dwarf_formudata(dwarf_attr(scope, DW_AT_call_line, &attribute), &line) == 0)
-      frames.push_back({relative(unit, dwarf_filesrc(files, file, nullptr, nullptr)),
-                        static_cast<int>(line)});
+      frames.push_back(
+          {relative(unit, dwarf_filesrc(files, file, nullptr, nullptr)), static_cast<int>(line)});
   }
 
   std::unique_ptr<Dwfl, decltype(&dwfl_end)> session_;

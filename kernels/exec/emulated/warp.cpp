@@ -22,8 +22,7 @@ void order_lanes(Engine& e, int first_lane, std::uint32_t mask) {
   for (unsigned l = 0; l < kLanes; ++l)
     if (mask >> l & 1) latest[l] = now;
   for (std::uint32_t rest = mask; rest; rest &= rest - 1)
-    std::copy(latest, latest + kLanes,
-              e.seen_by(first_lane + std::countr_zero(rest)));
+    std::copy(latest, latest + kLanes, e.seen_by(first_lane + std::countr_zero(rest)));
 }
 
 /// What every lane gets: settled when the last one comes, before any of them goes on.
@@ -66,10 +65,8 @@ std::uint64_t meet(WarpOperation operation, std::uint32_t mask, std::uint64_t va
   t.state = ThreadState::kInWarp;
   for (std::uint32_t rest = mask; rest; rest &= rest - 1) {
     const int other = first_lane + std::countr_zero(rest);
-    const bool here = other < e.launch->threads &&
-                      e.thread(other).state == ThreadState::kInWarp &&
-                      e.thread(other).mask == mask &&
-                      e.thread(other).operation == operation;
+    const bool here = other < e.launch->threads && e.thread(other).state == ThreadState::kInWarp &&
+                      e.thread(other).mask == mask && e.thread(other).operation == operation;
     if (!here) {
       Fiber::suspend();
       return t.result;
@@ -90,8 +87,8 @@ std::uint64_t warp_exchange(WarpOperation operation, std::uint32_t mask, std::ui
 }
 
 std::uint32_t warp_vote(std::uint32_t mask, bool predicate) noexcept {
-  return static_cast<std::uint32_t>(meet(WarpOperation::kVote, mask, predicate, 0,
-                                         place_of(__builtin_return_address(0))));
+  return static_cast<std::uint32_t>(
+      meet(WarpOperation::kVote, mask, predicate, 0, place_of(__builtin_return_address(0))));
 }
 
 std::uint32_t active_lanes() noexcept {

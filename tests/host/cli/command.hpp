@@ -29,6 +29,14 @@ inline std::string read_text(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
+/// The environment of the commands: one thread, so that tests side by side do not wait for each
+/// other at every barrier. The bits do not depend on it.
+inline std::vector<char*> command_environment() {
+  static std::string one_thread = "OMP_NUM_THREADS=1";
+  static std::string terminal = "TERM=xterm-256color";
+  return {one_thread.data(), terminal.data(), nullptr};
+}
+
 struct CommandResult {
   int exit_code = -1;  ///< 128 + the signal's number when one ended it
   std::string out;
@@ -45,14 +53,15 @@ class Command {
       argv.push_back(const_cast<char*>(each.c_str()));
     }
     argv.push_back(nullptr);
+    std::vector<char*> environment = command_environment();
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     constexpr int kFlags = O_WRONLY | O_CREAT | O_TRUNC;
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, out_.c_str(), kFlags, 0600);
     posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, err_.c_str(), kFlags, 0600);
-    if (posix_spawn(&process_, CURVSEG_COMMAND_PATH, &actions, nullptr, argv.data(), environ) !=
-        0) {
+    if (posix_spawn(&process_, CURVSEG_COMMAND_PATH, &actions, nullptr, argv.data(),
+                    environment.data()) != 0) {
       throw std::runtime_error("cannot start " CURVSEG_COMMAND_PATH);
     }
     posix_spawn_file_actions_destroy(&actions);

@@ -23,8 +23,7 @@ std::string run_in_terminal(const std::vector<std::string>& arguments) {
     argv.push_back(const_cast<char*>(each.c_str()));
   }
   argv.push_back(nullptr);
-  std::string term = "TERM=xterm-256color";
-  std::vector<char*> environment = {term.data(), nullptr};
+  std::vector<char*> environment = command_environment();
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, name.c_str(), O_RDWR | O_NOCTTY, 0);

@@ -89,7 +89,9 @@ TEST_P(GpuBlockShapes, RandomWiringIsCorrect) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, GpuBlockShapes, ::testing::Values("emulated", "cuda:0"),
-                         [](const auto& info) { return std::string(info.param).substr(0, 4); });
+                         [](const auto& parameter) {
+                           return std::string(parameter.param).substr(0, 4);
+                         });
 
 }  // namespace
 }  // namespace curvseg

@@ -127,10 +127,9 @@ class Conv2dKernels : public TargetTest {
       p.term[t].w = buffers.back().get();
     }
     const std::size_t size = forward ? g.y_size() : g.x_size();
-    auto out = extra.initial
-                   ? upload(spread(*extra.initial, out_channels, extra.gap, NAN))
-                   : output<float>(size / static_cast<std::size_t>(out_channels) *
-                                   static_cast<std::size_t>(out_channels + extra.gap));
+    auto out = extra.initial ? upload(spread(*extra.initial, out_channels, extra.gap, NAN))
+                             : output<float>(size / static_cast<std::size_t>(out_channels) *
+                                             static_cast<std::size_t>(out_channels + extra.gap));
     p.epilogue = extra.epilogue;
     p.out = out.get();
     p.ld_out = out_channels + extra.gap;
@@ -207,7 +206,8 @@ TEST_P(Conv2dKernels, TwoTermsShareOneAccumulator) {
     SCOPED_TRACE(c.name);
     const std::vector<std::vector<float>> x{integers(c.g.x_size(), 7), integers(c.g.x_size(), 8)};
     const std::vector<std::vector<float>> w{integers(c.g.w_size(), 9), integers(c.g.w_size(), 10)};
-    const std::vector<std::vector<float>> dy{integers(c.g.y_size(), 11), integers(c.g.y_size(), 12)};
+    const std::vector<std::vector<float>> dy{integers(c.g.y_size(), 11),
+                                             integers(c.g.y_size(), 12)};
     reference::Sums y(c.g.y_size()), dx(c.g.x_size()), dw(c.g.w_size());
     for (std::size_t t = 0; t < 2; ++t) {
       reference::forward(c.g, x[t], w[t], y);

@@ -32,14 +32,14 @@ std::vector<Geometry> geometries() {
 std::map<std::pair<int, int>, int> visits(Conv2dDirection direction, const Geometry& g) {
   std::map<std::pair<int, int>, int> result;
   for (int phase = 0; phase < gather_phases(direction, g.stride); ++phase) {
-    const GatherAxis axis = gather_axis(direction, phase, g.in, g.out(), g.filter, g.stride, g.pad,
-                                        g.dilation);
+    const GatherAxis axis =
+        gather_axis(direction, phase, g.in, g.out(), g.filter, g.stride, g.pad, g.dilation);
     for (int i = 0; i < axis.outputs; ++i)
       for (int j = 0; j < axis.taps; ++j) {
         const int source = i * axis.source_step + axis.source_offset + j * axis.source_tap_step;
         if (source < 0 || source >= axis.source_extent) continue;
-        const auto key = std::pair(axis.out_start + i * axis.out_step,
-                                   axis.tap_start + j * axis.tap_step);
+        const auto key =
+            std::pair(axis.out_start + i * axis.out_step, axis.tap_start + j * axis.tap_step);
         EXPECT_TRUE(result.emplace(key, source).second) << "visited twice";
       }
   }

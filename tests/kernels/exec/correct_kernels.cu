@@ -190,7 +190,8 @@ static __global__ void barrier_in_loop_kernel(Run p) {
   p.to[thread] = shared.at[thread];
 }
 void barrier_in_loop(StreamHandle stream, float* to, int rounds) {
-  launch<barrier_in_loop_kernel, Lanes>(stream, dim3{}, kWarpThreads, Run{nullptr, to, rounds, 0.0f});
+  launch<barrier_in_loop_kernel, Lanes>(stream, dim3{}, kWarpThreads,
+                                        Run{nullptr, to, rounds, 0.0f});
 }
 
 struct Records {

@@ -64,7 +64,8 @@ static __global__ void multiply_adds_kernel(Counted p) {
   p.to[blockIdx.x * blockDim.x + threadIdx.x] = sum;
 }
 void multiply_adds(StreamHandle stream, float* to, int rounds) {
-  launch<multiply_adds_kernel>(stream, dim3{3, 1, 1}, kCountedThreads, Counted{nullptr, to, rounds});
+  launch<multiply_adds_kernel>(stream, dim3{3, 1, 1}, kCountedThreads,
+                               Counted{nullptr, to, rounds});
 }
 
 }  // namespace curvseg::CURVSEG_TARGET

@@ -22,7 +22,8 @@ class EmulatedCorrect : public EmulatedTest, public ::testing::WithParamInterfac
   }
   static std::vector<float> numbers(int n) {
     std::vector<float> values(static_cast<std::size_t>(n));
-    for (int i = 0; i < n; ++i) values[static_cast<std::size_t>(i)] = static_cast<float>(i % 13 - 6);
+    for (int i = 0; i < n; ++i)
+      values[static_cast<std::size_t>(i)] = static_cast<float>(i % 13 - 6);
     return values;
   }
 };
@@ -42,8 +43,8 @@ TEST_P(EmulatedCorrect, DoubleBufferedCopies) {
   const std::vector<float> result = download(to, values.size());
   for (int i = 0; i < n; ++i) {
     const int next = i / kPipelineTile * kPipelineTile + (i + 1) % kPipelineTile;
-    ASSERT_EQ(result[static_cast<std::size_t>(i)], 2.0f * values[static_cast<std::size_t>(i)] +
-                                                      values[static_cast<std::size_t>(next)]);
+    ASSERT_EQ(result[static_cast<std::size_t>(i)],
+              2.0f * values[static_cast<std::size_t>(i)] + values[static_cast<std::size_t>(next)]);
   }
 }
 
@@ -81,7 +82,8 @@ TEST_P(EmulatedCorrect, WarpSynchronisation) {
   const std::vector<float> result = download(to, kWarpThreads);
   for (unsigned i = 0; i < kWarpThreads; ++i) {
     const unsigned lane = i % 32, other = lane ^ 16, mirror = other / 16 * 16 + 15 - other % 16;
-    ASSERT_EQ(result[i], static_cast<float>(lane ^ 1) + 100.0f * static_cast<float>((mirror ^ 1) + 1));
+    ASSERT_EQ(result[i],
+              static_cast<float>(lane ^ 1) + 100.0f * static_cast<float>((mirror ^ 1) + 1));
   }
 }
 

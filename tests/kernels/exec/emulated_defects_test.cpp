@@ -189,9 +189,7 @@ TEST_F(EmulatedDefects, CopyIntoGlobalMemory) {
 TEST_F(EmulatedDefects, CopyFromBeyondGlobalMemory) {
   expect(kCopyBeyondGlobal, "out of bounds", {"thread 16 of", "reads 16 bytes", "offset 256"});
 }
-TEST_F(EmulatedDefects, ExceptionInAKernel) {
-  expect(kThrows, "an exception left thread");
-}
+TEST_F(EmulatedDefects, ExceptionInAKernel) { expect(kThrows, "an exception left thread"); }
 
 TEST_F(EmulatedDefects, NextLaunchStartsAfresh) {
   EXPECT_NE(report(kLostUpdateGlobal), "");

@@ -58,18 +58,18 @@ TEST_F(EmulatedStreams, TheDefaultStreamIsLateToo) {
 TEST_F(EmulatedStreams, MissingWaitMeetsMemoryThatNobodyHasWrittenYet) {
   write_all(stream_[0], a_, kFloats);
   read_all(stream_[1], a_, b_, kFloats);
-  expect_parts(synchronise_and_report(stream_[1]),
-               {"uninitialised read", "kernel read_all_kernel", "thread 0 of block (0,0,0)",
-                read_line()});
+  expect_parts(synchronise_and_report(stream_[1]), {"uninitialised read", "kernel read_all_kernel",
+                                                    "thread 0 of block (0,0,0)", read_line()});
 }
 
 TEST_F(EmulatedStreams, MissingWaitIsSeenEvenIfTheOrderHappensToBeRight) {
   write_all(stream_[0], a_, kFloats);
   read_all(stream_[1], a_, b_, kFloats);
   EXPECT_EQ(synchronise_and_report(stream_[0]), "");
-  expect_parts(synchronise_and_report(stream_[1]),
-               {"missing stream wait", "kernel read_all_kernel", "thread 0 of block (0,0,0)",
-                read_line(), "kernel write_all_kernel on another stream writes them", write_line()});
+  expect_parts(
+      synchronise_and_report(stream_[1]),
+      {"missing stream wait", "kernel read_all_kernel", "thread 0 of block (0,0,0)", read_line(),
+       "kernel write_all_kernel on another stream writes them", write_line()});
 }
 
 TEST_F(EmulatedStreams, MissingWaitOfAWriterForAReader) {

@@ -17,19 +17,15 @@ struct Words {
   float at[64];
 };
 
-__device__ __forceinline__ int thread() {
-  return static_cast<int>(threadIdx.x);
-}
+__device__ __forceinline__ int thread() { return static_cast<int>(threadIdx.x); }
 
 }  // namespace
 
 // ---- races -------------------------------------------------------------------------------------
 
-static __global__ void lost_update_global(Planted p) {
-  p.a[0] += 1.0f;
-}
+static __global__ void lost_update_global(Planted p) { p.a[0] += 1.0f; }
 const PlantedDefect kLostUpdateGlobal = {"lost_update_global", &start<lost_update_global>,
-                                         __LINE__ - 3, __LINE__ - 3};
+                                         __LINE__ - 2, __LINE__ - 2};
 
 static __global__ void lost_update_shared(Planted) {
   auto& s = block_shared<Words>();
@@ -37,8 +33,8 @@ static __global__ void lost_update_shared(Planted) {
   __syncthreads();
   s.at[5] += 1.0f;
 }
-const PlantedDefect kLostUpdateShared = {
-    "lost_update_shared", &start<lost_update_shared, Words>, __LINE__ - 3, __LINE__ - 3};
+const PlantedDefect kLostUpdateShared = {"lost_update_shared", &start<lost_update_shared, Words>,
+                                         __LINE__ - 3, __LINE__ - 3};
 
 static __global__ void missing_barrier(Planted p) {
   auto& s = block_shared<Words>();
@@ -68,12 +64,14 @@ const PlantedDefect kBlocksRace = {"blocks_race", &start<blocks_race, NoShared, 
                                    __LINE__ - 3};
 
 static __global__ void blocks_read_and_write(Planted p) {
-  if (blockIdx.x == 1) p.a[thread()] = 1.0f;
-  else p.b[static_cast<int>(blockIdx.x) * 64 + thread()] = p.a[thread()];
+  if (blockIdx.x == 1)
+    p.a[thread()] = 1.0f;
+  else
+    p.b[static_cast<int>(blockIdx.x) * 64 + thread()] = p.a[thread()];
 }
 const PlantedDefect kBlocksReadAndWrite = {"blocks_read_and_write",
-                                           &start<blocks_read_and_write, NoShared, 2>,
-                                           __LINE__ - 5, __LINE__ - 4};
+                                           &start<blocks_read_and_write, NoShared, 2>, __LINE__ - 5,
+                                           __LINE__ - 4};
 
 static __global__ void atomic_and_plain(Planted p) {
   atomicAdd(p.counter, 1u);
@@ -82,10 +80,8 @@ static __global__ void atomic_and_plain(Planted p) {
 const PlantedDefect kAtomicAndPlain = {"atomic_and_plain", &start<atomic_and_plain>, __LINE__ - 3,
                                        __LINE__ - 3};
 
-static __global__ void byte_race(Planted p) {
-  p.bytes[thread() / 2] = 1;
-}
-const PlantedDefect kByteRace = {"byte_race", &start<byte_race>, __LINE__ - 2, __LINE__ - 2};
+static __global__ void byte_race(Planted p) { p.bytes[thread() / 2] = 1; }
+const PlantedDefect kByteRace = {"byte_race", &start<byte_race>, __LINE__ - 1, __LINE__ - 1};
 
 static __global__ void readers_then_writer(Planted p) {
   p.b[thread()] = p.a[0];
@@ -102,14 +98,12 @@ static __global__ void uninitialised_shared(Planted p) {
   __syncthreads();
   p.a[thread()] = s.at[thread()];
 }
-const PlantedDefect kUninitialisedShared = {
-    "uninitialised_shared", &start<uninitialised_shared, Words>, __LINE__ - 3};
+const PlantedDefect kUninitialisedShared = {"uninitialised_shared",
+                                            &start<uninitialised_shared, Words>, __LINE__ - 3};
 
-static __global__ void uninitialised_global(Planted p) {
-  p.a[thread()] = p.b[thread()];
-}
+static __global__ void uninitialised_global(Planted p) { p.a[thread()] = p.b[thread()]; }
 const PlantedDefect kUninitialisedGlobal = {"uninitialised_global", &start<uninitialised_global>,
-                                            __LINE__ - 3};
+                                            __LINE__ - 2};
 
 static __global__ void uninitialised_memcpy(Planted p) {
   if (thread() == 0) std::memcpy(p.a, p.b, 256);
@@ -133,28 +127,20 @@ static __global__ void write_beyond_shared(Planted) {
 const PlantedDefect kWriteBeyondShared = {"write_beyond_shared", &start<write_beyond_shared, Words>,
                                           __LINE__ - 3};
 
-static __global__ void read_beyond_global(Planted p) {
-  p.b[thread()] = p.a[thread() + 1];
-}
+static __global__ void read_beyond_global(Planted p) { p.b[thread()] = p.a[thread() + 1]; }
 const PlantedDefect kReadBeyondGlobal = {"read_beyond_global", &start<read_beyond_global>,
-                                         __LINE__ - 3};
+                                         __LINE__ - 2};
 
-static __global__ void write_beyond_global(Planted p) {
-  p.a[thread() + 1] = 0.0f;
-}
+static __global__ void write_beyond_global(Planted p) { p.a[thread() + 1] = 0.0f; }
 const PlantedDefect kWriteBeyondGlobal = {"write_beyond_global", &start<write_beyond_global>,
-                                          __LINE__ - 3};
+                                          __LINE__ - 2};
 
-static __global__ void read_before_global(Planted p) {
-  p.b[thread()] = p.a[thread() - 1];
-}
+static __global__ void read_before_global(Planted p) { p.b[thread()] = p.a[thread() - 1]; }
 const PlantedDefect kReadBeforeGlobal = {"read_before_global", &start<read_before_global>,
-                                         __LINE__ - 3};
+                                         __LINE__ - 2};
 
-static __global__ void foreign_pointer(Planted p) {
-  p.a[thread()] = p.foreign[thread()];
-}
-const PlantedDefect kForeignPointer = {"foreign_pointer", &start<foreign_pointer>, __LINE__ - 2};
+static __global__ void foreign_pointer(Planted p) { p.a[thread()] = p.foreign[thread()]; }
+const PlantedDefect kForeignPointer = {"foreign_pointer", &start<foreign_pointer>, __LINE__ - 1};
 
 struct Pointers {
   const float* at;
@@ -173,8 +159,8 @@ const PlantedDefect kLocalOfAnotherThread = {
 static __global__ void misaligned_vector(Planted p) {
   reinterpret_cast<Float4*>(p.b + thread())->at[0] = 1.0f;
 }
-const PlantedDefect kMisalignedVector = {
-    "misaligned_vector", &start<misaligned_vector, NoShared, 1, 32>, __LINE__ - 3};
+const PlantedDefect kMisalignedVector = {"misaligned_vector",
+                                         &start<misaligned_vector, NoShared, 1, 32>, __LINE__ - 3};
 
 static __global__ void misaligned_word(Planted p) {
   p.a[thread()] = *reinterpret_cast<const float*>(p.bytes + thread() / 4 * 4 + thread() % 4);
@@ -218,10 +204,8 @@ static __global__ void lane_at_barrier(Planted) {
 const PlantedDefect kLaneAtBarrier = {"lane_at_barrier", &start<lane_at_barrier>, __LINE__ - 3,
                                       __LINE__ - 5};
 
-static __global__ void outside_its_mask(Planted) {
-  __syncwarp(0xffff);
-}
-const PlantedDefect kOutsideItsMask = {"outside_its_mask", &start<outside_its_mask>, __LINE__ - 2};
+static __global__ void outside_its_mask(Planted) { __syncwarp(0xffff); }
+const PlantedDefect kOutsideItsMask = {"outside_its_mask", &start<outside_its_mask>, __LINE__ - 1};
 
 static __global__ void shuffle_from_outside(Planted p) {
   if (thread() < 8) p.b[thread()] = __shfl_sync(0xff, p.a[thread()], 8);

@@ -39,7 +39,7 @@ extern const PlantedDefect kReadBeforeWait, kWriteBeforeWait, kWaitWithoutBarrie
 extern const PlantedDefect kThrows;
 
 // Small pieces of work for tests of streams.
-void write_all(StreamHandle stream, float* to, int n);                  // to[i] = i
+void write_all(StreamHandle stream, float* to, int n);                    // to[i] = i
 void read_all(StreamHandle stream, const float* from, float* to, int n);  // to[i] = from[i]
 inline constexpr int kStreamThreads = 64;
 extern const int kReadAllLine, kWriteAllLine;
