@@ -105,7 +105,8 @@ std::vector<double> expected_result(const Conv2dCase& c, const Shapes& shapes,
                                     Direction direction) {
   reference::Conv2d g{c.n, c.h, c.w, c.c, c.k, c.r, c.s};
   g.stride_h = g.stride_w = c.stride;
-  g.pad_h = g.pad_w = shapes.geometry.pad_h;
+  g.pad_h = shapes.geometry.pad_h;
+  g.pad_w = shapes.geometry.pad_w;
   g.dilation_h = g.dilation_w = c.dilation;
   const std::vector<float> x = whole_numbers(shapes.x.elements(), 2),
                            y = whole_numbers(shapes.y.elements(), 3),
