@@ -70,19 +70,34 @@ void Progress::draw(const StepReport& report) {
   set_status(left + (width >= kNarrowest ? bar(part, std::min(width, 40)) : "") + right);
 }
 
-void Progress::on_evaluation(const EvaluationReport& report) { evaluation_ = report; }
+void Progress::on_evaluation(const EvaluationReport& report) {
+  evaluation_ = report;
+  is_logged_ = false;
+}
 
 void Progress::on_epoch(const EpochReport& report) {
-  std::string line = fmt::format("{}  step {}", epoch_text(report.epoch), report.step);
+  log(report.epoch, report.step, report.loss, report.validation.has_value());
+  is_logged_ = true;
+}
+
+void Progress::finish() {
+  if (!is_logged_) {
+    log(evaluation_->epoch, evaluation_->step, smooth_loss_, true);
+    is_logged_ = true;
+  }
+}
+
+void Progress::log(std::uint64_t epoch, std::uint64_t step, double loss, bool is_evaluated) const {
+  std::string line = fmt::format("{}  step {}", epoch_text(epoch), step);
   if (last_.steps_planned > 0) {
     line += fmt::format("/{}", last_.steps_planned);
   }
-  line += fmt::format("  loss {:.4f}", report.loss);
-  if (report.validation) {
-    line += fmt::format("  val loss {:.4f}  {} {:.4f}{}", report.validation->loss,
-                        headline_name(is_classification_),
-                        headline(*report.validation, is_classification_),
-                        evaluation_ && evaluation_->best ? " best" : "     ");
+  line += fmt::format("  loss {:.4f}", loss);
+  if (is_evaluated) {
+    const EvaluationResult& result = evaluation_->result;
+    line += fmt::format("  val loss {:.4f}  {} {:.4f}{}", result.loss,
+                        headline_name(is_classification_), headline(result, is_classification_),
+                        evaluation_->best ? " best" : "     ");
   }
   say("{}  {:.1f} images/s  {}", line, smooth_rate_, time_left());
 }

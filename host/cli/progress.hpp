@@ -21,6 +21,9 @@ class Progress {
   void on_step(const StepReport& report);
   void on_evaluation(const EvaluationReport& report);
   void on_epoch(const EpochReport& report);
+  /// Training is over: logs an evaluation that no epoch has reported, since --steps ended within
+  /// it.
+  void finish();
 
   /// Mean images per second of the training steps, without evaluations.
   [[nodiscard]] double images_per_second() const;
@@ -29,6 +32,7 @@ class Progress {
   using Clock = std::chrono::steady_clock;
 
   void draw(const StepReport& report);
+  void log(std::uint64_t epoch, std::uint64_t step, double loss, bool is_evaluated) const;
   [[nodiscard]] std::string epoch_text(std::uint64_t epoch) const;
   [[nodiscard]] std::string time_left() const;
 
@@ -43,6 +47,7 @@ class Progress {
   double seconds_per_image_ = 0.0;  // summed over reports
   std::uint64_t reports_ = 0;
   std::optional<EvaluationReport> evaluation_;  // the latest
+  bool is_logged_ = true;                       // evaluation_ is
 };
 
 }  // namespace curvseg::cli

@@ -16,6 +16,7 @@ namespace fs = std::filesystem;
 void TrainRun::fit() {
   const std::uint64_t before = trainer_->steps_done();
   fit_ = trainer_->fit(*data_.train, data_.val.get(), events());
+  progress_->finish();
   clear_status();
   if (fit_.steps == before && !interrupted_) {
     say("nothing left to do: all {} steps are done; more --epochs or --steps go on", before);
