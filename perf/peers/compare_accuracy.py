@@ -27,24 +27,36 @@ import folder_data
 from pytorch_unet import UNet, parameter_count
 
 
-def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_training_options(parser, steps, width):
+    """What both sides are told."""
     parser.add_argument("--data", required=True, type=Path,
                         help="folder with train/ and val/, each with images/ and masks/")
     parser.add_argument("--curvseg", default="curvseg", help="the command (default: from PATH)")
-    parser.add_argument("--steps", type=int, default=300, help="training steps (default: 300)")
-    parser.add_argument("--seeds", type=int, default=3, help="seeds 1..N (default: 3)")
-    parser.add_argument("--width", type=int, default=16, help="channels of the first level")
-    parser.add_argument("--depth", type=int, default=3, help="number of poolings")
-    parser.add_argument("--crop", type=int, default=128, help="height and width of the crops")
-    parser.add_argument("--batch", type=int, default=8, help="crops a step")
-    parser.add_argument("--lr", type=float, default=1e-3, help="Adam's first learning rate")
-    parser.add_argument("--augment", default="flip", help="flip, vflip, both with a comma, or none")
+    parser.add_argument("--steps", type=int, default=steps,
+                        help=f"training steps (default: {steps})")
+    parser.add_argument("--width", type=int, default=width,
+                        help=f"channels of the first level (default: {width})")
+    parser.add_argument("--depth", type=int, default=3, help="number of poolings (default: 3)")
+    parser.add_argument("--crop", type=int, default=128,
+                        help="height and width of the crops (default: 128)")
+    parser.add_argument("--batch", type=int, default=8, help="crops a step (default: 8)")
+    parser.add_argument("--lr", type=float, default=1e-3,
+                        help="Adam's first learning rate (default: 1e-3)")
+    parser.add_argument("--augment", default="flip",
+                        help="flip, vflip, both with a comma, or none (default: flip)")
     parser.add_argument("--ignore-index", type=int, default=255,
                         help="value of a mask that belongs to no class (default: 255)")
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_training_options(parser, steps=300, width=16)
+    parser.add_argument("--seeds", type=int, default=3, help="seeds 1..N (default: 3)")
     parser.add_argument("--tolerance", type=float, default=0.02, help="of mIoU (default: 0.02)")
     parser.add_argument("--only", choices=("pytorch", "curvseg"), help="run one side alone")
+    parser.add_argument("--keep", type=Path,
+                        help="leave curvseg's run folders here, as seed-1, seed-2, ...")
     return parser.parse_args()
 
 
@@ -65,24 +77,23 @@ class Data:
                                 for split in splits)
 
 
-def train_pytorch(arguments, data, seed):
-    """Returns the trained model."""
-    torch.manual_seed(seed)
-    model = UNet(data.channels, data.classes, arguments.width, arguments.depth)
+def train_pytorch(arguments, model, crops):
+    """Trains the model; returns the loss before each step."""
     optimizer = torch.optim.Adam(model.parameters(), lr=arguments.lr)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: 0.5 * (1.0 + math.cos(math.pi * step / arguments.steps)))
-    crops = folder_data.Crops(data.train, arguments.crop, arguments.batch,
-                              arguments.augment.split(","), seed)
+    dtype = next(model.parameters()).dtype
+    losses = []
     for _, (images, labels) in zip(range(arguments.steps), crops):
         optimizer.zero_grad(set_to_none=True)
-        logits = model(torch.from_numpy(images))
+        logits = model(torch.from_numpy(images).to(dtype))
         loss = functional.cross_entropy(logits, torch.from_numpy(labels),
                                         ignore_index=folder_data.IGNORED)
         loss.backward()
         optimizer.step()
         schedule.step()
-    return model
+        losses.append(loss.item())
+    return losses
 
 
 def confusion(model, split, classes):
@@ -107,7 +118,11 @@ def mean_iou(counts):
 def run_pytorch(arguments, data, seed):
     """Validation mIoU and seconds of training."""
     start = time.perf_counter()
-    model = train_pytorch(arguments, data, seed)
+    torch.manual_seed(seed)
+    model = UNet(data.channels, data.classes, arguments.width, arguments.depth)
+    train_pytorch(arguments, model,
+                  folder_data.Crops(data.train, arguments.crop, arguments.batch,
+                                    arguments.augment.split(","), seed))
     seconds = time.perf_counter() - start
     return mean_iou(confusion(model, data.val, data.classes)), seconds
 
@@ -115,35 +130,45 @@ def run_pytorch(arguments, data, seed):
 # ---- curvseg -------------------------------------------------------------------------------------
 
 
-def curvseg_command(arguments, seed, out):
-    return [arguments.curvseg, "train", "--data", str(arguments.data), "--seed", str(seed),
-            "--model", f"unet(width={arguments.width}, depth={arguments.depth})",
-            "--optimizer", "adam", "--lr", str(arguments.lr), "--schedule", "cosine",
-            "--steps", str(arguments.steps), "--batch", str(arguments.batch),
-            "--crop", str(arguments.crop), "--augment", arguments.augment,
-            # One epoch: no partial batch, no evaluation before the end.
-            "--samples-per-epoch", str(arguments.steps * arguments.batch), "--eval-every", "0",
-            "--ignore-index", str(arguments.ignore_index), "--out", out, "--pictures", "0",
-            "--json", "--quiet"]
+def run_command(arguments, seed, out, **changes):
+    """Trains with `curvseg train`; returns the lines of its metrics.jsonl as text."""
+    a = argparse.Namespace(**{**vars(arguments), **changes})
+    command = [a.curvseg, "train", "--data", str(a.data), "--seed", str(seed),
+               "--model", f"unet(width={a.width}, depth={a.depth})",
+               "--optimizer", "adam", "--lr", str(a.lr), "--schedule", "cosine",
+               "--steps", str(a.steps), "--batch", str(a.batch), "--crop", str(a.crop),
+               "--augment", a.augment, "--ignore-index", str(a.ignore_index),
+               # One epoch: no partial batch, no evaluation before the end.
+               "--samples-per-epoch", str(arguments.steps * a.batch), "--eval-every", "0",
+               "--out", str(out), "--json", "--quiet"]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def run_curvseg(arguments, seed):
-    """Validation mIoU and seconds of the whole command."""
+    """Validation mIoU and seconds of training."""
     with tempfile.TemporaryDirectory() as folder:
-        start = time.perf_counter()
-        done = subprocess.run(curvseg_command(arguments, seed, folder + "/run"), check=True,
-                              stdout=subprocess.PIPE, text=True)
-        seconds = time.perf_counter() - start
-    return last_mean_iou(done.stdout), seconds
+        out = (arguments.keep or Path(folder)) / f"seed-{seed}"
+        lines = run_command(arguments, seed, out)
+    return last_mean_iou(lines), training_seconds(lines)
+
+
+def events(lines, name):
+    """The lines of metrics.jsonl about one event."""
+    values = [json.loads(line) for line in lines.splitlines() if line.startswith("{")]
+    return [value for value in values if value.get("event") == name]
 
 
 def last_mean_iou(lines):
     """The mIoU of the last evaluation on val/ in the lines of metrics.jsonl."""
-    values = [json.loads(line) for line in lines.splitlines() if line.startswith("{")]
-    values = [value["mean_iou"] for value in values if "mean_iou" in value]
+    values = [value for value in events(lines, "evaluation") if value["split"] == "val"]
     if not values:
-        raise ValueError("curvseg train printed no evaluation")
-    return values[-1]
+        raise ValueError("curvseg train printed no evaluation on val")
+    return values[-1]["mean_iou"]
+
+
+def training_seconds(lines):
+    """From the start to the last step, without reading the images and without evaluation."""
+    return events(lines, "step")[-1]["seconds"]
 
 
 # ---- both ----------------------------------------------------------------------------------------
