@@ -6,20 +6,13 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <stdexcept>
 #include <string>
 
+#include "curvseg/error.hpp"
 #include "exec/stream.hpp"
 #include "kernels.hpp"
 
 namespace curvseg {
-
-/// A launch, copy or allocation that a target refused, or, on the emulated target, a defect that
-/// its checks found. The text names the kernel and what was wrong.
-class TargetError : public std::runtime_error {
- public:
-  using std::runtime_error::runtime_error;
-};
 
 struct DeviceProperties {
   std::string name;             // "NVIDIA H100", "AMD EPYC (x86-64-v3)"

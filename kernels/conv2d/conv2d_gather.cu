@@ -16,10 +16,9 @@ void gather_with_tile(StreamHandle stream, const Conv2dGather& p) {
   const int taps = c.r * c.s;
   const std::int64_t floats = panel_floats(taps, reduction, outputs, kTile.panel);
   for (int t = 0; t < p.terms && floats > 0; ++t) {
-    const PackFilter pack{
-        p.term[t].w,       p.workspace + t * floats, taps,        reduction, outputs,
-        forward ? c.k : 1, forward ? 1 : c.k,        kTile.panel, !forward};
-    launch<pack_filter_kernel>(
+    const PackFilter pack{p.term[t].w,       p.workspace + t * floats, taps,    reduction, outputs,
+                          forward ? c.k : 1, forward ? 1 : c.k,        !forward};
+    launch<pack_filter_kernel<kTile.panel>>(
         stream, dim3{static_cast<unsigned>(divide_up(outputs, kTile.panel) * taps), 1, 1}, 128,
         pack);
   }

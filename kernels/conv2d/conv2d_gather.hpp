@@ -8,8 +8,10 @@
 #pragma once
 
 #include "conv2d/conv2d.hpp"
+#include "conv2d/gather_pixels.hpp"
 #include "conv2d/operand_loaders.hpp"
 #include "conv2d/tiles.hpp"
+#include "exec/lanes.hpp"
 
 namespace curvseg::CURVSEG_TARGET {
 
@@ -21,90 +23,44 @@ struct GatherShared {
   typename Accumulators<BlockTile<kTile.pixels, kTile.channels>>::Shared accumulators;
 };
 
-/// Where the outputs of this block's pixels lie and where their source windows begin.
-template <int kPixels>
-__device__ void locate_pixels(GatherPixels<kPixels>& pixels, const Conv2dGather& p,
-                              const GatherAxis& rows, const GatherAxis& columns,
-                              std::int64_t first) {
-  const bool forward = p.direction == Conv2dDirection::kForward;
-  const int out_h = forward ? p.problem.p : p.problem.h;
-  const int out_w = forward ? p.problem.q : p.problem.w;
-  PixelCursor cursor(first + block_begin(), p.problem.n, rows.outputs, columns.outputs);
-  for (int i = block_begin(); i < kPixels; i += block_step(), cursor.advance(block_step())) {
-    GatherPixel& pixel = pixels.at[i];
-    if (cursor.valid()) {
-      const int y = rows.out_start + cursor.row() * rows.out_step;
-      const int x = columns.out_start + cursor.column() * columns.out_step;
-      pixel.out = (static_cast<std::int64_t>(cursor.image()) * out_h + y) * out_w + x;
-      pixel.image = cursor.image();
-      pixel.row = cursor.row() * rows.source_step + rows.source_offset;
-      pixel.column = cursor.column() * columns.source_step + columns.source_offset;
-    } else {
-      pixel.out = -1;
-      pixel.image = 0;
-      pixel.row = kOutside;
-      pixel.column = kOutside;
-    }
-  }
-}
-
-/// Takes `kColumns` adjacent channels of one pixel through the epilogue. All of them exist if
-/// `kWhole`, else the first `count`. Loops are of constant length, so values stay in registers.
-template <bool kWhole, int kColumns>
+/// Takes the first `count` of kColumns adjacent channels of one pixel through the epilogue.
+template <int kColumns>
 __device__ __forceinline__ void finish_group(const Conv2dGather& p, std::int64_t pixel, int channel,
-                                             float (&value)[kColumns], int count) {
+                                             Lanes<kColumns, float> value, int count) {
   const Conv2dEpilogue& e = p.epilogue;
+  const auto zero = fill_lanes<kColumns>(0.0f);
   float* out = p.out + pixel * p.ld_out + channel;
-  if (e.accumulate) {
-    CURVSEG_UNROLL
-    for (int j = 0; j < kColumns; ++j)
-      if (kWhole || j < count) value[j] += out[j];
-  }
-  if (e.bias) {
-    CURVSEG_UNROLL
-    for (int j = 0; j < kColumns; ++j)
-      if (kWhole || j < count) value[j] += e.bias[channel + j];
-  }
-  if (e.relu) {
-    CURVSEG_UNROLL
-    for (int j = 0; j < kColumns; ++j) value[j] = value[j] < 0.0f ? 0.0f : value[j];  // keeps NaN
-  }
+  if (e.accumulate) value = value + load_group<kColumns>(out, count);
+  if (e.bias) value = value + load_group<kColumns>(e.bias + channel, count);
+  if (e.relu) value = select(value < 0.0f, zero, value);  // keeps NaN
   const int masked = e.mask_channels - channel;
   if (e.mask && masked > 0) {
-    const float* mask = e.mask + pixel * e.ld_mask + channel;
-    if (kWhole && masked >= kColumns) {
-      CURVSEG_UNROLL
-      for (int j = 0; j < kColumns; ++j) value[j] = mask[j] > 0.0f ? value[j] : 0.0f;
-    } else {
-      CURVSEG_UNROLL
-      for (int j = 0; j < kColumns; ++j)
-        if ((kWhole || j < count) && j < masked) value[j] = mask[j] > 0.0f ? value[j] : 0.0f;
-    }
+    const auto mask =
+        load_group<kColumns>(e.mask + pixel * e.ld_mask + channel, min_of(count, masked));
+    const auto kept = select(mask > 0.0f, value, zero);
+    value = masked >= kColumns ? kept : select(lane_index<kColumns>() < masked, kept, value);
   }
-  store_group(out, value, kWhole ? kColumns : count);
+  store_group(out, value, count);
 }
 
 /// Writes microtile `t`.
-template <class Tile, int kPixels>
+template <class Tile, class Pixels>
 __device__ __forceinline__ void store_microtile(const Conv2dGather& p, int outputs,
-                                                const GatherPixels<kPixels>& pixels, int t,
-                                                int first_channel,
+                                                const Pixels& pixels, int t, int first_channel,
                                                 const typename Tile::Storage& tile) {
   CURVSEG_UNROLL
   for (int i = 0; i < Tile::kRows; ++i) {
-    const std::int64_t pixel = pixels.at[Tile::row(t, i)].out;
+    const std::int64_t pixel = pixels.out(Tile::row(t, i));
     if (pixel < 0) continue;
     CURVSEG_UNROLL
     for (int g = 0; g < Tile::kGroups; ++g) {
       const int channel = first_channel + Tile::column(t, g);
       if (channel >= outputs) continue;
-      float value[Tile::kGroupColumns];
-      CURVSEG_UNROLL
-      for (int j = 0; j < Tile::kGroupColumns; ++j) value[j] = Tile::get(tile, i, g, j);
+      const auto value = group_lanes<Tile>(tile, i, g);
       if (outputs - channel >= Tile::kGroupColumns)
-        finish_group<true>(p, pixel, channel, value, Tile::kGroupColumns);
+        finish_group(p, pixel, channel, value, Tile::kGroupColumns);
       else
-        finish_group<false>(p, pixel, channel, value, outputs - channel);
+        finish_group(p, pixel, channel, value, outputs - channel);
     }
   }
 }
@@ -128,7 +84,7 @@ __global__ void __launch_bounds__(Shape::kTile.threads) conv2d_gather_kernel(Con
   if (first_pixel >= static_cast<std::int64_t>(c.n) * rows.outputs * columns.outputs) return;
 
   auto& shared = block_shared<GatherShared<Shape>>();
-  locate_pixels(shared.pixels, p, rows, columns, first_pixel);
+  shared.pixels.locate(p, rows, columns, first_pixel);
   using Tile = BlockTile<kTile.pixels, kTile.channels>;
   Accumulators<Tile> accumulators(shared.accumulators);
   accumulators.clear();

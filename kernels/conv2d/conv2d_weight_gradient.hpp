@@ -10,6 +10,7 @@
 #include "conv2d/conv2d.hpp"
 #include "conv2d/tiles.hpp"
 #include "conv2d/weight_loaders.hpp"
+#include "exec/lanes.hpp"
 
 namespace curvseg::CURVSEG_TARGET {
 
@@ -88,10 +89,8 @@ __global__ void __launch_bounds__(Shape::kTile.threads)
           float* to = out +
                       (static_cast<std::int64_t>(range.first_tap + tap) * c.c + channel) * c.k +
                       output;
-          float value[Tile::kGroupColumns];
-          CURVSEG_UNROLL
-          for (int j = 0; j < Tile::kGroupColumns; ++j)
-            value[j] = Tile::get(tile, i, group, j) + (add && j < count ? to[j] : 0.0f);
+          auto value = group_lanes<Tile>(tile, i, group);
+          if (add) value = value + load_group<Tile::kGroupColumns>(to, count);
           store_group(to, value, count);
         }
       }

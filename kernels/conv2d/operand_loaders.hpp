@@ -14,27 +14,11 @@
 #include <type_traits>
 
 #include "conv2d/conv2d.hpp"
+#include "conv2d/gather_pixels.hpp"
 #include "conv2d/pack_filter.hpp"
-#include "conv2d/pixel_cursor.hpp"
 #include "conv2d/tiles.hpp"
 
 namespace curvseg::CURVSEG_TARGET {
-
-inline constexpr int kOutside = -(1 << 29);  // a source row no tap can bring back inside
-
-/// A pixel of the block tile. `out`: its index in the output tensor, -1 beyond the last one.
-/// `row`, `column`: the source position of tap (0, 0).
-struct GatherPixel {
-  std::int64_t out;
-  int image;
-  int row;
-  int column;
-};
-
-template <int kPixels>
-struct GatherPixels {
-  GatherPixel at[kPixels];
-};
 
 /// What both loaders know about the problem.
 struct GatherOperands {
@@ -52,8 +36,6 @@ struct GatherOperands {
     return panel_tap(p.direction, p.problem, rows.tap_start + row_tap * rows.tap_step,
                      columns.tap_start + column_tap * columns.tap_step);
   }
-  /// Successive row taps lie one filter row apart in a panel.
-  __device__ bool rows_adjacent() const { return rows.tap_step == 1 || rows.tap_step == -1; }
   __device__ bool inside(int row, int column) const {
     return static_cast<unsigned>(row) < static_cast<unsigned>(rows.source_extent) &&
            static_cast<unsigned>(column) < static_cast<unsigned>(columns.source_extent);
@@ -84,39 +66,48 @@ template <class Shape>
 class InPlaceGatherLoader {
   static constexpr GatherTile kTile = Shape::kTile;
   using Tile = BlockTile<kTile.pixels, kTile.channels>;
-  static constexpr int kGroups = kTile.pixels / Tile::kRows;
-  static constexpr int kWindow = 1024;  // floats of one pixel's padded window
+  using Pixels = GatherPixels<kTile.pixels>;
+  static_assert(kTile.panel == kTileColumns, "a microtile reads one panel");
+  static constexpr int kTableTaps = 16;
+  static constexpr float kZeros[kTile.reduction] = {};  // what a tap outside the image reads
 
-  /// Source positions of tap (0, 0) over the pixels of one microtile.
-  struct Extent {
-    int first_row, last_row, first_column, last_column;
+  /// What the table of taps holds.
+  struct TableKey {
+    int term = -1, row_tap = 0, first_tap = 0, channel = 0, group = 0;
+    bool operator==(const TableKey&) const = default;
   };
 
  public:
   struct Shared {
     const float* source[kTile.pixels];  // of tap (0, 0), one term; may point outside
-    Extent extent[kGroups];
-    alignas(64) float window[Tile::kRows * kWindow];
+    const float* table[kTableTaps][Tile::kRows];
   };
   struct Step {
     int term, row_tap, row_taps, channel, channels;
   };
 
   __device__ InPlaceGatherLoader(const Conv2dGather& p, const GatherAxis& rows,
-                                 const GatherAxis& columns, int first_channel,
-                                 const GatherPixels<kTile.pixels>& pixels, Shared& shared)
+                                 const GatherAxis& columns, int first_channel, const Pixels& pixels,
+                                 Shared& shared)
       : operands_(p, rows, columns, kTile.panel),
         first_panel_(first_channel / kTile.panel),
         pixels_(pixels),
         shared_(shared) {
-    for (int g = 0; g < kGroups; ++g) shared.extent[g] = extent_of(g);
     reach_ = (columns.taps - 1) * columns.source_tap_step;
-    panel_tap_stride_ =
-        columns.taps > 1 ? operands_.panel_tap_of(0, 1) - operands_.panel_tap_of(0, 0) : 1;
-    // As many filter rows a step as leave a panel's share in half of the first-level cache.
+    const std::ptrdiff_t panel_tap = static_cast<std::ptrdiff_t>(operands_.channels) * kTile.panel;
+    panel_column_ = columns.taps > 1
+                        ? (operands_.panel_tap_of(0, 1) - operands_.panel_tap_of(0, 0)) * panel_tap
+                        : panel_tap;
+    panel_row_ = rows.taps > 1
+                     ? (operands_.panel_tap_of(1, 0) - operands_.panel_tap_of(0, 0)) * panel_tap
+                     : panel_tap;
+    // As many filter rows a step as leave a panel's share in half of the first-level cache; one if
+    // several panels share a table of taps.
     constexpr int kPanelFloats = 4096;
-    const int row = columns.taps * operands_.channels * kTile.panel;
-    rows_per_step_ = row > 0 && row < kPanelFloats ? kPanelFloats / row : 1;
+    const std::ptrdiff_t row = columns.taps * panel_tap;
+    rows_per_step_ = Tile::kAcross == 1 && row > 0 && row < kPanelFloats
+                         ? static_cast<int>(kPanelFloats / row)
+                         : 1;
   }
 
   __device__ Step begin() const {
@@ -139,26 +130,15 @@ class InPlaceGatherLoader {
   __device__ void acquire(const Step& step) {
     if (step.row_tap != 0 || step.channel != 0) return;
     const Conv2dGatherTerm& term = operands_.p.term[step.term];
-    for (int i = 0; i < kTile.pixels; ++i) {
-      // Pixels beyond the last one are never stored; they read what the last one reads.
-      if (pixels_.at[i].out < 0) {
-        shared_.source[i] = i > 0 ? shared_.source[i - 1] : term.source;
-        continue;
-      }
-      const GatherPixel& pixel = pixels_.at[i];
-      // As an integer: pointer arithmetic beyond an array is undefined even if never read.
-      shared_.source[i] = reinterpret_cast<const float*>(
-          reinterpret_cast<std::intptr_t>(term.source) +
-          operands_.offset(pixel.image, pixel.row, pixel.column, term.ld) *
-              static_cast<std::intptr_t>(sizeof(float)));
-    }
+    for (int i = 0; i < kTile.pixels; ++i)
+      shared_.source[i] = displaced(term.source, pixels_.source(i) * term.ld);
   }
 
   __device__ void multiply(const Step& step, int t, typename Tile::Storage& accumulator) {
     const int index = first_panel_ + t % Tile::kAcross;
-    if (index * kTile.panel >= operands_.outputs) return;
     const int group = t / Tile::kAcross;
-    const Extent& at = shared_.extent[group];
+    const auto& at = pixels_.extent(group);
+    if (index * kTile.panel >= operands_.outputs || at.count == 0) return;
     const GatherAxis& rows = operands_.rows;
     const bool columns_inside =
         at.first_column >= 0 && at.last_column + reach_ < operands_.columns.source_extent;
@@ -168,7 +148,12 @@ class InPlaceGatherLoader {
         ++r;  // above or below the image: the whole row of taps is zero
       } else if (columns_inside && at.first_row + shift >= 0 &&
                  at.last_row + shift < rows.source_extent) {
-        r += multiply_inside(step, r, index, group, accumulator);
+        int count = 1;
+        while (r + count < step.row_tap + step.row_taps &&
+               at.last_row + (r + count) * rows.source_tap_step < rows.source_extent)
+          ++count;
+        multiply_inside(step, r, count, index, group, accumulator);
+        r += count;
       } else {
         multiply_edge(step, r, index, group, accumulator);
         ++r;
@@ -179,106 +164,85 @@ class InPlaceGatherLoader {
   __device__ void release() {}
 
  private:
+  /// `from` + `floats`, as integers: pointer arithmetic beyond an array is undefined even if the
+  /// result is never read.
+  static __device__ const float* displaced(const float* from, std::int64_t floats) {
+    return reinterpret_cast<const float*>(reinterpret_cast<std::intptr_t>(from) +
+                                          floats * static_cast<std::intptr_t>(sizeof(float)));
+  }
+
   __device__ Step sized(Step step) const {
-    const int channels = operands_.channels - step.channel;
-    step.channels = channels < kTile.reduction ? channels : kTile.reduction;
-    const int rows = operands_.rows.taps - step.row_tap;
-    step.row_taps = rows < rows_per_step_ ? rows : rows_per_step_;
+    step.channels = min_of(operands_.channels - step.channel, kTile.reduction);
+    step.row_taps = min_of(operands_.rows.taps - step.row_tap, rows_per_step_);
     return step;
   }
 
-  __device__ Extent extent_of(int group) const {
-    Extent e{kOutside, kOutside, kOutside, kOutside};
-    for (int i = group * Tile::kRows; i < (group + 1) * Tile::kRows; ++i) {
-      const GatherPixel& pixel = pixels_.at[i];
-      if (pixel.out < 0) break;
-      const bool first = i == group * Tile::kRows;
-      e.first_row = first || pixel.row < e.first_row ? pixel.row : e.first_row;
-      e.last_row = first || pixel.row > e.last_row ? pixel.row : e.last_row;
-      e.first_column = first || pixel.column < e.first_column ? pixel.column : e.first_column;
-      e.last_column = first || pixel.column > e.last_column ? pixel.column : e.last_column;
-    }
-    return e;
+  __device__ const float* panel(const Step& step, int row_tap, int column_tap, int index) const {
+    return operands_.panel(step.term, index, operands_.panel_tap_of(row_tap, column_tap),
+                           step.channel, kTile.panel);
   }
 
-  /// Every tap of every pixel is inside: read in place. Returns the rows of taps it did.
-  __device__ __forceinline__ int multiply_inside(const Step& step, int row_tap, int index,
-                                                 int group, typename Tile::Storage& accumulator) {
+  /// Every tap of `count` rows of taps is inside for every pixel: read in place.
+  __device__ void multiply_inside(const Step& step, int row_tap, int count, int index, int group,
+                                  typename Tile::Storage& accumulator) {
     const GatherAxis& columns = operands_.columns;
     const std::int64_t ld = operands_.p.term[step.term].ld;
-    const std::int64_t tap_stride = columns.source_tap_step * ld;
     const std::int64_t row_stride =
         operands_.rows.source_tap_step * static_cast<std::int64_t>(columns.source_extent) * ld;
-    const float* b = operands_.panel(step.term, index, operands_.panel_tap_of(row_tap, 0),
-                                     step.channel, kTile.panel);
-    const float* const* sources = shared_.source + group * Tile::kRows;
-    const std::int64_t offset = row_tap * row_stride + step.channel;
-    const std::int64_t panel_row = static_cast<std::int64_t>(operands_.channels) * kTile.panel;
+    using Runs = typename Tile::Runs;
+    Runs runs{count,         row_stride,   panel_row_, columns.taps, columns.source_tap_step * ld,
+              panel_column_, step.channels};
     // Taps of one row lie side by side in x and in the panel: one run for all of them.
-    if (tap_stride == operands_.channels && step.channels == operands_.channels &&
-        panel_tap_stride_ == 1) {
-      const bool rows_adjoin = columns.taps == operands_.p.problem.s && operands_.rows_adjacent();
-      const Extent& at = shared_.extent[group];
-      int count = 1;
-      if (rows_adjoin)
-        while (row_tap + count < step.row_tap + step.row_taps &&
-               at.last_row + (row_tap + count) * operands_.rows.source_tap_step <
-                   operands_.rows.source_extent)
-          ++count;
-      Tile::multiply_rows(
-          accumulator, sources, offset,
-          {count, row_stride, columns.taps * panel_row, columns.taps * step.channels}, b,
-          kTile.panel);
-      return count;
+    if (runs.a_column == runs.length && runs.b_column == runs.length * kTile.panel) {
+      runs.length *= runs.columns;
+      runs.columns = 1;
     }
-    Tile::multiply_rows(accumulator, sources, offset,
-                        {columns.taps, tap_stride, panel_tap_stride_ * panel_row, step.channels}, b,
-                        kTile.panel);
-    return 1;
+    Tile::multiply_rows(accumulator, shared_.source + group * Tile::kRows,
+                        row_tap * row_stride + step.channel, runs, panel(step, row_tap, 0, index));
   }
 
-  /// Some taps are outside: a padded copy of each pixel's window, then as if inside.
+  /// Some taps are outside: a table of where each pixel finds each tap. The microtiles of a group
+  /// come one after the other and share it.
   __device__ void multiply_edge(const Step& step, int row_tap, int index, int group,
                                 typename Tile::Storage& accumulator) {
-    const GatherAxis& columns = operands_.columns;
-    const std::int64_t panel_row = static_cast<std::int64_t>(operands_.channels) * kTile.panel;
-    const int batch = kWindow / step.channels;
-    const float* rows[Tile::kRows];
-    for (int i = 0; i < Tile::kRows; ++i) rows[i] = shared_.window + i * kWindow;
-    for (int tap = 0; tap < columns.taps; tap += batch) {
-      const int taps = columns.taps - tap < batch ? columns.taps - tap : batch;
-      for (int i = 0; i < Tile::kRows; ++i) copy_window(step, row_tap, tap, taps, group, i);
-      const float* b = operands_.panel(step.term, index, operands_.panel_tap_of(row_tap, tap),
-                                       step.channel, kTile.panel);
-      Tile::multiply_rows(accumulator, rows, 0,
-                          {taps, step.channels, panel_tap_stride_ * panel_row, step.channels}, b,
-                          kTile.panel);
+    const int all = operands_.columns.taps;
+    for (int tap = 0; tap < all; tap += kTableTaps) {
+      const int taps = min_of(all - tap, kTableTaps);
+      const TableKey key{step.term, row_tap, tap, step.channel, group};
+      if (!(key == table_)) {
+        fill_table(key, taps);
+        table_ = key;
+      }
+      Tile::multiply_table(accumulator, shared_.table, {taps, panel_column_, step.channels},
+                           panel(step, row_tap, tap, index));
     }
   }
 
-  __device__ void copy_window(const Step& step, int row_tap, int first_tap, int taps, int group,
-                              int i) {
+  __device__ void fill_table(const TableKey& key, int taps) {
     const GatherAxis& columns = operands_.columns;
-    const std::int64_t ld = operands_.p.term[step.term].ld;
-    const GatherPixel& pixel = pixels_.at[group * Tile::kRows + i];
-    const int row = pixel.row + row_tap * operands_.rows.source_tap_step;
-    float* to = shared_.window + i * kWindow;
-    for (int tap = first_tap; tap < first_tap + taps; ++tap, to += step.channels) {
-      const int column = pixel.column + tap * columns.source_tap_step;
-      const bool inside = operands_.inside(row, column);
-      const float* from = operands_.p.term[step.term].source + step.channel +
-                          (inside ? operands_.offset(pixel.image, row, column, ld) : 0);
-      for (int c = 0; c < step.channels; ++c) to[c] = inside ? from[c] : 0.0f;
+    const std::int64_t ld = operands_.p.term[key.term].ld;
+    const int row_shift = key.row_tap * operands_.rows.source_tap_step;
+    const std::int64_t row_offset = static_cast<std::int64_t>(row_shift) * columns.source_extent;
+    for (int tap = 0; tap < taps; ++tap) {
+      const int column_shift = (key.first_tap + tap) * columns.source_tap_step;
+      const std::int64_t offset = (row_offset + column_shift) * ld + key.channel;
+      for (int i = 0; i < Tile::kRows; ++i) {
+        const int pixel = key.group * Tile::kRows + i;
+        const bool inside =
+            operands_.inside(pixels_.row(pixel) + row_shift, pixels_.column(pixel) + column_shift);
+        shared_.table[tap][i] = inside ? displaced(shared_.source[pixel], offset) : kZeros;
+      }
     }
   }
 
   GatherOperands operands_;
   int first_panel_;
-  const GatherPixels<kTile.pixels>& pixels_;
+  const Pixels& pixels_;
   Shared& shared_;
-  int reach_;             // columns from the first tap to the last
-  int panel_tap_stride_;  // taps of a panel from one visited column tap to the next
+  int reach_;                                // columns from the first tap to the last
+  std::ptrdiff_t panel_column_, panel_row_;  // floats of a panel from one visited tap to the next
   int rows_per_step_;
+  TableKey table_;
 };
 
 // ---- staged ------------------------------------------------------------------------------------
@@ -378,7 +342,7 @@ class StagedGatherLoader {
   __device__ void copy_rows(const Step& step, const Conv2dGatherTerm& term, float* a) {
     constexpr int kAcross = kTile.reduction / kFloats;
     for (int e = block_begin(); e < kTile.pixels * kAcross; e += block_step()) {
-      const GatherPixel& pixel = pixels_.at[e / kAcross];
+      const GatherPixel& pixel = pixels_.at(e / kAcross);
       const int channel = step.channel + e % kAcross * kFloats;
       const int row = pixel.row + step.row_tap * operands_.rows.source_tap_step;
       const int column = pixel.column + step.column_tap * operands_.columns.source_tap_step;

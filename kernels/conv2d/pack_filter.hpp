@@ -8,7 +8,7 @@
 #pragma once
 
 #include "conv2d/conv2d.hpp"
-#include "exec/exec.hpp"
+#include "exec/lanes.hpp"
 
 namespace curvseg::CURVSEG_TARGET {
 
@@ -20,7 +20,6 @@ struct PackFilter {
   int outputs;                    // channels written: K forward, C for the data gradient
   std::int64_t reduction_stride;  // of w, in floats
   std::int64_t output_stride;
-  int width;
   bool backwards;  // taps from last to first, see panel_tap()
 };
 
@@ -29,26 +28,36 @@ inline __host__ __device__ std::int64_t panel_floats(int taps, int reduction, in
   return divide_up(outputs, width) * width * taps * reduction;
 }
 
-/// A block packs one (panel, tap): `reduction` rows of `width` floats.
+/// A block packs one (panel, tap): `reduction` rows of kWidth floats, a group of adjacent columns
+/// at a time, so that neighbouring threads write neighbouring 16 bytes.
+template <int kWidth>
 static __global__ void pack_filter_kernel(PackFilter p) {
+  constexpr int kGroup = min_of(kWidth, kWideLanes);
+  constexpr int kGroups = kWidth / kGroup;
+  static_assert(kWidth % kGroup == 0, "a row of a panel is made of whole groups");
   const int tap = static_cast<int>(blockIdx.x % static_cast<unsigned>(p.taps));
   const int panel = static_cast<int>(blockIdx.x / static_cast<unsigned>(p.taps));
-  const int first = panel * p.width;
-  const int valid = p.outputs - first < p.width ? p.outputs - first : p.width;
+  const int first = panel * kWidth;
   const float* w =
       p.w + static_cast<std::int64_t>(tap) * p.reduction * p.outputs + first * p.output_stride;
   const int to_tap = p.backwards ? p.taps - 1 - tap : tap;
-  float* to =
-      p.panels + (static_cast<std::int64_t>(panel) * p.taps + to_tap) * p.reduction * p.width;
-  const std::int64_t floats = static_cast<std::int64_t>(p.reduction) * p.width;
-  if (p.output_stride == 1) {
-    for (std::int64_t i = block_begin(); i < p.reduction; i += block_step())
-      for (int j = 0; j < p.width; ++j)
-        to[i * p.width + j] = j < valid ? w[i * p.reduction_stride + j] : 0.0f;
-  } else {
-    for (std::int64_t e = block_begin(); e < floats; e += block_step()) {
-      const int j = static_cast<int>(e % p.width);
-      to[e] = j < valid ? w[(e / p.width) * p.reduction_stride + j * p.output_stride] : 0.0f;
+  float* panels =
+      p.panels + (static_cast<std::int64_t>(panel) * p.taps + to_tap) * p.reduction * kWidth;
+  const std::int64_t groups = static_cast<std::int64_t>(p.reduction) * kGroups;
+  for (std::int64_t e = block_begin(); e < groups; e += block_step()) {
+    const int column = static_cast<int>(e % kGroups) * kGroup;
+    const int valid = min_of(p.outputs - first - column, kGroup);
+    const float* from = w + e / kGroups * p.reduction_stride + column * p.output_stride;
+    float* to = panels + e * kGroup;
+    if (p.output_stride == 1) {
+      store_group(to, valid > 0 ? load_group<kGroup>(from, valid) : fill_lanes<kGroup>(0.0f),
+                  kGroup);
+    } else if (valid == kGroup) {
+      CURVSEG_UNROLL
+      for (int j = 0; j < kGroup; ++j) to[j] = from[j * p.output_stride];
+    } else {
+      CURVSEG_UNROLL
+      for (int j = 0; j < kGroup; ++j) to[j] = j < valid ? from[j * p.output_stride] : 0.0f;
     }
   }
 }

@@ -26,8 +26,6 @@ struct WeightRange {
   std::int64_t first_pixel, last_pixel;  // of [N, P, Q]
 };
 
-__device__ __forceinline__ int min_of(int a, int b) { return a < b ? a : b; }
-
 /// Source row and column of filter tap `tap` at output (row, column).
 struct TapShift {
   int row, column;

@@ -11,6 +11,9 @@ constexpr __host__ __device__ std::int64_t divide_up(std::int64_t a, std::int64_
   return (a + b - 1) / b;
 }
 
+constexpr __host__ __device__ int min_of(int a, int b) { return a < b ? a : b; }
+constexpr __host__ __device__ int max_of(int a, int b) { return a > b ? a : b; }
+
 /// The indices of [0, n) that belong to one thread of the grid, in ascending order:
 /// `for (const std::int64_t i : grid_range(n))`. Neighbouring lanes of a GPU get neighbouring
 /// indices; a block of the host gets one contiguous run, which vectorises.

@@ -50,6 +50,48 @@ __device__ __forceinline__ void store_lanes(std::uint16_t* to, const Lanes<kWidt
   *reinterpret_cast<Lanes<kWidth, std::uint16_t>*>(to) = narrow;
 }
 
+/// As load_lanes and store_lanes for any address and the first `count` lanes: one 16-byte access
+/// where address and count allow it. Lanes beyond `count` are zero.
+template <int kWidth>
+__device__ __forceinline__ Lanes<kWidth, float> load_group(const float* from, int count) {
+  if (count >= kWidth && is_aligned(from, sizeof(Lanes<kWidth, float>)))
+    return load_lanes<kWidth>(from, count);
+  Lanes<kWidth, float> result;
+  CURVSEG_UNROLL
+  for (int j = 0; j < kWidth; ++j) result.at[j] = j < count ? from[j] : 0.0f;
+  return result;
+}
+template <int kWidth>
+__device__ __forceinline__ void store_group(float* to, const Lanes<kWidth, float>& value,
+                                            int count) {
+  if (count >= kWidth && is_aligned(to, sizeof(Lanes<kWidth, float>))) {
+    store_lanes(to, value, count);
+  } else {
+    CURVSEG_UNROLL
+    for (int j = 0; j < kWidth; ++j)
+      if (j < count) to[j] = value.at[j];
+  }
+}
+
+/// Group `group` of row `i` of a microtile's accumulators.
+template <class Tile>
+__device__ __forceinline__ Lanes<Tile::kGroupColumns, float> group_lanes(
+    const typename Tile::Storage& storage, int i, int group) {
+  Lanes<Tile::kGroupColumns, float> result;
+  CURVSEG_UNROLL
+  for (int j = 0; j < Tile::kGroupColumns; ++j)
+    result.at[j] = storage[i][group * Tile::kGroupColumns + j];
+  return result;
+}
+
+template <int kWidth>
+__device__ __forceinline__ Lanes<kWidth, int> lane_index() {
+  Lanes<kWidth, int> result;
+  CURVSEG_UNROLL
+  for (int j = 0; j < kWidth; ++j) result.at[j] = j;
+  return result;
+}
+
 /// Applies `f` lane by lane.
 template <class Result, int kWidth, class A, class B, class F>
 __device__ __forceinline__ Lanes<kWidth, Result> zip_lanes(const Lanes<kWidth, A>& a,

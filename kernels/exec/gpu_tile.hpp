@@ -38,9 +38,6 @@ struct BlockTile {
   static constexpr __device__ int column(int microtile, int group) {
     return microtile % kAcross * kGroupColumns + group * (BlockColumns / 2);
   }
-  static __device__ __forceinline__ float get(const Storage& storage, int i, int group, int j) {
-    return storage[i][group * kGroupColumns + j];
-  }
 
   template <int LdA, int Length>
   static __device__ __forceinline__ void multiply_rows(Storage& acc, int microtile, const float* a,
@@ -109,17 +106,5 @@ class Accumulators {
  private:
   typename Tile::Storage tile_;
 };
-
-/// One 16-byte store where the address allows it.
-template <int Columns>
-__device__ __forceinline__ void store_group(float* to, const float (&value)[Columns], int count) {
-  static_assert(Columns == 4, "a group is one 16-byte store");
-  if (count == Columns && is_aligned(to, 16)) {
-    *reinterpret_cast<Float4*>(to) = Float4{value[0], value[1], value[2], value[3]};
-  } else {
-    for (int j = 0; j < Columns; ++j)
-      if (j < count) to[j] = value[j];
-  }
-}
 
 }  // namespace curvseg::CURVSEG_TARGET

@@ -192,32 +192,60 @@ struct BlockTile {
 
   static constexpr int row(int microtile, int i) { return microtile / kAcross * kTileRows + i; }
   static constexpr int column(int microtile, int) { return microtile % kAcross * kTileColumns; }
-  static __forceinline__ float get(const Storage& storage, int i, int, int j) {
-    return storage[i * kTileColumns + j];
-  }
 
-  /// acc[i][:] += Σ_run Σ_l rows[i][offset + run·a_step + l] · b[run·b_step + l·ldb + :]
+  /// Runs of `length` adjacent elements of each row of a, and where the rows of b for them begin:
+  /// `rows` x `columns` of them, a step apart. Rows of b are kTileColumns long.
   struct Runs {
-    int count;
-    std::ptrdiff_t a_step, b_step;
+    int rows;
+    std::ptrdiff_t a_row, b_row;
+    int columns;
+    std::ptrdiff_t a_column, b_column;
     int length;
   };
-  static __forceinline__ void multiply_rows(Storage& storage, const float* const* rows,
-                                            std::ptrdiff_t offset, const Runs& runs, const float* b,
-                                            std::ptrdiff_t ldb) {
+  /// acc[i][:] += Σ_runs Σ_l row[i][offset + run + l] · b[run + l·kTileColumns + :]
+  //
+  // Never inlined: it needs every general register for its row pointers, and a caller's variables
+  // among them cost a reload a step, a tenth of the speed.
+  static __attribute__((noinline)) void multiply_rows(Storage& storage, const float* const* row,
+                                                      std::ptrdiff_t offset, const Runs& runs,
+                                                      const float* b) {
     const float* a[kTileRows];
     CURVSEG_UNROLL
-    for (int i = 0; i < kTileRows; ++i) a[i] = rows[i] + offset;
+    for (int i = 0; i < kTileRows; ++i) a[i] = row[i] + offset;
     Vector acc[kTileRows][kTileVectors];
     load(acc, storage);
-    for (int run = 0; run < runs.count; ++run) {
-      const float* at = b;
-      for (int l = 0; l < runs.length; ++l, at += ldb)
-        step(
-            acc, at, [&](int i) __attribute__((always_inline)) { return a[i][l]; });
+    const std::ptrdiff_t next_row = runs.a_row - runs.columns * runs.a_column;
+    for (int r = runs.rows; r > 0; --r) {
+      const float* run = b;
+      for (int c = runs.columns; c > 0; --c) {
+        multiply_run(acc, a, run, runs.length);
+        CURVSEG_UNROLL
+        for (int i = 0; i < kTileRows; ++i) a[i] += runs.a_column;
+        run += runs.b_column;
+      }
       CURVSEG_UNROLL
-      for (int i = 0; i < kTileRows; ++i) a[i] += runs.a_step;
-      b += runs.b_step;
+      for (int i = 0; i < kTileRows; ++i) a[i] += next_row;
+      b += runs.b_row;
+    }
+    store(storage, acc);
+  }
+
+  /// The same over `count` runs that begin at table[run][i].
+  struct TableRuns {
+    int count;
+    std::ptrdiff_t b_step;
+    int length;
+  };
+  static __attribute__((noinline)) void multiply_table(Storage& storage,
+                                                       const float* const (*table)[kTileRows],
+                                                       const TableRuns& runs, const float* b) {
+    Vector acc[kTileRows][kTileVectors];
+    load(acc, storage);
+    for (int run = 0; run < runs.count; ++run, b += runs.b_step) {
+      const float* a[kTileRows];
+      CURVSEG_UNROLL
+      for (int i = 0; i < kTileRows; ++i) a[i] = table[run][i];
+      multiply_run(acc, a, b, runs.length);
     }
     store(storage, acc);
   }
@@ -260,6 +288,14 @@ struct BlockTile {
     }
   }
 
+  static __forceinline__ void multiply_run(Vector (&acc)[kTileRows][kTileVectors],
+                                           const float* const (&a)[kTileRows], const float* b,
+                                           std::ptrdiff_t length) {
+    for (std::ptrdiff_t l = 0; l < length; ++l, b += kTileColumns)
+      step(
+          acc, b, [&](int i) __attribute__((always_inline)) { return a[i][l]; });
+  }
+
   template <int Rows>
   static void partial_outer(Storage& storage, const float* a, std::ptrdiff_t lda, int rows,
                             const float* b, std::ptrdiff_t ldb, int length) {
@@ -295,13 +331,5 @@ class Accumulators {
  private:
   Shared& shared_;
 };
-
-template <int Columns>
-__forceinline__ void store_group(float* to, const float (&value)[Columns], int count) {
-  if (count == Columns)
-    std::memcpy(to, value, sizeof value);
-  else
-    for (int j = 0; j < count; ++j) to[j] = value[j];
-}
 
 }  // namespace curvseg::CURVSEG_TARGET

@@ -112,6 +112,29 @@ __forceinline__ void store_lanes(float* to, const Lanes<kWidth, float>& value, i
   }
 }
 
+template <int kWidth>
+__forceinline__ Lanes<kWidth, float> load_group(const float* from, int count) {
+  return load_lanes<kWidth>(from, count);
+}
+template <int kWidth>
+__forceinline__ void store_group(float* to, const Lanes<kWidth, float>& value, int count) {
+  store_lanes(to, value, count);
+}
+template <class Tile>
+__forceinline__ Lanes<Tile::kGroupColumns, float> group_lanes(const typename Tile::Storage& storage,
+                                                              int i, int) {
+  return load_lanes<Tile::kGroupColumns>(storage + i * kTileColumns, kTileColumns);
+}
+
+template <int kWidth>
+__forceinline__ Lanes<kWidth, int> lane_index() {
+  Lanes<kWidth, int> result;
+  CURVSEG_UNROLL
+  for (int v = 0; v < result.kVectors; ++v) CURVSEG_UNROLL
+  for (int j = 0; j < kLanes; ++j) result.vector[v][j] = v * kLanes + j;
+  return result;
+}
+
 typedef std::uint16_t IndexVector __attribute__((vector_size(kLanes * sizeof(std::uint16_t))));
 
 template <int kWidth>

@@ -7,7 +7,10 @@
 //   Lanes<kWidth, float>, Lanes<kWidth, int>, Mask<kWidth>
 //   load_lanes<kWidth>(from, count)      from float*; from std::uint16_t*, widened to int
 //   store_lanes(to, lanes, count)        to float*; to std::uint16_t*, narrowed
-//   fill_lanes<kWidth>(value)
+//   load_group<kWidth>(from, count), store_group(to, lanes, count)
+//                                        the same for any address and count on every target
+//   group_lanes<Tile>(storage, i, group) accumulators of a microtile, adjacent columns of row i
+//   fill_lanes<kWidth>(value), lane_index<kWidth>()
 //   a + b, a * b, a / b                  lanes with lanes; number * lanes, lanes / number
 //   a < b, a <= b, a == b                a mask, from lanes and lanes
 //   a < number, a > number, a == number  a mask, from lanes and one number

@@ -3,9 +3,9 @@
 
 #include <cstdint>
 
-namespace curvseg {
+#include "curvseg/labels.hpp"
 
-inline constexpr std::int32_t kIgnoreLabel = -1;  // a pixel without truth
+namespace curvseg {
 
 /// total[0] = Σ_p w_{y_p} over pixels whose label is in [0, classes): the loss's denominator.
 /// `class_weights` [classes] may be nullptr (all 1). Adds to the old total if `accumulate`.
