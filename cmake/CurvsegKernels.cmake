@@ -34,6 +34,16 @@ function(curvseg_add_cxx_kernels name)
   target_link_libraries(curvseg_${name}_objects PRIVATE curvseg_flags)
 endfunction()
 
+# What instruments a kernel file of the emulated target. Why each flag is needed: docs/emulated.md,
+# "Building".
+set(CURVSEG_EMULATED_FLAGS -O2 -g -fsanitize=thread,alignment
+  -fno-builtin-memcpy -fno-builtin-memmove -fno-builtin-memset)
+if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
+  list(APPEND CURVSEG_EMULATED_FLAGS
+    -fno-integrated-as -Wa,--no-warn -fno-vectorize -fno-slp-vectorize
+    "SHELL:-mllvm -tsan-instrument-read-before-write=1" "SHELL:-mllvm -inline-threshold=5000")
+endif()
+
 # Joins the objects of one instruction set into `curvseg_<name>.o`, which exports one symbol.
 #
 # Otherwise the linker keeps one copy of every inline function it finds under one name, and may
