@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "curvseg/model.hpp"
+#include "curvseg/optim.hpp"
 #include "host/cli/text.hpp"
 #include "host/cli/train_options.hpp"
 
@@ -80,6 +81,16 @@ void add_model_options(CLI::App& app, TrainArguments& a) {
       ->group(group);
 }
 
+/// "0.05 for sgd, 0.002 for adam, 0.002 for adamw"
+std::string default_learning_rates() {
+  std::string text;
+  for (const std::string& name : optimizer_names()) {
+    text +=
+        fmt::format("{}{:g} for {}", text.empty() ? "" : ", ", default_learning_rate(name), name);
+  }
+  return text;
+}
+
 void add_optimizer_options(CLI::App& app, TrainArguments& a) {
   const char* group = "Optimisation";
   std::vector<std::string> names = optimizer_names();
@@ -89,10 +100,9 @@ void add_optimizer_options(CLI::App& app, TrainArguments& a) {
          "One of " + join_or(names) + ". Default auto: the one that we would take, now adam")
       ->type_name("NAME")
       ->group(group);
-  app.add_option(
-         "--lr", a.lr,
-         fmt::format("Largest learning rate. Default: one that suits the optimizer, {:g} for adam",
-                     default_learning_rate("adam")))
+  app.add_option("--lr", a.lr,
+                 "Largest learning rate. Default: one that suits the optimizer, " +
+                     default_learning_rates())
       ->type_name("X")
       ->group(group);
   app.add_option("--schedule", a.schedule,

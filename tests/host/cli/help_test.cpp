@@ -1,4 +1,9 @@
+#include <array>
+#include <cctype>
+#include <cstdio>
+
 #include "command.hpp"
+#include "curvseg/optim.hpp"
 
 namespace curvseg::test {
 namespace {
@@ -32,6 +37,32 @@ TEST(Help, OfTrain) {
               "--label-smoothing PART", "--class-weights KIND", "--ignore-index N", "--classes N",
               "--augment LIST", "--eval-every N", "--save-every N", "--patience N", "--quiet",
               "--json", "Default");
+}
+
+/// The text of an option's default and the training that leaves the option out.
+TEST(Help, OfTrainTellsTheLearningRateThatIsUsed) {
+  std::string help;  // on one line
+  for (const char letter : run_command({"train", "--help"}).out) {
+    const bool space = std::isspace(static_cast<unsigned char>(letter)) != 0;
+    if (!space || !help.ends_with(' ')) {
+      help += space ? ' ' : letter;
+    }
+  }
+  for (const std::string& optimizer : optimizer_names()) {
+    const TempDir folder;
+    const CommandResult result = run_command(tiny_training(
+        folder / "run", {"--optimizer", optimizer, "--steps", "1", "--pictures", "0", "--json"}));
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+    double used = 0.0;
+    for (const nlohmann::json& line : parse_json_lines(result.out)) {
+      if (line.at("event") == "step") {  // the first of a cosine schedule has the peak
+        used = line.at("learning_rate").get<double>();
+      }
+    }
+    std::array<char, 32> text{};
+    std::snprintf(text.data(), text.size(), "%g for ", used);
+    expect_mentions(help, text.data() + optimizer);
+  }
 }
 
 TEST(Help, OfTheOthers) {
