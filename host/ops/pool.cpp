@@ -1,4 +1,6 @@
 // Pooling and resizing: checks, then kernels/pool and kernels/resize.
+#include <algorithm>
+
 #include "host/ops/check.hpp"
 
 namespace curvseg {
@@ -26,6 +28,11 @@ ResizeProblem resize_problem(std::string_view op, const Shape& x, const Shape& y
   if (x.n != y.n || x.c != y.c || (x.pixels() == 0 && y.pixels() != 0))
     refuse(op, "x is " + to_string(x) + ", y is " + to_string(y) +
                    ": they differ in more than height and width");
+  // ResizeWeights of kernels/resize counts distances in 32 bits, in units below half a pixel.
+  constexpr int kLargest = (1 << 29) - 1;
+  if (std::max({x.h, x.w, y.h, y.w}) > kLargest)
+    refuse(op, "x is " + to_string(x) + ", y is " + to_string(y) +
+                   ": heights and widths must be at most " + std::to_string(kLargest));
   return {x.n, x.h, x.w, x.c, y.h, y.w};
 }
 

@@ -174,7 +174,7 @@ void average_pool_forward(const Stream& stream, ConstTensorView x, const PoolWin
 void average_pool_backward(const Stream& stream, ConstTensorView dy, const PoolWindow& window,
                            bool count_include_pad, const GradientOptions& options, TensorView dx);
 
-/// Bilinear resizing to y's size, half-pixel centres.
+/// Bilinear resizing to y's size, half-pixel centres. Heights and widths are below 2^29.
 void bilinear_forward(const Stream& stream, ConstTensorView x, TensorView y);
 /// The gradient of bilinear_forward() with respect to x.
 void bilinear_backward(const Stream& stream, ConstTensorView dy, const GradientOptions& options,
