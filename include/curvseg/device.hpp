@@ -44,6 +44,7 @@ class Device {
   friend bool operator==(const Device&, const Device&) = default;
 
  private:
+  friend struct DeviceDouble;  // tests and benchmarks, host/device/device_double.hpp
   Device(const Target& target, int index) : target_(&target), index_(index) {}
 
   const Target* target_;

@@ -1,10 +1,8 @@
 #include "perf/support/traced_device.hpp"
 
-#include <bit>
-#include <type_traits>
 #include <utility>
 
-#include "target.hpp"
+#include "host/device/device_double.hpp"
 
 namespace curvseg::perf {
 namespace {
@@ -231,14 +229,6 @@ Kernels traced_table(const Kernels& kernels) {
   return table;
 }
 
-/// The members of Device, which has no constructor for a target that Device::open() does not know.
-struct DeviceParts {
-  const Target* target;
-  int index;
-};
-static_assert(sizeof(DeviceParts) == sizeof(Device) && std::is_trivially_copyable_v<Device>,
-              "a Device is a target and an index");
-
 }  // namespace
 
 Device traced_host_device(Clock clock) {
@@ -247,7 +237,7 @@ Device traced_host_device(Clock clock) {
   static const Target target{host.runtime, &table};
   trace().clock = clock;
   trace().kernels = host.kernels;
-  return std::bit_cast<Device>(DeviceParts{&target, 0});
+  return DeviceDouble::make(target);
 }
 
 std::vector<TraceEntry> take_trace() { return std::exchange(trace().entries, {}); }

@@ -2,13 +2,12 @@
 #include <gtest/gtest.h>
 #include <omp.h>
 
-#include <bit>
 #include <cstring>
 
 #include "curvseg/error.hpp"
+#include "host/device/device_double.hpp"
 #include "host/nn/network_case.hpp"
 #include "host/nn/random_graph.hpp"
-#include "target.hpp"
 
 namespace curvseg {
 namespace {
@@ -134,18 +133,8 @@ const Target& counting_target() {
   return target;
 }
 
-/// Devices come from Device::open() alone, which knows no doubles: made from their parts instead.
-Device counting_device() {
-  struct Parts {
-    const Target* target;
-    std::int64_t index;
-  };
-  static_assert(sizeof(Parts) == sizeof(Device));
-  return std::bit_cast<Device>(Parts{&counting_target(), 0});
-}
-
 TEST(Plan, AllocatesOnceAndNeverWaits) {
-  const Device device = counting_device();
+  const Device device = DeviceDouble::make(counting_target());
   const Model model = small_unet();
   const Stream stream(device);
   DeviceArray<float> theta(device, model.parameter_count()), grad(device, model.parameter_count());
