@@ -1,12 +1,12 @@
 // The three directions of a convolution against the double reference, on every target.
 #include <omp.h>
-#include <sys/mman.h>
 
 #include <functional>
 #include <string>
 
 #include "reference/conv2d.hpp"
 #include "support/random_data.hpp"
+#include "support/sparse_memory.hpp"
 #include "support/targets.hpp"
 
 namespace curvseg::testing {
@@ -343,25 +343,6 @@ TEST_P(Conv2dKernels, EmptyTensorsLaunchNothing) {
   const auto values = download(y);
   for (std::size_t i = 0; i < values.size(); ++i) EXPECT_EQ(values[i], i % 2 ? -5 : 4);
 }
-
-/// Address space without memory behind it until it is touched.
-class SparseMemory {
- public:
-  explicit SparseMemory(std::size_t bytes) : bytes_(bytes) {
-    memory_ = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  }
-  ~SparseMemory() {
-    if (memory_ != MAP_FAILED) munmap(memory_, bytes_);
-  }
-  SparseMemory(const SparseMemory&) = delete;
-  SparseMemory& operator=(const SparseMemory&) = delete;
-  float* get() const { return memory_ == MAP_FAILED ? nullptr : static_cast<float*>(memory_); }
-
- private:
-  std::size_t bytes_;
-  void* memory_;
-};
 
 TEST_P(Conv2dKernels, OffsetsBeyondTwoToTheThirtyOneElements) {
   if (GetParam().rfind("host", 0) != 0)
