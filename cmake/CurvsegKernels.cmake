@@ -23,7 +23,8 @@ list(TRANSFORM CURVSEG_KERNEL_SOURCES PREPEND ${PROJECT_SOURCE_DIR}/kernels/)
 function(curvseg_add_cxx_kernels name)
   set_source_files_properties(${CURVSEG_KERNEL_SOURCES} PROPERTIES LANGUAGE CXX)
   add_library(curvseg_${name}_objects OBJECT ${CURVSEG_KERNEL_SOURCES})
-  target_include_directories(curvseg_${name}_objects PRIVATE ${PROJECT_SOURCE_DIR}/kernels)
+  target_include_directories(curvseg_${name}_objects PRIVATE
+    ${PROJECT_SOURCE_DIR}/kernels ${PROJECT_SOURCE_DIR}/include)
   target_compile_definitions(curvseg_${name}_objects PRIVATE CURVSEG_TARGET=target_${name})
   target_compile_options(curvseg_${name}_objects PRIVATE -x c++ -ffp-contract=off -fno-math-errno
     -fno-trapping-math ${ARGN})

@@ -6,6 +6,7 @@
 #include "curvseg/data.hpp"
 #include "curvseg/device.hpp"
 #include "curvseg/error.hpp"
+#include "curvseg/labels.hpp"
 #include "curvseg/metrics.hpp"
 #include "curvseg/model.hpp"
 #include "curvseg/ops.hpp"

@@ -24,11 +24,9 @@
 #include <vector>
 
 #include "curvseg/error.hpp"
+#include "curvseg/labels.hpp"
 
 namespace curvseg {
-
-/// Label of a pixel that belongs to no class: it takes no part in losses and metrics.
-inline constexpr std::int32_t kIgnoreLabel = -1;
 
 /// Height and width in pixels.
 struct ImageSize {
