@@ -1,5 +1,6 @@
 # The kernel sources, and how one compilation of them becomes a target.
 
+# kernel_table.cu lists what the others launch and has no kernel of its own.
 set(CURVSEG_KERNEL_SOURCES
   conv2d/conv2d_gather.cu
   conv2d/conv2d_weight_gradient.cu
