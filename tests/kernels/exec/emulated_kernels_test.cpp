@@ -1,5 +1,5 @@
-// The library's own kernels are compiled with all the instrumentation that the planted defects of
-// emulated_defects_test.cpp have: here the caller is at fault, and the checks must say so.
+// The checks that planted defects prove in emulated_defects_test.cpp, in a kernel of the library:
+// here the caller is at fault. tests/checks/instrumentation.sh looks at all kernels.
 #include "emulated_fixture.hpp"
 #include "host/device/targets.hpp"
 
