@@ -6,6 +6,7 @@ set(CURVSEG_KERNEL_SOURCES
   conv2d/conv2d_weight_gradient.cu
   loss/mean_squared_error.cu
   loss/softmax_cross_entropy.cu
+  loss/softmax_cross_entropy_hessian.cu
   metrics/metrics.cu
   pointwise/pointwise.cu
   pool/average_pool.cu

@@ -57,8 +57,10 @@ struct Kernels {
   Operation<LabelWeight> label_weight;
   WorkspaceSize<SoftmaxCrossEntropy> softmax_cross_entropy_workspace;
   Operation<SoftmaxCrossEntropy> softmax_cross_entropy;
+  Operation<SoftmaxCrossEntropyHessian> softmax_cross_entropy_hessian;
   WorkspaceSize<MeanSquaredError> mean_squared_error_workspace;
   Operation<MeanSquaredError> mean_squared_error;
+  Operation<MeanSquaredErrorHessian> mean_squared_error_hessian;
 
   // metrics/
   Operation<Argmax> argmax;

@@ -1,3 +1,4 @@
+#include <span>
 #include <stdexcept>
 
 #include "curvseg/error.hpp"
@@ -10,6 +11,7 @@ namespace {
 struct Call {
   const Stream& stream;
   const float* theta;
+  const float* direction;  // of the R-pass
   ConstTensorView image;
   float* grad;
   bool accumulate;  // into grad
@@ -25,6 +27,11 @@ class Executor {
       case StepKind::kConvForward:
       case StepKind::kConvTransposeForward:
         return convolve(step, node);
+      case StepKind::kConvRForward:
+      case StepKind::kConvTransposeRForward:
+        return r_convolve(step, node);
+      case StepKind::kMaxPoolSelect:
+        return max_pool_select(call_.stream, step.rx.view, step.index, node.window, step.out.view);
       case StepKind::kMaxPoolForward:
         return max_pool_forward(call_.stream, x_of(step), node.window, step.out.view, step.index);
       case StepKind::kAveragePoolForward:
@@ -36,6 +43,8 @@ class Executor {
         return relu_forward(call_.stream, x_of(step), step.out.view);
       case StepKind::kCopy:
         return copy(step);
+      case StepKind::kZero:
+        return copy_tensor(call_.stream, step.out.view, 0.0f, false, step.out.view);
       case StepKind::kReluBackward:
         return relu_backward(call_.stream, step.x.view, step.dy.view, step.accumulate,
                              step.out.view);
@@ -45,6 +54,12 @@ class Executor {
       case StepKind::kConvWeightGradient:
       case StepKind::kConvTransposeWeightGradient:
         return weight_gradient(step, node);
+      case StepKind::kConvRWeightGradient:
+      case StepKind::kConvTransposeRWeightGradient:
+        return r_weight_gradient(step, node);
+      case StepKind::kConvRDataGradient:
+      case StepKind::kConvTransposeRDataGradient:
+        return r_data_gradient(step, node);
       case StepKind::kConvDataGradient:
       case StepKind::kConvTransposeDataGradient:
         return data_gradient(step, node);
@@ -62,19 +77,21 @@ class Executor {
   }
 
  private:
-  /// The image of this call, or an activation of the plan.
+  /// The image of this call, or an activation of the plan, or the derivative of one.
   ConstTensorView x_of(const Step& step) const {
+    if (step.x.buffer == kNoBuffer) return step.rx.view;
     if (step.x.buffer != kImage) return step.x.view;
     if (step.x.view.shape == call_.image.shape) return call_.image;
     return {call_.image.data, step.x.view.shape};  // flattened; forward() saw that it is dense
   }
 
-  ConstFilterView weights(const Node& node) const {
-    return filter_view<const float>(node, call_.theta + offset(node.weight));
+  /// Of theta, or of the direction.
+  ConstFilterView weights(const Node& node, const float* parameters) const {
+    return filter_view<const float>(node, parameters + offset(node.weight));
   }
-  ConstVectorView bias(const Node& node) const {
+  ConstVectorView bias(const Node& node, const float* parameters) const {
     if (node.bias < 0) return {};
-    return {call_.theta + offset(node.bias), node.channels};
+    return {parameters + offset(node.bias), node.channels};
   }
   VectorView bias_gradient(const Node& node) const {
     return {call_.grad + offset(node.bias), node.channels};
@@ -85,15 +102,30 @@ class Executor {
 
   void convolve(const Step& step, const Node& node) const {
     const Conv2dForwardOptions options{.geometry = node.geometry,
-                                       .bias = bias(node),
+                                       .bias = bias(node, call_.theta),
                                        .relu = node.relu,
                                        .mask = {},
                                        .accumulate = step.accumulate};
-    const Conv2dOperands term{x_of(step), weights(node)};
+    const Conv2dOperands term{x_of(step), weights(node, call_.theta)};
     if (step.kind == StepKind::kConvForward)
       conv2d_forward(call_.stream, {&term, 1}, options, step.workspace, step.out.view);
     else
       conv2d_transpose_forward(call_.stream, {&term, 1}, options, step.workspace, step.out.view);
+  }
+
+  void r_convolve(const Step& step, const Node& node) const {
+    const Conv2dForwardOptions options{.geometry = node.geometry,
+                                       .bias = bias(node, call_.direction),
+                                       .relu = false,
+                                       .mask = step.mask.view,
+                                       .accumulate = step.accumulate};
+    const Conv2dOperands terms[] = {{x_of(step), weights(node, call_.direction)},
+                                    {step.rx.view, weights(node, call_.theta)}};
+    const std::span used(terms, step.rx.buffer == kNoBuffer ? 1 : 2);
+    if (step.kind == StepKind::kConvRForward)
+      conv2d_forward(call_.stream, used, options, step.workspace, step.out.view);
+    else
+      conv2d_transpose_forward(call_.stream, used, options, step.workspace, step.out.view);
   }
 
   void weight_gradient(const Step& step, const Node& node) const {
@@ -110,12 +142,36 @@ class Executor {
   void data_gradient(const Step& step, const Node& node) const {
     const Conv2dBackwardDataOptions options{
         .geometry = node.geometry, .mask = step.mask.view, .accumulate = step.accumulate};
-    const Conv2dOperands term{step.dy.view, weights(node)};
+    const Conv2dOperands term{step.dy.view, weights(node, call_.theta)};
     if (step.kind == StepKind::kConvDataGradient)
       conv2d_backward_data(call_.stream, {&term, 1}, options, step.workspace, step.out.view);
     else
       conv2d_transpose_backward_data(call_.stream, {&term, 1}, options, step.workspace,
                                      step.out.view);
+  }
+
+  void r_weight_gradient(const Step& step, const Node& node) const {
+    const Conv2dGradientOperands terms[] = {{x_of(step), step.rdy.view},
+                                            {step.rx.view, step.dy.view}};
+    const std::span used(terms, step.rx.buffer == kNoBuffer ? 1 : 2);
+    const FilterView dw = filter_view<float>(node, call_.grad + offset(node.weight));
+    if (step.kind == StepKind::kConvRWeightGradient)
+      conv2d_backward_weights(call_.stream, used, node.geometry, call_.accumulate, step.workspace,
+                              dw);
+    else
+      conv2d_transpose_backward_weights(call_.stream, used, node.geometry, call_.accumulate,
+                                        step.workspace, dw);
+  }
+
+  void r_data_gradient(const Step& step, const Node& node) const {
+    const Conv2dBackwardDataOptions options{
+        .geometry = node.geometry, .mask = step.mask.view, .accumulate = step.accumulate};
+    const Conv2dOperands terms[] = {{step.rdy.view, weights(node, call_.theta)},
+                                    {step.dy.view, weights(node, call_.direction)}};
+    if (step.kind == StepKind::kConvRDataGradient)
+      conv2d_backward_data(call_.stream, terms, options, step.workspace, step.out.view);
+    else
+      conv2d_transpose_backward_data(call_.stream, terms, options, step.workspace, step.out.view);
   }
 
   void copy(const Step& step) const {
@@ -160,6 +216,27 @@ struct Plan::State {
       throw InputError(model.name() + ": the input " + to_string(input) + " is empty");
   }
 
+  void require_curvature(const char* what) const {
+    if (mode != PlanMode::kCurvature && mode != PlanMode::kHessian)
+      throw std::logic_error(model.name() + ": " + what + ": the plan is not for curvature");
+  }
+
+  void require_hessian(const char* what) const {
+    if (mode != PlanMode::kHessian)
+      throw std::logic_error(model.name() + ": " + what + ": the plan is not for the Hessian");
+  }
+
+  void check_vector(const char* pass, const char* name, std::int64_t size) const {
+    if (size != model.parameter_count())
+      throw std::invalid_argument(model.name() + ": " + pass + ": " + name + " has " +
+                                  std::to_string(size) + " elements, the model has " +
+                                  std::to_string(model.parameter_count()));
+  }
+
+  void zero_gaps(const Stream& stream, const VectorView& grad) const {
+    for (const Gap& gap : schedule.gaps) fill(stream, {grad.data + gap.first, gap.count}, 0.0f);
+  }
+
   void place_buffers() {
     const MemoryPlan memory = plan_memory(schedule.buffers);
     bytes = memory.bytes;
@@ -171,15 +248,20 @@ struct Plan::State {
     const auto place = [&](Operand& operand) {
       if (operand.buffer >= 0) operand.view.data = address(operand.buffer) + operand.channel;
     };
-    for (std::vector<Step>* steps : {&schedule.forward, &schedule.backward})
+    for (std::vector<Step>* steps :
+         {&schedule.forward, &schedule.backward, &schedule.r_forward, &schedule.r_backward})
       for (Step& step : *steps) {
-        for (Operand* operand : {&step.x, &step.dy, &step.mask, &step.out}) place(*operand);
+        for (Operand* operand : {&step.x, &step.rx, &step.dy, &step.rdy, &step.mask, &step.out})
+          place(*operand);
         if (step.index_buffer >= 0)
           step.index = reinterpret_cast<std::uint16_t*>(address(step.index_buffer));
         if (step.workspace_buffer >= 0) step.workspace.data = address(step.workspace_buffer);
       }
     place(schedule.output);
+    place(schedule.r_output);
     place(schedule.output_gradient);
+    place(schedule.repeated_output_gradient);
+    place(schedule.r_output_gradient);
   }
 
   void check_call(const char* pass, const Stream& stream, const ConstVectorView& theta,
@@ -209,6 +291,7 @@ struct Plan::State {
   std::int64_t bytes = 0;
   bool dense_image = false;
   bool ready_for_backward = false;
+  bool ready_for_r_backward = false;
 };
 
 Plan::Plan(const Model& model, const Device& device, Shape input, PlanMode mode)
@@ -223,34 +306,74 @@ std::size_t Plan::memory_bytes() const { return static_cast<std::size_t>(state_-
 TensorView Plan::output() const { return state_->schedule.output.view; }
 
 TensorView Plan::output_gradient() const {
-  if (state_->mode != PlanMode::kTraining)
+  if (state_->mode == PlanMode::kInference)
     throw std::logic_error(state_->model.name() + ": a plan for inference has no gradient");
   return state_->schedule.output_gradient.view;
 }
 
 void Plan::forward(const Stream& stream, ConstVectorView theta, ConstTensorView x) {
   state_->check_call("forward", stream, theta, x);
-  const Call call{stream, theta.data, x, nullptr, false};
+  const Call call{stream, theta.data, nullptr, x, nullptr, false};
   const Executor executor(state_->model, call);
   for (const Step& step : state_->schedule.forward) executor.run(step);
-  state_->ready_for_backward = state_->mode == PlanMode::kTraining;
+  state_->ready_for_backward = state_->mode != PlanMode::kInference;
+  state_->ready_for_r_backward = false;
+}
+
+TensorView Plan::r_output() const {
+  state_->require_curvature("r_output");
+  return state_->schedule.r_output.view;
+}
+
+void Plan::r_forward(const Stream& stream, ConstVectorView theta, ConstVectorView v,
+                     ConstTensorView x) {
+  state_->require_curvature("r_forward");
+  state_->check_call("r_forward", stream, theta, x);
+  state_->check_vector("r_forward", "v", v.size);
+  if (!state_->ready_for_backward)
+    throw std::logic_error(state_->model.name() + ": r_forward: it follows a forward()");
+  const Call call{stream, theta.data, v.data, x, nullptr, false};
+  const Executor executor(state_->model, call);
+  for (const Step& step : state_->schedule.r_forward) executor.run(step);
+  state_->ready_for_r_backward = state_->mode == PlanMode::kHessian;
+}
+
+TensorView Plan::repeated_output_gradient() const {
+  state_->require_hessian("repeated_output_gradient");
+  return state_->schedule.repeated_output_gradient.view;
+}
+
+TensorView Plan::r_output_gradient() const {
+  state_->require_hessian("r_output_gradient");
+  return state_->schedule.r_output_gradient.view;
+}
+
+void Plan::r_backward(const Stream& stream, ConstVectorView theta, ConstVectorView v,
+                      ConstTensorView x, bool accumulate, VectorView product) {
+  state_->require_hessian("r_backward");
+  state_->check_call("r_backward", stream, theta, x);
+  state_->check_vector("r_backward", "v", v.size);
+  state_->check_vector("r_backward", "product", product.size);
+  if (!state_->ready_for_r_backward)
+    throw std::logic_error(state_->model.name() + ": r_backward: it follows an r_forward(), once");
+  state_->ready_for_r_backward = false;
+  if (!accumulate) state_->zero_gaps(stream, product);
+  const Call call{stream, theta.data, v.data, x, product.data, accumulate};
+  const Executor executor(state_->model, call);
+  for (const Step& step : state_->schedule.r_backward) executor.run(step);
 }
 
 void Plan::backward(const Stream& stream, ConstVectorView theta, ConstTensorView x, bool accumulate,
                     VectorView grad) {
   state_->check_call("backward", stream, theta, x);
-  if (grad.size != state_->model.parameter_count())
-    throw std::invalid_argument(state_->model.name() + ": backward: grad has " +
-                                std::to_string(grad.size) + " elements, the model has " +
-                                std::to_string(state_->model.parameter_count()));
+  state_->check_vector("backward", "grad", grad.size);
   if (!state_->ready_for_backward)
     throw std::logic_error(state_->model.name() +
                            ": backward: it follows a forward() of a plan for training, once");
-  state_->ready_for_backward = false;
-  if (!accumulate)
-    for (const Gap& gap : state_->schedule.gaps)
-      fill(stream, {grad.data + gap.first, gap.count}, 0.0f);
-  const Call call{stream, theta.data, x, grad.data, accumulate};
+  state_->ready_for_backward = state_->mode != PlanMode::kTraining;
+  state_->ready_for_r_backward = false;
+  if (!accumulate) state_->zero_gaps(stream, grad);
+  const Call call{stream, theta.data, nullptr, x, grad.data, accumulate};
   const Executor executor(state_->model, call);
   for (const Step& step : state_->schedule.backward) executor.run(step);
 }

@@ -1,7 +1,7 @@
 // A plan's work as a fixed list of steps over planned buffers: what Plan executes.
 //
-// Curvature passes join here: r_forward() and r_backward() are further lists of steps over the same
-// buffers (and some of their own), made by a planner beside ForwardPlanner and BackwardPlanner.
+// The R-passes of curvature products are further lists of steps over the same buffers and some of
+// their own: plan_r_forward.cpp and plan_r_backward.cpp.
 #pragma once
 
 #include <cstddef>
@@ -16,17 +16,25 @@ namespace curvseg {
 enum class StepKind : std::uint8_t {
   kConvForward,
   kConvTransposeForward,
+  kConvRForward,
+  kConvTransposeRForward,
   kMaxPoolForward,
+  kMaxPoolSelect,
   kAveragePoolForward,
   kUpsampleForward,
   kReluForward,
   kCopy,  // of activations or gradients
+  kZero,
   kReluBackward,
   kBiasGradient,
   kConvWeightGradient,
   kConvTransposeWeightGradient,
+  kConvRWeightGradient,
+  kConvTransposeRWeightGradient,
   kConvDataGradient,
   kConvTransposeDataGradient,
+  kConvRDataGradient,
+  kConvTransposeRDataGradient,
   kMaxPoolBackward,
   kAveragePoolBackward,
   kUpsampleBackward,
@@ -47,7 +55,9 @@ struct Step {
   StepKind kind = StepKind::kCopy;
   int node = 0;  // whose layer, and whose parameters
   Operand x;     // an activation that is read: the layer's input, or the output of a ReLU
+  Operand rx;    // R{x}: the derivative of x along the direction; none where it is 0
   Operand dy;    // a gradient that is read
+  Operand rdy;   // R{dy}
   Operand mask;  // an activation: `out` is zeroed where it is not positive
   Operand out;
   bool accumulate = false;  // adds to `out`
@@ -65,9 +75,17 @@ struct Gap {
 struct Schedule {
   std::vector<Step> forward;
   std::vector<Step> backward;
-  std::vector<BufferLifetime> buffers;  // in steps: forward, then the loss, then backward
+  std::vector<Step> r_forward;
+  std::vector<Step> r_backward;  // with a backward pass of its own, without its parameters
+  /// In steps: forward, the loss, backward, r_forward, the loss's Hessian, r_backward. In a plan
+  /// for curvature, what forward leaves for the other passes stays to the end: they come again and
+  /// again. So do the outputs that loss and Hessian read.
+  std::vector<BufferLifetime> buffers;
   Operand output;
+  Operand r_output;
   Operand output_gradient;
+  Operand repeated_output_gradient;  // of the backward pass in r_backward
+  Operand r_output_gradient;
   std::vector<Gap> gaps;  // that backward() zeroes
 };
 

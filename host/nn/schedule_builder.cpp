@@ -39,6 +39,7 @@ ScheduleBuilder::ScheduleBuilder(const Model& model, const Device& device, const
       shapes_(infer_shapes(nodes_, input)),
       layout_(plan_layout(nodes_)),
       activation_buffers_(nodes_.size(), kNoBuffer),
+      r_activation_buffers_(nodes_.size(), kNoBuffer),
       gradient_buffers_(nodes_.size(), kNoBuffer),
       index_buffers_(nodes_.size(), kNoBuffer) {
   if (training()) schedule_.gaps = find_gaps(model);
@@ -62,8 +63,20 @@ Operand ScheduleBuilder::activation(int i) {
   return operand(activation_buffers_, layout_.activation[at(i)], i);
 }
 
+Operand ScheduleBuilder::r_activation(int i) {
+  if (!needs_gradient(i)) return {};
+  return operand(r_activation_buffers_, layout_.activation[at(i)], i);
+}
+
 Operand ScheduleBuilder::gradient(int i) {
   return operand(gradient_buffers_, layout_.gradient[at(i)], i);
+}
+
+Operand ScheduleBuilder::twin(std::map<int, int>& twins, Operand operand) {
+  const auto [at, is_new] = twins.try_emplace(operand.buffer, kNoBuffer);
+  if (is_new) at->second = new_buffer(schedule_.buffers[curvseg::at(operand.buffer)].bytes);
+  operand.buffer = at->second;
+  return operand;
 }
 
 Operand ScheduleBuilder::flatten(Operand operand) {
@@ -96,7 +109,8 @@ void ScheduleBuilder::touch(int buffer) {
 }
 
 void ScheduleBuilder::add(std::vector<Step>& steps, Step step) {
-  for (const Operand* operand : {&step.x, &step.dy, &step.mask, &step.out}) touch(operand->buffer);
+  for (const Operand* operand : {&step.x, &step.rx, &step.dy, &step.rdy, &step.mask, &step.out})
+    touch(operand->buffer);
   touch(step.index_buffer);
   touch(step.workspace_buffer);
   steps.push_back(step);
@@ -110,11 +124,32 @@ void ScheduleBuilder::use_at_loss() {
     schedule_.output_gradient = gradient(node_count() - 1);
     touch(schedule_.output_gradient.buffer);
   }
+  loss_time_ = now_++;
+}
+
+void ScheduleBuilder::use_at_hessian() {
+  schedule_.r_output = r_activation(node_count() - 1);
+  touch(schedule_.r_output.buffer);
+  if (hessian()) {
+    schedule_.repeated_output_gradient = repeated(schedule_.output_gradient);
+    schedule_.r_output_gradient = r_gradient(schedule_.output_gradient);
+    touch(schedule_.repeated_output_gradient.buffer);
+    touch(schedule_.r_output_gradient.buffer);
+  }
   ++now_;
 }
 
 Schedule ScheduleBuilder::finish() {
   touch(schedule_.output.buffer);  // metrics may read it after backward()
+  if (!curvature()) return std::move(schedule_);
+  for (const std::vector<int>* buffers : {&activation_buffers_, &index_buffers_})
+    for (const int buffer : *buffers)
+      if (buffer >= 0 && schedule_.buffers[at(buffer)].last >= loss_time_) touch(buffer);
+  // The Hessian's product goes where backward() finds its gradient, too.
+  if (schedule_.r_output.buffer >= 0) {
+    BufferLifetime& lifetime = schedule_.buffers[at(schedule_.r_output.buffer)];
+    lifetime.first = std::min(lifetime.first, loss_time_);
+  }
   return std::move(schedule_);
 }
 
@@ -123,7 +158,12 @@ Schedule plan_schedule(const Model& model, const Device& device, const Shape& in
   ScheduleBuilder builder(model, device, input, mode);
   plan_forward(builder);
   builder.use_at_loss();
-  if (mode == PlanMode::kTraining) plan_backward(builder);
+  if (builder.training()) plan_backward(builder);
+  if (builder.curvature()) {
+    plan_r_forward(builder);
+    builder.use_at_hessian();
+  }
+  if (builder.hessian()) plan_r_backward(builder);
   return builder.finish();
 }
 

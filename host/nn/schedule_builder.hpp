@@ -1,7 +1,8 @@
-// What the planners of the forward and the backward pass share: shapes, sharing of memory, and the
+// What the planners of the passes share: shapes, sharing of memory, and the
 // buffers that steps read and write.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -18,12 +19,19 @@ class ScheduleBuilder {
   const Layout& layout() const { return layout_; }
   const Device& device() const { return device_; }
   int node_count() const { return static_cast<int>(nodes_.size()); }
-  bool training() const { return mode_ == PlanMode::kTraining; }
+  bool training() const { return mode_ != PlanMode::kInference; }
+  bool curvature() const { return mode_ == PlanMode::kCurvature || hessian(); }
+  bool hessian() const { return mode_ == PlanMode::kHessian; }
   bool needs_gradient(int i) const { return layout_.needs_gradient[static_cast<std::size_t>(i)]; }
 
   /// The output of node `i`, or the image.
   Operand activation(int i);
+  /// R{output of node `i`}; none where no parameter leads to it, since it is 0 there.
+  Operand r_activation(int i);
   Operand gradient(int i);
+  /// The same slice of another buffer: of the backward pass that r_backward repeats, and R of it.
+  Operand repeated(const Operand& gradient) { return twin(repeated_buffers_, gradient); }
+  Operand r_gradient(const Operand& gradient) { return twin(r_gradient_buffers_, gradient); }
   /// The same as the rows of a dense layer's matrix.
   static Operand flatten(Operand operand);
   /// Channels [0, count).
@@ -32,17 +40,23 @@ class ScheduleBuilder {
   int index_buffer(int i);
 
   void add_forward(Step step) { add(schedule_.forward, step); }
+  void add_r_forward(Step step) { add(schedule_.r_forward, step); }
+  void add_r_backward(Step step) { add(schedule_.r_backward, step); }
+  const std::vector<Step>& backward_steps() const { return schedule_.backward; }
   void add_backward(Step step) { add(schedule_.backward, step); }
   /// Sets the workspace of `step`, to be had for the time of that step alone.
   void set_workspace(Step& step, std::size_t bytes);
 
-  /// Time passes from the forward steps to the loss and on to the backward steps.
+  /// Time passes from the forward steps to the loss, the backward steps, those of r_forward, the
+  /// loss's Hessian and those of r_backward.
   void use_at_loss();
+  void use_at_hessian();
   Schedule finish();
 
  private:
   int new_buffer(std::int64_t bytes);
   Operand operand(std::vector<int>& buffers, const Slice& slice, int i);
+  Operand twin(std::map<int, int>& twins, Operand operand);
   void add(std::vector<Step>& steps, Step step);
   void touch(int buffer);
 
@@ -53,11 +67,18 @@ class ScheduleBuilder {
   Layout layout_;
   Schedule schedule_;
   int now_ = 0;
-  std::vector<int> activation_buffers_, gradient_buffers_, index_buffers_;  // by root node
+  int loss_time_ = 0;
+  // By root node.
+  std::vector<int> activation_buffers_, r_activation_buffers_, gradient_buffers_, index_buffers_;
+  std::map<int, int> repeated_buffers_, r_gradient_buffers_;  // by gradient buffer
 };
 
 /// Appends the forward steps of all nodes.
 void plan_forward(ScheduleBuilder& builder);
+/// Appends the steps that carry a derivative along a direction forward through all nodes.
+void plan_r_forward(ScheduleBuilder& builder);
+/// Appends the steps that carry gradients and their derivatives along a direction backward.
+void plan_r_backward(ScheduleBuilder& builder);
 /// Appends the backward steps of all nodes, last to first.
 void plan_backward(ScheduleBuilder& builder);
 

@@ -85,6 +85,48 @@ void mean_squared_error(const Stream& stream, ConstTensorView x, ConstTensorView
   kernels.mean_squared_error(stream.native(), p);
 }
 
+void softmax_cross_entropy_hessian(const Stream& stream, ConstTensorView logits,
+                                   const std::int32_t* labels, const float* denominator,
+                                   const CrossEntropyOptions& options, ConstTensorView u,
+                                   TensorView hu) {
+  constexpr const char* kOp = "softmax_cross_entropy_hessian";
+  check_tensor(kOp, "logits", logits);
+  check_tensor(kOp, "u", u);
+  check_tensor(kOp, "hu", hu);
+  check_weights(kOp, options, logits.shape.c);
+  check_same_shape(kOp, "u", u.shape, "logits", logits.shape);
+  check_same_shape(kOp, "hu", hu.shape, "logits", logits.shape);
+  require(labels || logits.shape.pixels() == 0, kOp, "there are no labels");
+  require(denominator, kOp, "there is no memory for the denominator");
+  SoftmaxCrossEntropyHessian p;
+  p.at.pixels = logits.shape.pixels();
+  p.at.classes = logits.shape.c;
+  p.at.x = logits.data;
+  p.at.ldx = logits.ld;
+  p.at.labels = labels;
+  p.at.class_weights = options.class_weights.data;
+  p.at.label_smoothing = options.label_smoothing;
+  p.at.denominator = denominator;
+  p.u = u.data;
+  p.ldu = u.ld;
+  p.hu = hu.data;
+  p.ld_hu = hu.ld;
+  const CurrentDevice current(stream.device());
+  kernels_of(stream).softmax_cross_entropy_hessian(stream.native(), p);
+}
+
+void mean_squared_error_hessian(const Stream& stream, const float* denominator, ConstTensorView u,
+                                TensorView hu) {
+  constexpr const char* kOp = "mean_squared_error_hessian";
+  check_tensor(kOp, "u", u);
+  check_tensor(kOp, "hu", hu);
+  check_same_shape(kOp, "hu", hu.shape, "u", u.shape);
+  require(denominator, kOp, "there is no memory for the denominator");
+  const CurrentDevice current(stream.device());
+  kernels_of(stream).mean_squared_error_hessian(
+      stream.native(), {u.shape.pixels(), u.shape.c, u.data, u.ld, denominator, hu.data, hu.ld});
+}
+
 std::size_t loss_workspace(const Device& device, const Shape& logits) {
   const Kernels& kernels = *device.target().kernels;
   LabelWeight weight;

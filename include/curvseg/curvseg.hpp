@@ -3,6 +3,7 @@
 #pragma once
 
 #include "curvseg/checkpoint.hpp"
+#include "curvseg/curvature.hpp"
 #include "curvseg/data.hpp"
 #include "curvseg/device.hpp"
 #include "curvseg/error.hpp"

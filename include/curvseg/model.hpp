@@ -131,8 +131,13 @@ Model make(std::string_view name, int in_channels, int classes, int image_h = 0,
 std::vector<std::string> names();
 }  // namespace zoo
 
-/// Whether a plan keeps what a backward pass needs.
-enum class PlanMode { kInference, kTraining };
+/// What a plan keeps of a forward pass.
+enum class PlanMode {
+  kInference,  ///< nothing
+  kTraining,   ///< what one backward pass needs
+  kCurvature,  ///< what any number of backward and R-forward passes need
+  kHessian,    ///< and R-backward passes too
+};
 
 /// A model on a device for one input shape: all memory planned once, nothing allocates afterwards.
 /// Used by one thread at a time.
@@ -153,14 +158,38 @@ class Plan {
   /// Runs the layers on x; the result is output() until the next forward(). Asynchronous.
   void forward(const Stream& stream, ConstVectorView theta, ConstTensorView x);
   TensorView output() const;
-  /// Where the loss writes the gradient of the output, after forward(), which uses this memory for
-  /// other things. \throws std::logic_error if the plan is not for kTraining.
+
+  /// r_output() = R{output()} = d output(theta + εv) / dε at ε = 0, for the theta and x of the last
+  /// forward(), with ReLU masks and pooling winners as they were there; v [parameter_count()]. In
+  /// time about a forward pass of twice the arithmetic. Asynchronous.
+  /// Source: Pearlmutter, "Fast Exact Multiplication by the Hessian", Neural Computation 6 (1994).
+  /// \throws std::logic_error unless the plan is for kCurvature or kHessian and a forward() came
+  /// before.
+  void r_forward(const Stream& stream, ConstVectorView theta, ConstVectorView v, ConstTensorView x);
+  /// [as output()]; valid until the next forward() or backward().
+  TensorView r_output() const;
+
+  /// product (+)= R{grad} = d grad(theta + εv) / dε at ε = 0, exactly, for the loss whose gradient
+  /// lies in repeated_output_gradient() and its derivative along v in r_output_gradient(). It uses
+  /// both up. Beside the R-backward pass it repeats the backward pass, without the gradient of the
+  /// parameters, so that nothing has to be kept from one. Asynchronous.
+  /// Source: Pearlmutter 1994, as r_forward(), which it follows, once.
+  /// \throws std::logic_error unless the plan is for kHessian.
+  void r_backward(const Stream& stream, ConstVectorView theta, ConstVectorView v, ConstTensorView x,
+                  bool accumulate, VectorView product);
+  /// Where the loss writes the gradient of the output for r_backward(), after r_forward().
+  TensorView repeated_output_gradient() const;
+  /// Where it writes R of that gradient: the loss's Hessian times r_output().
+  TensorView r_output_gradient() const;
+  /// Where the loss writes the gradient of the output, after forward() or r_forward(), which use
+  /// this memory for other things. \throws std::logic_error if the plan is for kInference.
   TensorView output_gradient() const;
   /// grad (+)= dL/dtheta of the loss whose gradient lies in output_gradient(), for the x and theta
   /// of the last forward(). Every element of grad is written. Asynchronous.
   ///
-  /// It uses up what forward() kept and the output's gradient, whose memory holds later gradients.
-  /// \throws std::logic_error unless it follows a forward(), once.
+  /// It uses up the output's gradient, whose memory holds later gradients, and, in a plan for
+  /// kTraining, what forward() kept. \throws std::logic_error unless it follows a forward(), in a
+  /// plan for kTraining once.
   void backward(const Stream& stream, ConstVectorView theta, ConstTensorView x, bool accumulate,
                 VectorView grad);
 

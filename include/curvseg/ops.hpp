@@ -189,7 +189,7 @@ void relu_forward(const Stream& stream, ConstTensorView x, TensorView y);
 /// dx = y > 0 ? dy : 0 (+ dx if `accumulate`), y the output of relu_forward.
 void relu_backward(const Stream& stream, ConstTensorView y, ConstTensorView dy, bool accumulate,
                    TensorView dx);
-/// to = scale · from (+ to if `accumulate`).
+/// to = scale · from (+ to if `accumulate`); with scale 0 `from` is not read, as in BLAS.
 void copy_tensor(const Stream& stream, ConstTensorView from, float scale, bool accumulate,
                  TensorView to);
 /// y = x + b, b [C] added to every pixel.
@@ -218,7 +218,18 @@ void softmax_cross_entropy(const Stream& stream, ConstTensorView logits, const s
 void mean_squared_error(const Stream& stream, ConstTensorView x, ConstTensorView target,
                         const float* denominator, bool accumulate, Workspace workspace, float* loss,
                         TensorView dx);
-/// Bytes for any of the three functions above on a tensor of this shape.
+/// hu = H·u, H the Hessian of softmax_cross_entropy() with respect to the logits: per pixel
+/// s·(diag p − p pᵀ) / denominator[0]; kernels/loss/loss.hpp has the formula. Overwrites `hu`,
+/// which may be `u`. Asynchronous.
+void softmax_cross_entropy_hessian(const Stream& stream, ConstTensorView logits,
+                                   const std::int32_t* labels, const float* denominator,
+                                   const CrossEntropyOptions& options, ConstTensorView u,
+                                   TensorView hu);
+/// hu = 2·u / denominator[0]: the Hessian of mean_squared_error() with respect to x, times u.
+/// Overwrites `hu`, which may be `u`. Asynchronous.
+void mean_squared_error_hessian(const Stream& stream, const float* denominator, ConstTensorView u,
+                                TensorView hu);
+/// Bytes for any of the loss functions above on a tensor of this shape.
 std::size_t loss_workspace(const Device& device, const Shape& logits);
 
 /// label[pixel] = the class of the largest logit; the first of equals, a NaN before all.

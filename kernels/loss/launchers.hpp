@@ -10,7 +10,9 @@ std::int64_t label_weight_workspace(const LabelWeight&);
 void label_weight(StreamHandle, const LabelWeight&);
 std::int64_t softmax_cross_entropy_workspace(const SoftmaxCrossEntropy&);
 void softmax_cross_entropy(StreamHandle, const SoftmaxCrossEntropy&);
+void softmax_cross_entropy_hessian(StreamHandle, const SoftmaxCrossEntropyHessian&);
 std::int64_t mean_squared_error_workspace(const MeanSquaredError&);
 void mean_squared_error(StreamHandle, const MeanSquaredError&);
+void mean_squared_error_hessian(StreamHandle, const MeanSquaredErrorHessian&);
 
 }  // namespace curvseg::CURVSEG_TARGET

@@ -45,6 +45,22 @@ struct SoftmaxCrossEntropy {
   float* workspace = nullptr;
 };
 
+/// The Hessian of SoftmaxCrossEntropy with respect to x, times u, pixel by pixel, D =
+/// denominator[0]:
+///
+///   hu_c = s·p_c·(u_c − Σ_k p_k·u_k) / D,   that is  s·(diag p − p pᵀ)·u / D
+///
+/// with p and s as there; 0 for pixels without a label in [0, classes), and everywhere if D = 0.
+/// Overwrites; `hu` may be `u`. Positive semidefinite. Of `at`, what a loss writes is not looked
+/// at: loss, dx, accumulate, workspace.
+struct SoftmaxCrossEntropyHessian {
+  SoftmaxCrossEntropy at;
+  const float* u = nullptr;
+  std::int64_t ldu = 0;
+  float* hu = nullptr;
+  std::int64_t ld_hu = 0;
+};
+
 /// loss[0] = Σ (x − t)² / D, dx = 2 (x − t) / D over all elements, D = denominator[0].
 struct MeanSquaredError {
   std::int64_t pixels = 0;
@@ -59,6 +75,18 @@ struct MeanSquaredError {
   std::int64_t ld_dx = 0;
   bool accumulate = false;
   float* workspace = nullptr;
+};
+
+/// The Hessian of MeanSquaredError times u: hu = 2·u / D over all elements, D = denominator[0].
+/// Overwrites; `hu` may be `u`.
+struct MeanSquaredErrorHessian {
+  std::int64_t pixels = 0;
+  int channels = 0;
+  const float* u = nullptr;
+  std::int64_t ldu = 0;
+  const float* denominator = nullptr;
+  float* hu = nullptr;
+  std::int64_t ld_hu = 0;
 };
 
 }  // namespace curvseg

@@ -1,9 +1,10 @@
 // Squared error over all elements, with its gradient, D = denominator[0]:
 //
 //   loss[0] = Σ (x − t)² / D  (+ old if `accumulate`),    dx = 2 (x − t) / D
+//   hu      = 2 u / D                                      its Hessian times u
 //
-// Overwrites dx, which may be nullptr. D = 0 gives loss 0 and dx 0. Squares and sums in double,
-// fixed order. Source: torch.nn.MSELoss, which has D = the number of elements.
+// Overwrites dx, which may be nullptr, and hu. D = 0 gives loss 0, dx 0 and hu 0. Squares and sums
+// in double, fixed order. Source: torch.nn.MSELoss, which has D = the number of elements.
 #include "loss/launchers.hpp"
 #include "math/long_sum.hpp"
 
@@ -36,6 +37,15 @@ __global__ void mean_squared_error_kernel(MeanSquaredError p) {
   store_partial(share, block_shared<SumShared>().scratch, p.workspace);
 }
 
+__global__ void mean_squared_error_hessian_kernel(MeanSquaredErrorHessian p) {
+  const float denominator = *p.denominator;
+  for (const std::int64_t i : grid_range(p.pixels * p.channels)) {
+    const float u = p.u[element_offset<false>(i, p.channels, p.ldu)];
+    p.hu[element_offset<false>(i, p.channels, p.ld_hu)] =
+        denominator == 0.0f ? 0.0f : 2.0f * u / denominator;
+  }
+}
+
 }  // namespace
 
 std::int64_t mean_squared_error_workspace(const MeanSquaredError& p) {
@@ -59,6 +69,12 @@ void mean_squared_error(StreamHandle stream, const MeanSquaredError& p) {
       launch<mean_squared_error_kernel<false, false>, SumShared>(stream, grid, kSumThreads, p);
   }
   finish_sum(stream, FinishSum{p.workspace, blocks, p.denominator, p.loss, p.accumulate});
+}
+
+void mean_squared_error_hessian(StreamHandle stream, const MeanSquaredErrorHessian& p) {
+  const std::int64_t elements = p.pixels * p.channels;
+  if (elements == 0) return;
+  launch<mean_squared_error_hessian_kernel>(stream, grid_for(elements), kGridThreads, p);
 }
 
 }  // namespace curvseg::CURVSEG_TARGET

@@ -22,14 +22,6 @@ __global__ void label_weight_kernel(LabelWeight p) {
   store_partial(share, block_shared<SumShared>().scratch, p.workspace);
 }
 
-std::int64_t cross_entropy_blocks(const SoftmaxCrossEntropy& p) {
-  if (p.classes <= 0) return 0;
-  // GPU: a tile or a pixel a block while the machine is not full. Host: some 16 Ki logits a block.
-  if (p.classes <= kNarrow.classes)
-    return sum_blocks(divide_up(p.pixels, kNarrow.pixels), kStagedOperands ? 1 : 16, 2048);
-  return sum_blocks(p.pixels, kStagedOperands ? 1 : divide_up(16384, p.classes), 4096);
-}
-
 }  // namespace
 
 std::int64_t label_weight_workspace(const LabelWeight& p) {

@@ -1,7 +1,7 @@
 // Pointwise operations on [pixels, channels] with a pixel stride:
 //
 //   fill:           to[i]   = value
-//   copy_pixels:    to[p,c] = scale · from[p,c] (+ to[p,c])
+//   copy_pixels:    to[p,c] = scale · from[p,c] (+ to[p,c])    scale 0 reads nothing, as in BLAS
 //   relu_forward:   y[p,c]  = x[p,c] < 0 ? 0 : x[p,c]          NaN stays NaN
 //   relu_backward:  dx[p,c] = y[p,c] > 0 ? dy[p,c] : 0 (+ dx[p,c])
 //   add_bias:       y[p,c]  = x[p,c] + b[c]
@@ -57,7 +57,8 @@ __global__ void __launch_bounds__(kGridThreads) copy_pixels_kernel(PointwisePara
     const float* from = f.from + at.pixel() * f.ld_from;
     float* to = f.to + at.pixel() * f.ld_to;
     at.each_run([&](int c, auto count) {
-      auto value = f.scale * load_lanes<kWidth>(from + c, count);
+      auto value = fill_lanes<kWidth>(0.0f);
+      if (f.scale != 0.0f) value = f.scale * load_lanes<kWidth>(from + c, count);
       if (f.accumulate) value = value + load_lanes<kWidth>(to + c, count);
       store_lanes(to + c, value, count);
     });

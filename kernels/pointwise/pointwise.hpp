@@ -12,7 +12,8 @@ struct Fill {
   float value = 0.0f;
 };
 
-/// to[p, c] = scale · from[p, c] (+ to[p, c] if `accumulate`): slices of a concatenation, residual
+/// to[p, c] = scale · from[p, c] (+ to[p, c] if `accumulate`), and 0 with scale 0, where `from` is
+/// not read, as in BLAS: slices of a concatenation, residual
 /// sums, and sums of gradients that meet.
 struct CopyPixels {
   std::int64_t pixels = 0;

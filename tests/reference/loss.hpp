@@ -82,6 +82,48 @@ inline Loss cross_entropy(const CrossEntropy& f, const std::vector<double>& x,
   return loss;
 }
 
+/// H·u with the Hessian of cross_entropy() with respect to x, and how far float32 may be from it,
+/// in units of its epsilon.
+struct Product {
+  std::vector<double> value, uncertainty;
+};
+
+inline Product cross_entropy_hessian(const CrossEntropy& f, const std::vector<double>& x,
+                                     const std::vector<std::int32_t>& labels,
+                                     const std::vector<double>& u, double denominator) {
+  Product product{std::vector<double>(x.size()), std::vector<double>(x.size())};
+  if (denominator == 0.0) return product;
+  double all = 0.0;
+  for (int c = 0; c < f.classes; ++c) all += f.weight(c);
+  for (std::size_t pixel = 0; pixel < labels.size(); ++pixel) {
+    if (!f.valid(labels[pixel])) continue;
+    const std::size_t at = pixel * static_cast<std::size_t>(f.classes);
+    const double peak = *std::max_element(&x[at], &x[at] + f.classes);
+    const double s = (1.0 - f.smoothing) * f.weight(labels[pixel]) + f.smoothing / f.classes * all;
+    std::vector<double> p;
+    double sum = 0.0;
+    for (int i = 0; i < f.classes; ++i) {
+      p.push_back(std::exp(x[at + static_cast<std::size_t>(i)] - peak));
+      sum += p.back();
+    }
+    // An exponential of x is off by eps·|x − peak|, and so is each part of the mean.
+    const double summing = 4.0 + std::sqrt(static_cast<double>(f.classes));
+    double mean = 0.0, mean_size = 0.0;
+    for (std::size_t i = 0; i < p.size(); ++i) {
+      p[i] /= sum;
+      mean += p[i] * u[at + i];
+      mean_size += p[i] * std::fabs(u[at + i]) * (summing + peak - x[at + i]);
+    }
+    for (std::size_t i = 0; i < p.size(); ++i) {
+      const double size = std::fabs(u[at + i]) + std::fabs(mean);
+      product.value[at + i] = s * p[i] * (u[at + i] - mean) / denominator;
+      product.uncertainty[at + i] =
+          s * p[i] * (size * (summing + peak - x[at + i]) + mean_size) / denominator;
+    }
+  }
+  return product;
+}
+
 inline Loss mean_squared_error(const std::vector<double>& x, const std::vector<double>& target,
                                double denominator) {
   Loss loss;

@@ -97,15 +97,18 @@ TEST(Schedule, ConcatMasksItsFirstChannels) {
 
 TEST(Schedule, RandomGraphsTakeEveryPath) {
   std::map<StepKind, int> kinds;
-  int accumulating = 0, partly_masked = 0;
+  int accumulating = 0, r_accumulating = 0, partly_masked = 0;
   for (unsigned seed = 0; seed < 40; ++seed) {
     RandomGraph graph(seed, seed % 2 == 0);
     const Model model = graph.build(6 + static_cast<int>(seed % 15));
-    const Schedule schedule = schedule_of(model, {2, RandomGraph::kHeight, RandomGraph::kWidth, 2});
-    for (const auto* steps : {&schedule.forward, &schedule.backward})
+    const Schedule schedule =
+        schedule_of(model, {2, RandomGraph::kHeight, RandomGraph::kWidth, 2}, PlanMode::kHessian);
+    for (const auto* steps :
+         {&schedule.forward, &schedule.backward, &schedule.r_forward, &schedule.r_backward})
       for (const Step& step : *steps) {
         ++kinds[step.kind];
         accumulating += step.accumulate && step.kind == StepKind::kConvForward;
+        r_accumulating += step.accumulate && step.kind == StepKind::kConvRForward;
         partly_masked +=
             step.mask.buffer != kNoBuffer && step.mask.view.shape.c < step.out.view.shape.c;
       }
@@ -113,6 +116,7 @@ TEST(Schedule, RandomGraphsTakeEveryPath) {
   for (int kind = 0; kind <= static_cast<int>(StepKind::kUpsampleBackward); ++kind)
     EXPECT_GT(kinds[static_cast<StepKind>(kind)], 3) << "steps of kind " << kind;
   EXPECT_GT(accumulating, 1);
+  EXPECT_GT(r_accumulating, 1);
   EXPECT_GT(partly_masked, 1);
 }
 

@@ -1,0 +1,123 @@
+// The Hessian of softmax cross-entropy with respect to the logits, times u, D = denominator[0]:
+//
+//   p = softmax(x),  s = (1−ε)·w_y + (ε/C)·Σ_c w_c
+//   hu_c = s·p_c·(u_c − Σ_k p_k·u_k) / D
+//
+// Overwrites hu, which may be u. Pixels without a valid label get 0, whatever their logits.
+// Exact, not an approximation: (diag p − p pᵀ) is the Hessian of log Σ exp, and the rest of the
+// loss is linear in x. Source: Schraudolph, "Fast Curvature Matrix-Vector Products for
+// Second-Order Gradient Descent", Neural Computation 14 (2002), table 1.
+//
+// Tiles and the split by number of classes are those of softmax_tiles.hpp.
+#pragma once
+
+#include "loss/softmax_tiles.hpp"
+
+namespace curvseg::CURVSEG_TARGET {
+
+// ---- few classes -------------------------------------------------------------------------------
+
+struct NarrowHessianShared {
+  NarrowRows value;      // [class][pixel]: logits, then exponentials
+  NarrowRows direction;  // [class][pixel]: u, then the result
+};
+
+/// direction ← s/Σe·e·(u − Σ e·u / Σe) / D for this thread's pixels, with e = exp(x − max x).
+__device__ __forceinline__ void own_hessian(const SoftmaxCrossEntropy& p,
+                                            const Smoothing& smoothing, float denominator,
+                                            const OwnPixels& own, NarrowHessianShared& shared) {
+  float mean[kOwnPixels], scale[kOwnPixels];
+  for (int i = 0; i < kOwnPixels; ++i) mean[i] = 0.0f;
+  for (int c = 0; c < p.classes; ++c)
+    for (int i = 0; i < kOwnPixels; ++i)
+      mean[i] += shared.value[c][own_pixel(i)] * shared.direction[c][own_pixel(i)];
+  const bool counted = denominator != 0.0f;
+  for (int i = 0; i < kOwnPixels; ++i) {
+    const float s = smoothing.on * own.weight[i] + smoothing.even * smoothing.weights;
+    mean[i] /= own.sum[i];
+    scale[i] = s / own.sum[i] / denominator;
+  }
+  for (int c = 0; c < p.classes; ++c)
+    for (int i = 0; i < kOwnPixels; ++i) {
+      const float u = shared.direction[c][own_pixel(i)];
+      const float product = shared.value[c][own_pixel(i)] * scale[i] * (u - mean[i]);
+      shared.direction[c][own_pixel(i)] = counted && own.label[i] >= 0 ? product : 0.0f;
+    }
+}
+
+static __global__ void __launch_bounds__(kNarrow.threads)
+    narrow_cross_entropy_hessian_kernel(SoftmaxCrossEntropyHessian h) {
+  auto& shared = block_shared<NarrowHessianShared>();
+  const SoftmaxCrossEntropy& p = h.at;
+  const float denominator = *p.denominator;
+  Smoothing smoothing(p);
+  for (int c = 0; c < p.classes && smoothing.even != 0.0f; ++c)
+    smoothing.weights += class_weight(p.class_weights, c);
+
+  const Span tiles = block_span(divide_up(p.pixels, kNarrow.pixels));
+  for (std::int64_t tile = tiles.first; tile < tiles.last; ++tile) {
+    const std::int64_t first = tile * kNarrow.pixels;
+    const int pixels =
+        static_cast<int>(p.pixels - first < kNarrow.pixels ? p.pixels - first : kNarrow.pixels);
+    for_each_element(kNarrow.pixels, p.classes, [&](int pixel, int c) {
+      const bool valid = pixel < pixels;
+      shared.value[c][pixel] = valid ? p.x[(first + pixel) * p.ldx + c] : 0.0f;
+      shared.direction[c][pixel] = valid ? h.u[(first + pixel) * h.ldu + c] : 0.0f;
+    });
+    __syncthreads();
+    OwnPixels own;
+    find_peaks(p, shared.value, own);
+    read_labels(p, first, pixels, shared.value, own);
+    sum_exponentials(p, smoothing, shared.value, own);
+    own_hessian(p, smoothing, denominator, own, shared);
+    __syncthreads();
+    for_each_element(pixels, p.classes, [&](int pixel, int c) {
+      h.hu[(first + pixel) * h.ld_hu + c] = shared.direction[c][pixel];
+    });
+    __syncthreads();  // before the next tile overwrites this one
+  }
+}
+
+// ---- many classes ------------------------------------------------------------------------------
+
+struct WideHessianShared {
+  BlockSumScratch<float> scratch;
+};
+
+static __global__ void __launch_bounds__(kWideThreads)
+    wide_cross_entropy_hessian_kernel(SoftmaxCrossEntropyHessian h) {
+  auto& shared = block_shared<WideHessianShared>();
+  const SoftmaxCrossEntropy& p = h.at;
+  const float denominator = *p.denominator;
+  Smoothing smoothing(p);
+  const ClassWeights weights(p.class_weights, p.x);
+  if (smoothing.even != 0.0f) {
+    const auto weight = [&](std::int64_t c) { return weights[c]; };
+    smoothing.weights = block_sum(thread_sum<float>(p.classes, weight), shared.scratch);
+  }
+
+  const Span span = block_span(p.pixels);
+  for (std::int64_t pixel = span.first; pixel < span.last; ++pixel) {
+    const std::int32_t label = p.labels[pixel];
+    const float* x = p.x + pixel * p.ldx;
+    const float* u = h.u + pixel * h.ldu;
+    float* hu = h.hu + pixel * h.ld_hu;
+    // The same branch for the whole block, so no thread misses a barrier.
+    if (label < 0 || label >= p.classes || denominator == 0.0f) {
+      for (int c = block_begin(); c < p.classes; c += block_step()) hu[c] = 0.0f;
+      continue;
+    }
+    const float weight = ClassWeights(p.class_weights, x)[label];
+    const float peak = warp_max(x, p.classes);
+    const auto exponential = [&](std::int64_t c) { return exp_float(x[c] - peak); };
+    const float sum = block_sum(thread_sum<float>(p.classes, exponential), shared.scratch);
+    const auto product = [&](std::int64_t c) { return exp_float(x[c] - peak) * u[c]; };
+    const float mean = block_sum(thread_sum<float>(p.classes, product), shared.scratch) / sum;
+    const float s = smoothing.on * weight + smoothing.even * smoothing.weights;
+    const float scale = s / sum / denominator;
+    for (int c = block_begin(); c < p.classes; c += block_step())
+      hu[c] = exp_float(x[c] - peak) * scale * (u[c] - mean);
+  }
+}
+
+}  // namespace curvseg::CURVSEG_TARGET

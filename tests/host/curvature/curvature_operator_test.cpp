@@ -1,0 +1,371 @@
+// Products with the Gauss-Newton matrix and the Hessian: against JᵀHJ formed explicitly in double
+// and against differences of gradients, with ReLU masks and pooling winners frozen at the base
+// point, and by their own properties.
+#include "curvseg/curvature.hpp"
+
+#include <gtest/gtest.h>
+#include <omp.h>
+
+#include <cmath>
+#include <limits>
+
+#include "curvseg/error.hpp"
+#include "curvseg/labels.hpp"
+#include "host/nn/network_case.hpp"
+#include "host/nn/random_graph.hpp"
+#include "reference/loss.hpp"
+
+namespace curvseg {
+namespace {
+
+using namespace testing;
+
+using Labels = std::vector<std::int32_t>;
+using Doubles = std::vector<double>;
+
+Labels random_labels(const Shape& output, unsigned seed) {
+  std::mt19937 engine(seed);
+  Labels labels(static_cast<std::size_t>(output.pixels()));
+  for (std::int32_t& label : labels)
+    label = engine() % 9 == 0
+                ? kIgnoreLabel
+                : static_cast<std::int32_t>(engine() % static_cast<unsigned>(output.c));
+  return labels;
+}
+
+double inner_product(const std::vector<float>& a, const std::vector<float>& b) {
+  double sum = 0.0;
+  for (std::size_t i = 0; i < a.size(); ++i) sum += double(a[i]) * double(b[i]);
+  return sum;
+}
+
+/// A model with data on a device, and the operator there.
+class Case {
+ public:
+  Case(const Device& device, const Model& model, const Shape& input, unsigned seed,
+       const CurvatureLoss& loss = {})
+      : model_(model),
+        input_(input),
+        loss_(loss),
+        data_(real_data(model, input, seed)),
+        labels_(random_labels(infer_shapes(model.nodes(), input).back(), seed)),
+        stream_(device),
+        theta_(device, model.parameter_count()),
+        v_(device, model.parameter_count()),
+        out_(device, model.parameter_count()),
+        x_(device, input),
+        device_labels_(device, static_cast<std::int64_t>(labels_.size())),
+        operator_(stream_, model, input, loss, CurvatureKind::kHessian) {
+    theta_.upload(stream_, data_.theta.data(), theta_.size());
+    x_.upload(stream_, data_.x);
+    device_labels_.upload(stream_, labels_.data(), device_labels_.size());
+    operator_.linearise(view(theta_), x_, device_labels_.data());
+  }
+
+  CurvatureOperator& curvature() { return operator_; }
+  const Stream& stream() const { return stream_; }
+
+  std::vector<float> direction(unsigned seed) const {
+    std::vector<float> v = uniform_floats(data_.theta.size(), seed);
+    clear_padding(model_, v);
+    return v;
+  }
+  std::vector<float> ggnvp(const std::vector<float>& v) {
+    v_.upload(stream_, v.data(), v_.size());
+    poison();
+    operator_.ggnvp(view(v_), {out_.data(), out_.size()});
+    return out_.to_host(stream_);
+  }
+  std::vector<float> hvp(const std::vector<float>& v) {
+    v_.upload(stream_, v.data(), v_.size());
+    poison();
+    operator_.hvp(view(v_), {out_.data(), out_.size()});
+    return out_.to_host(stream_);
+  }
+  /// Of an operator that was made for Gauss-Newton products alone.
+  std::vector<float> ggnvp_of_its_own(const std::vector<float>& v) {
+    CurvatureOperator other(stream_, model_, input_, loss_);
+    other.linearise(view(theta_), x_, device_labels_.data());
+    v_.upload(stream_, v.data(), v_.size());
+    other.ggnvp(view(v_), {out_.data(), out_.size()});
+    return out_.to_host(stream_);
+  }
+  std::vector<float> gradient() {
+    poison();
+    operator_.gradient({out_.data(), out_.size()});
+    return out_.to_host(stream_);
+  }
+
+  /// Jᵀ H J v in double: J by differences along each parameter, its network frozen at theta.
+  Doubles expected_ggnvp(const std::vector<float>& v) const {
+    const reference::Network network = reference_network(model_);
+    const reference::Extents extents{input_.n, input_.h, input_.w, input_.c};
+    const Doubles theta = to_double(data_.theta), x = to_double(data_.x);
+    const reference::Pass base = reference::forward(network, theta, extents, x);
+    const auto derivative = [&](auto direction) {
+      constexpr double kStep = 1e-5;
+      Doubles above = theta, below = theta;
+      for (std::size_t i = 0; i < theta.size(); ++i) {
+        above[i] += kStep * direction(i);
+        below[i] -= kStep * direction(i);
+      }
+      Doubles high = reference::forward(network, above, extents, x, &base).value.back().value;
+      const Doubles low = reference::forward(network, below, extents, x, &base).value.back().value;
+      for (std::size_t i = 0; i < high.size(); ++i) high[i] = (high[i] - low[i]) / (2.0 * kStep);
+      return high;
+    };
+    const reference::CrossEntropy f{model_.classes(), to_double(loss_.class_weights),
+                                    loss_.label_smoothing};
+    const Doubles hu =
+        reference::cross_entropy_hessian(f, base.value.back().value, labels_,
+                                         derivative([&](std::size_t i) { return double(v[i]); }),
+                                         reference::label_weight(f, labels_))
+            .value;
+    Doubles product(theta.size());
+    for (const Parameter& p : model_.parameters())
+      for (std::int64_t i = p.offset; i < p.offset + p.size; ++i) {
+        const auto at = static_cast<std::size_t>(i);
+        const Doubles column = derivative([&](std::size_t j) { return j == at ? 1.0 : 0.0; });
+        for (std::size_t j = 0; j < column.size(); ++j) product[at] += column[j] * hu[j];
+      }
+    return product;
+  }
+
+  /// The difference of gradients along v in double, the network frozen at theta.
+  Doubles expected_hvp(const std::vector<float>& v) const {
+    const reference::Network network = reference_network(model_);
+    const reference::Extents extents{input_.n, input_.h, input_.w, input_.c};
+    const Doubles theta = to_double(data_.theta), x = to_double(data_.x);
+    const reference::Pass base = reference::forward(network, theta, extents, x);
+    const reference::CrossEntropy f{model_.classes(), to_double(loss_.class_weights),
+                                    loss_.label_smoothing};
+    const auto gradient = [&](double step) {
+      Doubles moved = theta;
+      for (std::size_t i = 0; i < moved.size(); ++i) moved[i] += step * v[i];
+      const reference::Pass pass = reference::forward(network, moved, extents, x, &base);
+      const reference::Loss loss = reference::cross_entropy(f, pass.value.back().value, labels_,
+                                                            reference::label_weight(f, labels_));
+      return reference::backward(network, moved, pass, loss.gradient).value;
+    };
+    constexpr double kStep = 1e-5;
+    Doubles high = gradient(kStep);
+    const Doubles low = gradient(-kStep);
+    for (std::size_t i = 0; i < high.size(); ++i) high[i] = (high[i] - low[i]) / (2.0 * kStep);
+    return high;
+  }
+
+ private:
+  static ConstVectorView view(const DeviceArray<float>& array) {
+    return {array.data(), array.size()};
+  }
+  void poison() {
+    const std::vector<float> nothing(data_.theta.size(), std::numeric_limits<float>::quiet_NaN());
+    out_.upload(stream_, nothing.data(), out_.size());
+    stream_.synchronise();
+  }
+
+  Model model_;
+  Shape input_;
+  CurvatureLoss loss_;
+  NetworkData data_;
+  Labels labels_;
+  Stream stream_;
+  DeviceArray<float> theta_, v_, out_;
+  Tensor x_;
+  DeviceArray<std::int32_t> device_labels_;
+  CurvatureOperator operator_;
+};
+
+/// Within the rounding of float32 through a dozen layers; a term left out is of order 1.
+void expect_close(const std::vector<float>& actual, const Doubles& expected) {
+  double square = 0.0;
+  for (const double value : expected) square += value * value;
+  const double size = std::sqrt(square / static_cast<double>(expected.size()));
+  ASSERT_GT(size, 0.0);
+  for (std::size_t i = 0; i < actual.size(); ++i)
+    ASSERT_TRUE(std::fabs(actual[i] - expected[i]) <= 5e-5 * (std::fabs(expected[i]) + size))
+        << "element " << i << ": " << actual[i] << ", expected " << expected[i];
+}
+
+void expect_is_explicit_product(Case& c, unsigned seed) {
+  const std::vector<float> v = c.direction(seed);
+  expect_close(c.ggnvp(v), c.expected_ggnvp(v));
+}
+
+void expect_is_difference_of_gradients(Case& c, unsigned seed) {
+  const std::vector<float> v = c.direction(seed);
+  expect_close(c.hvp(v), c.expected_hvp(v));
+}
+
+TEST(GaussNewton, IsTheExplicitProduct) {
+  for (const char* name : {"host", "emulated"}) {
+    if (!has_device(name)) continue;
+    SCOPED_TRACE(name);
+    const Device device = Device::open(name);
+    Case unet(device, zoo::make("unet(width=2, depth=1)", 1, 3), {2, 5, 6, 1}, 1);
+    expect_is_explicit_product(unet, 2);
+    Case weighted(device, zoo::make("unet(width=2, depth=1, transpose=false)", 2, 2), {1, 6, 5, 2},
+                  3, {{0.5f, 2.0f}, 0.1f});
+    expect_is_explicit_product(weighted, 4);
+  }
+}
+
+TEST(GaussNewton, IsTheExplicitProductForOtherModels) {
+  const Device device = Device::open("host");
+  Case fcn(device, zoo::make("fcn(width=1)", 1, 2), {1, 8, 9, 1}, 5);
+  expect_is_explicit_product(fcn, 6);
+  Case segnet(device, zoo::make("segnet(width=2, depth=1)", 1, 3), {1, 6, 7, 1}, 7);
+  expect_is_explicit_product(segnet, 8);
+  ModelBuilder b("classifier", 1, 6, 6);
+  int x = b.conv(b.input(), {.k = 3});
+  x = b.average_pool(x);
+  const Model model = b.build(b.dense(x, 4, false));
+  Case classifier(device, model, {3, 6, 6, 1}, 9);
+  expect_is_explicit_product(classifier, 10);
+}
+
+TEST(GaussNewton, IsSymmetricAndPositive) {
+  Case c(Device::open("host"), zoo::make("unet(width=8, depth=2)", 3, 4), {2, 21, 18, 3}, 11);
+  for (unsigned seed = 0; seed < 5; ++seed) {
+    const std::vector<float> v = c.direction(100 + seed), w = c.direction(200 + seed);
+    const std::vector<float> gv = c.ggnvp(v), gw = c.ggnvp(w);
+    const double vgw = inner_product(v, gw), wgv = inner_product(w, gv);
+    const double vgv = inner_product(v, gv), wgw = inner_product(w, gw);
+    EXPECT_GT(vgv, 0.0);
+    EXPECT_GT(wgw, 0.0);
+    EXPECT_TRUE(std::fabs(vgw - wgv) <= 1e-5 * std::sqrt(vgv * wgw)) << vgw << " " << wgv;
+  }
+}
+
+TEST(GaussNewton, ProductsAndGradientsDoNotDisturbEachOther) {
+  const Device device = Device::open("host");
+  Case c(device, zoo::make("unet(width=4, depth=2)", 1, 2), {2, 16, 20, 1}, 21);
+  const std::vector<float> v = c.direction(1), w = c.direction(2);
+  const std::vector<float> grad = c.gradient(), gv = c.ggnvp(v);
+  c.ggnvp(w);
+  EXPECT_EQ(c.gradient(), grad);
+  EXPECT_EQ(c.ggnvp(v), gv);
+  const int threads = omp_get_max_threads();
+  omp_set_num_threads(1);
+  EXPECT_EQ(c.ggnvp(v), gv) << "one thread";
+  omp_set_num_threads(threads);
+}
+
+TEST(GaussNewton, LinearModelHasGaussNewtonForHessian) {
+  // Logits linear in theta: G is the Hessian, the derivative of the gradient.
+  ModelBuilder b("linear", 2);
+  const Model model = b.build(b.conv(b.input(), {.k = 3, .relu = false}));
+  const Shape input{1, 7, 6, 2};
+  Case c(Device::open("host"), model, input, 31);
+  const std::vector<float> v = c.direction(3);
+  expect_is_explicit_product(c, 3);
+  EXPECT_GT(inner_product(v, c.ggnvp(v)), 0.0);
+}
+
+TEST(Hessian, IsTheDifferenceOfGradients) {
+  for (const char* name : {"host", "emulated"}) {
+    if (!has_device(name)) continue;
+    SCOPED_TRACE(name);
+    const Device device = Device::open(name);
+    Case unet(device, zoo::make("unet(width=2, depth=1)", 1, 3), {2, 5, 6, 1}, 1);
+    expect_is_difference_of_gradients(unet, 2);
+    Case weighted(device, zoo::make("unet(width=2, depth=1, transpose=false)", 2, 2), {1, 6, 5, 2},
+                  3, {{0.5f, 2.0f}, 0.1f});
+    expect_is_difference_of_gradients(weighted, 4);
+  }
+}
+
+TEST(Hessian, IsTheDifferenceOfGradientsForOtherModels) {
+  const Device device = Device::open("host");
+  const std::pair<const char*, Shape> models[] = {{"unet(width=4, depth=2)", {2, 13, 10, 2}},
+                                                  {"fcn(width=2)", {1, 17, 12, 1}},
+                                                  {"segnet(width=3, depth=2)", {1, 9, 7, 1}},
+                                                  {"classifier2", {2, 8, 8, 1}}};
+  for (const auto& [name, input] : models) {
+    SCOPED_TRACE(name);
+    Case c(device, zoo::make(name, input.c, 3, input.h, input.w), input, 5);
+    expect_is_difference_of_gradients(c, 6);
+  }
+}
+
+TEST(Hessian, IsTheDifferenceOfGradientsForRandomGraphs) {
+  const Device device = Device::open("host");
+  for (unsigned seed = 0; seed < 40; ++seed) {
+    SCOPED_TRACE(seed);
+    const Model model = RandomGraph(seed, false).build(12);
+    if (model.classes() < 2) continue;
+    Case c(device, model, {1, RandomGraph::kHeight, RandomGraph::kWidth, 2}, seed);
+    expect_is_difference_of_gradients(c, seed);
+  }
+}
+
+TEST(Hessian, IsSymmetric) {
+  Case c(Device::open("host"), zoo::make("unet(width=8, depth=2)", 3, 4), {2, 21, 18, 3}, 11);
+  for (unsigned seed = 0; seed < 5; ++seed) {
+    const std::vector<float> v = c.direction(100 + seed), w = c.direction(200 + seed);
+    const std::vector<float> hv = c.hvp(v), hw = c.hvp(w);
+    const double vhw = inner_product(v, hw), whv = inner_product(w, hv);
+    const double size = std::sqrt(inner_product(hv, hv) * inner_product(w, w));
+    EXPECT_TRUE(std::fabs(vhw - whv) <= 1e-5 * size) << vhw << " " << whv;
+  }
+}
+
+TEST(Hessian, IsGaussNewtonForALinearModel) {
+  ModelBuilder b("linear", 2);
+  const Model model = b.build(b.conv(b.input(), {.k = 3, .relu = false}));
+  Case c(Device::open("host"), model, {1, 7, 6, 2}, 31);
+  const std::vector<float> v = c.direction(3);
+  const std::vector<float> gv = c.ggnvp(v);
+  EXPECT_EQ(c.hvp(v), gv);
+  EXPECT_GT(inner_product(v, gv), 0.0);
+}
+
+TEST(Hessian, ProductsAndGradientsDoNotDisturbEachOther) {
+  const Device device = Device::open("host");
+  for (unsigned seed = 0; seed < 12; ++seed) {
+    SCOPED_TRACE(seed);
+    Case c(device, RandomGraph(seed, false).build(14),
+           {1, RandomGraph::kHeight, RandomGraph::kWidth, 2}, seed);
+    const std::vector<float> v = c.direction(1), w = c.direction(2);
+    const std::vector<float> grad = c.gradient(), gv = c.ggnvp(v), hv = c.hvp(v);
+    EXPECT_EQ(c.gradient(), grad);
+    c.hvp(w);
+    EXPECT_EQ(c.ggnvp(v), gv);
+    c.ggnvp(w);
+    EXPECT_EQ(c.hvp(v), hv);
+    EXPECT_EQ(c.ggnvp_of_its_own(v), gv);
+  }
+}
+
+TEST(Hessian, NeedsAnOperatorMadeForIt) {
+  const Device device = Device::open("host");
+  const Stream stream(device);
+  const Model model = zoo::make("unet(width=2, depth=1)", 1, 2);
+  const Shape input{1, 4, 4, 1};
+  CurvatureOperator curvature(stream, model, input);
+  DeviceArray<float> v(device, model.parameter_count());
+  fill(stream, {v.data(), v.size()}, 0.0f);
+  Tensor x(device, input);
+  fill(stream, {x.data(), input.elements()}, 0.0f);
+  DeviceArray<std::int32_t> labels(device, 16);
+  const std::vector<std::int32_t> zeros(16, 0);
+  labels.upload(stream, zeros.data(), 16);
+  curvature.linearise({v.data(), v.size()}, x, labels.data());
+  EXPECT_THROW(curvature.hvp({v.data(), v.size()}, {v.data(), v.size()}), std::logic_error);
+}
+
+TEST(GaussNewton, RefusesWhatItCannotDo) {
+  const Device device = Device::open("host");
+  const Stream stream(device);
+  const Model model = zoo::make("unet(width=2, depth=1)", 1, 2);
+  EXPECT_THROW(CurvatureOperator(stream, model, {1, 4, 4, 1}, {{1.0f}, 0.0f}), InputError);
+  EXPECT_THROW(CurvatureOperator(stream, model, {1, 4, 4, 1}, {{}, 1.5f}), InputError);
+  EXPECT_THROW(CurvatureOperator(stream, model, {1, 4, 4, 3}), InputError);
+  CurvatureOperator curvature(stream, model, {1, 4, 4, 1});
+  DeviceArray<float> v(device, model.parameter_count());
+  EXPECT_THROW(curvature.gradient({v.data(), v.size()}), std::logic_error);
+  EXPECT_THROW(curvature.ggnvp({v.data(), v.size()}, {v.data(), v.size()}), std::logic_error);
+}
+
+}  // namespace
+}  // namespace curvseg

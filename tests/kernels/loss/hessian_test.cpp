@@ -1,0 +1,194 @@
+// The losses' Hessians with respect to the logits, times a vector, against the double reference, on
+// every target.
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include "curvseg/labels.hpp"
+#include "reference/loss.hpp"
+#include "support/random_data.hpp"
+#include "support/targets.hpp"
+
+namespace curvseg::testing {
+namespace {
+
+constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
+
+using Labels = std::vector<std::int32_t>;
+
+std::vector<double> widened(const std::vector<float>& values) {
+  return {values.begin(), values.end()};
+}
+
+TEST(HessianReference, IsTheDerivativeOfTheGradient) {
+  const reference::CrossEntropy f{5, {0.5, 2.0, 0.0, 1.0, 3.0}, 0.15};
+  const auto x = widened(uniform_floats(20, 1)), u = widened(uniform_floats(20, 2));
+  const Labels labels{4, -1, 2, 1};
+  constexpr double kStep = 1e-5;
+  auto above = x, below = x;
+  for (std::size_t i = 0; i < x.size(); ++i) above[i] += kStep * u[i], below[i] -= kStep * u[i];
+  const auto high = reference::cross_entropy(f, above, labels, 3.5).gradient;
+  const auto low = reference::cross_entropy(f, below, labels, 3.5).gradient;
+  const auto product = reference::cross_entropy_hessian(f, x, labels, u, 3.5);
+  for (std::size_t i = 0; i < x.size(); ++i)
+    EXPECT_NEAR(product.value[i], (high[i] - low[i]) / (2.0 * kStep), 1e-9) << i;
+}
+
+/// [pixels, channels] with `gap` elements of `filler` behind every pixel.
+std::vector<float> spread(const std::vector<float>& dense, int channels, int gap) {
+  const auto c = static_cast<std::size_t>(channels), ld = c + static_cast<std::size_t>(gap);
+  std::vector<float> all(dense.size() / c * ld, NAN);
+  for (std::size_t i = 0; i < dense.size(); ++i) all[i / c * ld + i % c] = dense[i];
+  return all;
+}
+
+/// The inverse; gaps must still be NaN.
+std::vector<float> gathered(const std::vector<float>& all, int channels, int gap) {
+  const auto c = static_cast<std::size_t>(channels), ld = c + static_cast<std::size_t>(gap);
+  std::vector<float> dense;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (i % ld < c)
+      dense.push_back(all[i]);
+    else
+      EXPECT_TRUE(std::isnan(all[i])) << "a gap between pixels was written";
+  }
+  return dense;
+}
+
+struct Problem {
+  int pixels = 0, classes = 2;
+  std::vector<float> x, u;  // dense
+  Labels labels;
+  std::vector<float> weights;  // empty: none
+  float smoothing = 0.0f;
+  float denominator = 1.0f;
+  int gap = 0;
+  bool in_place = false;  // hu is u
+};
+
+Problem random_problem(int pixels, int classes, unsigned seed) {
+  Problem p;
+  p.pixels = pixels;
+  p.classes = classes;
+  const auto size = static_cast<std::size_t>(pixels) * static_cast<std::size_t>(classes);
+  p.x = uniform_floats(size, seed);
+  for (float& value : p.x) value *= 8.0f;
+  p.u = uniform_floats(size, seed + 1);
+  std::mt19937 engine(seed + 2);
+  for (int i = 0; i < pixels; ++i) {
+    const unsigned kind = engine() % 20;
+    const auto any = static_cast<std::int32_t>(engine() % static_cast<unsigned>(classes));
+    p.labels.push_back(kind == 0 ? kIgnoreLabel : kind == 1 ? classes : any);
+  }
+  p.denominator = 0.7f * static_cast<float>(pixels);
+  return p;
+}
+
+class LossHessianKernels : public TargetTest {
+ protected:
+  std::vector<float> run(const Problem& problem) const {
+    auto x = upload(spread(problem.x, problem.classes, problem.gap));
+    auto u = upload(spread(problem.u, problem.classes, problem.gap));
+    auto hu = output<float>(u.size());
+    auto labels = upload(problem.labels);
+    auto weights = upload(problem.weights);
+    auto denominator = upload(std::vector<float>{problem.denominator});
+    SoftmaxCrossEntropyHessian p;
+    p.at.pixels = problem.pixels;
+    p.at.classes = problem.classes;
+    p.at.x = x.get();
+    p.at.labels = labels.get();
+    p.at.class_weights = problem.weights.empty() ? nullptr : weights.get();
+    p.at.label_smoothing = problem.smoothing;
+    p.at.denominator = denominator.get();
+    p.u = u.get();
+    p.hu = problem.in_place ? u.get() : hu.get();
+    p.at.ldx = p.ldu = p.ld_hu = problem.classes + problem.gap;
+    kernels().softmax_cross_entropy_hessian(stream(), p);
+    return gathered(download(problem.in_place ? u : hu), problem.classes, problem.gap);
+  }
+
+  void expect_reference(const Problem& p) const {
+    const auto expected =
+        reference::cross_entropy_hessian({p.classes, widened(p.weights), p.smoothing}, widened(p.x),
+                                         p.labels, widened(p.u), p.denominator);
+    std::vector<double> bound = expected.uncertainty;
+    for (double& b : bound) b = 2.0 * kEpsilon * b + std::numeric_limits<float>::denorm_min();
+    expect_within(run(p), expected.value, bound);
+  }
+};
+
+TEST_P(LossHessianKernels, HandWorkedPixels) {
+  // p = (½, ½): H = ¼·[[1, −1], [−1, 1]] over 2; the third pixel has no label.
+  Problem p;
+  p.pixels = 3;
+  p.x = {0, 0, 1, 1, -5, NAN};
+  p.u = {1, 0, 2, 3, 1, 1};
+  p.labels = {0, 1, kIgnoreLabel};
+  p.denominator = 2.0f;
+  EXPECT_EQ(run(p), (std::vector<float>{0.125f, -0.125f, -0.125f, 0.125f, 0, 0}));
+  p.weights = {1, 3};
+  EXPECT_EQ(run(p), (std::vector<float>{0.125f, -0.125f, -0.375f, 0.375f, 0, 0}));
+  p.smoothing = 0.5f;  // s = ½·1 + ¼·4 and ½·3 + ¼·4
+  EXPECT_EQ(run(p), (std::vector<float>{0.1875f, -0.1875f, -0.3125f, 0.3125f, 0, 0}));
+  p.denominator = 0.0f;
+  EXPECT_EQ(run(p), std::vector<float>(6, 0.0f));
+}
+
+TEST_P(LossHessianKernels, AgreeWithTheReferenceAtEveryShape) {
+  std::vector<std::pair<int, int>> shapes{{1, 1},    {1, 2},  {3, 2},  {64, 2},  {65, 3},
+                                          {129, 12}, {7, 32}, {5, 33}, {3, 150}, {19, 64}};
+  if (!emulated()) shapes.insert(shapes.end(), {{597 * 43, 3}, {4099, 21}, {1000, 151}});
+  unsigned seed = 10;
+  for (const auto& [pixels, classes] : shapes)
+    for (const bool weighted : {false, true})
+      for (const float smoothing : {0.0f, 0.1f}) {
+        SCOPED_TRACE(std::to_string(pixels) + " pixels, " + std::to_string(classes) + " classes" +
+                     (weighted ? ", weighted" : "") + (smoothing > 0.0f ? ", smoothed" : ""));
+        Problem p = random_problem(pixels, classes, seed += 5);
+        if (weighted) {
+          p.weights = uniform_floats(static_cast<std::size_t>(classes), seed);
+          for (float& weight : p.weights) weight = 1.0f + 0.9f * weight;
+        }
+        p.smoothing = smoothing;
+        p.gap = static_cast<int>(seed % 3);
+        p.in_place = seed % 2 == 0;
+        expect_reference(p);
+      }
+}
+
+TEST_P(LossHessianKernels, ExtremeLogitsGiveNoCurvature) {
+  for (const int classes : {3, 40}) {
+    Problem p = random_problem(1, classes, 3);
+    p.labels = {1};
+    p.x.assign(p.x.size(), 0.0f);
+    p.x[0] = 1e4f;
+    EXPECT_EQ(run(p), std::vector<float>(p.x.size(), 0.0f)) << classes;
+  }
+}
+
+TEST_P(LossHessianKernels, NothingToDo) {
+  Problem p;
+  p.classes = 3;
+  EXPECT_TRUE(run(p).empty());
+}
+
+TEST_P(LossHessianKernels, MeanSquaredError) {
+  const std::vector<float> dense = {1, -2, 3, 0.5f, 8, -4};
+  for (const int gap : {0, 3})
+    for (const float denominator : {4.0f, 0.0f}) {
+      auto u = upload(spread(dense, 2, gap));
+      auto hu = output<float>(u.size());
+      auto d = upload(std::vector<float>{denominator});
+      kernels().mean_squared_error_hessian(stream(),
+                                           {3, 2, u.get(), 2 + gap, d.get(), hu.get(), 2 + gap});
+      std::vector<float> expected = dense;
+      for (float& value : expected) value *= denominator == 0.0f ? 0.0f : 0.5f;
+      EXPECT_EQ(gathered(download(hu), 2, gap), expected);
+    }
+}
+
+CURVSEG_INSTANTIATE_TARGETS(LossHessianKernels);
+
+}  // namespace
+}  // namespace curvseg::testing
