@@ -22,7 +22,7 @@ def read_checkpoint(path):
     tensors = {}
     for name, about in header.items():
         first, last = (8 + length + offset for offset in about["data_offsets"])
-        tensors[name] = np.frombuffer(data[first:last], "<f4").reshape(about["shape"]).copy()
+        tensors[name] = np.frombuffer(data[first:last], "<f4").reshape(about["shape"])
     return metadata, tensors
 
 
@@ -51,8 +51,8 @@ def torch_parameters(tensors, depth):
     """The parameters among the tensors of a checkpoint, as PyTorch names them and lays them out:
     filters [R,S,C,K] become [K,C,R,S]. A transposed convolution is stored as the convolution that
     it is the transpose of, [R,S,K,C], and becomes [C,K,R,S], by the same permutation."""
-    return {torch_name(name, depth): np.ascontiguousarray(
-                value.transpose(3, 2, 0, 1) if value.ndim == 4 else value)
+    return {torch_name(name, depth): np.array(
+                value.transpose(3, 2, 0, 1) if value.ndim == 4 else value, order="C")
             for name, value in tensors.items() if not name.startswith("optimizer.")}
 
 
