@@ -6,8 +6,8 @@
 
 #include "curvseg/labels.hpp"
 #include "reference/loss.hpp"
+#include "support/pixels.hpp"
 #include "support/random_data.hpp"
-#include "support/targets.hpp"
 
 namespace curvseg::testing {
 namespace {
@@ -16,13 +16,9 @@ constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
 
 using Labels = std::vector<std::int32_t>;
 
-std::vector<double> widened(const std::vector<float>& values) {
-  return {values.begin(), values.end()};
-}
-
 TEST(HessianReference, IsTheDerivativeOfTheGradient) {
   const reference::CrossEntropy f{5, {0.5, 2.0, 0.0, 1.0, 3.0}, 0.15};
-  const auto x = widened(uniform_floats(20, 1)), u = widened(uniform_floats(20, 2));
+  const auto x = as_double(uniform_floats(20, 1)), u = as_double(uniform_floats(20, 2));
   const Labels labels{4, -1, 2, 1};
   constexpr double kStep = 1e-5;
   auto above = x, below = x;
@@ -34,27 +30,6 @@ TEST(HessianReference, IsTheDerivativeOfTheGradient) {
     EXPECT_NEAR(product.value[i], (high[i] - low[i]) / (2.0 * kStep), 1e-9) << i;
 }
 
-/// [pixels, channels] with `gap` elements of `filler` behind every pixel.
-std::vector<float> spread(const std::vector<float>& dense, int channels, int gap) {
-  const auto c = static_cast<std::size_t>(channels), ld = c + static_cast<std::size_t>(gap);
-  std::vector<float> all(dense.size() / c * ld, NAN);
-  for (std::size_t i = 0; i < dense.size(); ++i) all[i / c * ld + i % c] = dense[i];
-  return all;
-}
-
-/// The inverse; gaps must still be NaN.
-std::vector<float> gathered(const std::vector<float>& all, int channels, int gap) {
-  const auto c = static_cast<std::size_t>(channels), ld = c + static_cast<std::size_t>(gap);
-  std::vector<float> dense;
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    if (i % ld < c)
-      dense.push_back(all[i]);
-    else
-      EXPECT_TRUE(std::isnan(all[i])) << "a gap between pixels was written";
-  }
-  return dense;
-}
-
 struct Problem {
   int pixels = 0, classes = 2;
   std::vector<float> x, u;  // dense
@@ -62,7 +37,7 @@ struct Problem {
   std::vector<float> weights;  // empty: none
   float smoothing = 0.0f;
   float denominator = 1.0f;
-  int gap = 0;
+  PixelLayout layout;
   bool in_place = false;  // hu is u
 };
 
@@ -84,12 +59,12 @@ Problem random_problem(int pixels, int classes, unsigned seed) {
   return p;
 }
 
-class LossHessianKernels : public TargetTest {
+class LossHessianKernels : public PixelTest {
  protected:
   std::vector<float> run(const Problem& problem) const {
-    auto x = upload(spread(problem.x, problem.classes, problem.gap));
-    auto u = upload(spread(problem.u, problem.classes, problem.gap));
-    auto hu = output<float>(u.size());
+    const auto x = upload_pixels(problem.x, problem.classes, problem.layout);
+    const auto u = upload_pixels(problem.u, problem.classes, problem.layout);
+    const auto hu = output_pixels(problem.u.size(), problem.classes, problem.layout);
     auto labels = upload(problem.labels);
     auto weights = upload(problem.weights);
     auto denominator = upload(std::vector<float>{problem.denominator});
@@ -103,15 +78,15 @@ class LossHessianKernels : public TargetTest {
     p.at.denominator = denominator.get();
     p.u = u.get();
     p.hu = problem.in_place ? u.get() : hu.get();
-    p.at.ldx = p.ldu = p.ld_hu = problem.classes + problem.gap;
+    p.at.ldx = p.ldu = p.ld_hu = x.ld();
     kernels().softmax_cross_entropy_hessian(stream(), p);
-    return gathered(download(problem.in_place ? u : hu), problem.classes, problem.gap);
+    return download_pixels(problem.in_place ? u : hu);
   }
 
   void expect_reference(const Problem& p) const {
     const auto expected =
-        reference::cross_entropy_hessian({p.classes, widened(p.weights), p.smoothing}, widened(p.x),
-                                         p.labels, widened(p.u), p.denominator);
+        reference::cross_entropy_hessian({p.classes, as_double(p.weights), p.smoothing},
+                                         as_double(p.x), p.labels, as_double(p.u), p.denominator);
     std::vector<double> bound = expected.uncertainty;
     for (double& b : bound) b = 2.0 * kEpsilon * b + std::numeric_limits<float>::denorm_min();
     expect_within(run(p), expected.value, bound);
@@ -151,7 +126,7 @@ TEST_P(LossHessianKernels, AgreeWithTheReferenceAtEveryShape) {
           for (float& weight : p.weights) weight = 1.0f + 0.9f * weight;
         }
         p.smoothing = smoothing;
-        p.gap = static_cast<int>(seed % 3);
+        p.layout = pixel_layouts()[seed % 3];
         p.in_place = seed % 2 == 0;
         expect_reference(p);
       }
@@ -175,16 +150,16 @@ TEST_P(LossHessianKernels, NothingToDo) {
 
 TEST_P(LossHessianKernels, MeanSquaredError) {
   const std::vector<float> dense = {1, -2, 3, 0.5f, 8, -4};
-  for (const int gap : {0, 3})
+  for (const PixelLayout& layout : pixel_layouts())
     for (const float denominator : {4.0f, 0.0f}) {
-      auto u = upload(spread(dense, 2, gap));
-      auto hu = output<float>(u.size());
+      const auto u = upload_pixels(dense, 2, layout);
+      const auto hu = output_pixels(dense.size(), 2, layout);
       auto d = upload(std::vector<float>{denominator});
       kernels().mean_squared_error_hessian(stream(),
-                                           {3, 2, u.get(), 2 + gap, d.get(), hu.get(), 2 + gap});
+                                           {3, 2, u.get(), u.ld(), d.get(), hu.get(), hu.ld()});
       std::vector<float> expected = dense;
       for (float& value : expected) value *= denominator == 0.0f ? 0.0f : 0.5f;
-      EXPECT_EQ(gathered(download(hu), 2, gap), expected);
+      EXPECT_EQ(download_pixels(hu), expected);
     }
 }
 
