@@ -252,8 +252,9 @@ class StagedGatherLoader {
   static constexpr GatherTile kTile = Shape::kTile;
   using Tile = BlockTile<kTile.pixels, kTile.channels>;
   static_assert(kTile.panel == kTile.channels, "a block reads one panel");
-  // Four floats of padding: rows start 16-byte aligned and four banks apart.
-  static constexpr int kLd = kTile.reduction + 4;
+  // No padding: eight lanes copy two rows, 128 bytes, all banks once; and eight lanes that multiply
+  // read one address.
+  static constexpr int kLd = kTile.reduction;
 
  public:
   struct Shared {

@@ -49,16 +49,10 @@ static __global__ void pack_filter_kernel(PackFilter p) {
     const int valid = min_of(p.outputs - first - column, kGroup);
     const float* from = w + e / kGroups * p.reduction_stride + column * p.output_stride;
     float* to = panels + e * kGroup;
-    if (p.output_stride == 1) {
-      store_group(to, valid > 0 ? load_group<kGroup>(from, valid) : fill_lanes<kGroup>(0.0f),
-                  kGroup);
-    } else if (valid == kGroup) {
-      CURVSEG_UNROLL
-      for (int j = 0; j < kGroup; ++j) to[j] = from[j * p.output_stride];
-    } else {
-      CURVSEG_UNROLL
-      for (int j = 0; j < kGroup; ++j) to[j] = j < valid ? from[j * p.output_stride] : 0.0f;
-    }
+    if (p.output_stride == 1)
+      store_group(to, load_group<kGroup>(from, valid), kGroup);
+    else
+      copy_strided<kGroup>(to, from, p.output_stride, valid);
   }
 }
 

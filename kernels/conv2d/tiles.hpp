@@ -15,7 +15,8 @@ struct GatherTile {
 };
 
 // GPU, wide: 8x8 accumulators a thread, 64 FMAs for four 16-byte shared loads, keep FFMA, not the
-// shared port, the limit. 16 channels a step: two buffers are 28 KiB, so four blocks fit an SM.
+// shared port, the limit. 16 channels a step: two buffers are 24 KiB, so that registers bound the
+// blocks of an SM.
 // GPU, narrow: for 32 output channels or fewer (first levels, class heads) no half is wasted.
 // Host, wide: 48 pixels, whose source rows (48·C floats) and a panel's taps share the first-level
 // cache with the accumulators; 256 channels a step keep a step of one panel inside that cache.

@@ -73,6 +73,16 @@ __device__ __forceinline__ void store_group(float* to, const Lanes<kWidth, float
   }
 }
 
+/// to[j] = from[j·stride] for j < count, 0 for the others of kWidth.
+template <int kWidth>
+__device__ __forceinline__ void copy_strided(float* to, const float* from, std::int64_t stride,
+                                             int count) {
+  Lanes<kWidth, float> value;
+  CURVSEG_UNROLL
+  for (int j = 0; j < kWidth; ++j) value.at[j] = j < count ? from[j * stride] : 0.0f;
+  store_group(to, value, kWidth);
+}
+
 /// Group `group` of row `i` of a microtile's accumulators.
 template <class Tile>
 __device__ __forceinline__ Lanes<Tile::kGroupColumns, float> group_lanes(

@@ -120,6 +120,17 @@ template <int kWidth>
 __forceinline__ void store_group(float* to, const Lanes<kWidth, float>& value, int count) {
   store_lanes(to, value, count);
 }
+/// Element by element: a vector put together from scalars goes through the stack and waits there.
+template <int kWidth>
+__forceinline__ void copy_strided(float* to, const float* from, std::int64_t stride, int count) {
+  if (count >= kWidth) {
+    CURVSEG_UNROLL
+    for (int j = 0; j < kWidth; ++j) to[j] = from[j * stride];
+  } else {
+    CURVSEG_UNROLL
+    for (int j = 0; j < kWidth; ++j) to[j] = j < count ? from[j * stride] : 0.0f;
+  }
+}
 template <class Tile>
 __forceinline__ Lanes<Tile::kGroupColumns, float> group_lanes(const typename Tile::Storage& storage,
                                                               int i, int) {

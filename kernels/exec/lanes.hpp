@@ -9,6 +9,7 @@
 //   store_lanes(to, lanes, count)        to float*; to std::uint16_t*, narrowed
 //   load_group<kWidth>(from, count), store_group(to, lanes, count)
 //                                        the same for any address and count on every target
+//   copy_strided<kWidth>(to, from, stride, count)    kWidth adjacent elements from apart ones
 //   group_lanes<Tile>(storage, i, group) accumulators of a microtile, adjacent columns of row i
 //   fill_lanes<kWidth>(value), lane_index<kWidth>()
 //   a + b, a * b, a / b                  lanes with lanes; number * lanes, lanes / number
