@@ -17,7 +17,7 @@ const NamedTarget* find_target(std::string_view name) {
 }
 
 std::string device_name(const NamedTarget& t, int index) {
-  return t.name == "cuda" ? t.name + ":" + std::to_string(index) : t.name;
+  return t.name == "cuda" || index > 0 ? t.name + ":" + std::to_string(index) : t.name;
 }
 
 std::string known_devices() {
@@ -54,7 +54,7 @@ std::vector<DeviceInfo> Device::list() {
   std::vector<DeviceInfo> result;
   for (const NamedTarget& t : targets()) {
     if (t.name == kHidden) continue;
-    const int count = t.name == "cuda" ? t.target->runtime->device_count() : 1;
+    const int count = t.target->runtime->device_count();
     for (int i = 0; i < count; ++i) {
       DeviceProperties p = t.target->runtime->properties(i);
       result.push_back({device_name(t, i), std::move(p.name), std::move(p.instruction_set),
@@ -106,6 +106,8 @@ void Stream::synchronise() const {
 }
 
 void Stream::wait(const Stream& earlier) const {
+  // Events of one target mean nothing to another: there the host waits.
+  if (&state_->device.target() != &earlier.state_->device.target()) return earlier.synchronise();
   const CurrentDevice current(state_->device);
   state_->device.target().runtime->wait(state_->handle, earlier.state_->handle);
 }

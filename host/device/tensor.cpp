@@ -11,11 +11,22 @@ std::string to_string(const Shape& shape) {
          std::to_string(shape.w) + "," + std::to_string(shape.c) + "]";
 }
 
+namespace {
+
+std::size_t bytes_of(std::int64_t elements, std::size_t size) {
+  if (elements < 0)
+    throw std::invalid_argument("DeviceArray: " + std::to_string(elements) +
+                                " elements were asked for");
+  return static_cast<std::size_t>(elements) * size;
+}
+
+}  // namespace
+
 template <class T>
 DeviceArray<T>::DeviceArray(const Device& device, std::int64_t elements)
     : device_{device},
-      data_(static_cast<T*>(device.target().runtime->allocate(
-          device.index(), static_cast<std::size_t>(elements) * sizeof(T)))),
+      data_(static_cast<T*>(
+          device.target().runtime->allocate(device.index(), bytes_of(elements, sizeof(T))))),
       size_(elements) {}
 
 template <class T>

@@ -1,6 +1,7 @@
 // Argument checks of the operations: one clear sentence with both sides of a disagreement.
 #pragma once
 
+#include <cstdint>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -44,6 +45,9 @@ inline void check_bytes(std::string_view operation, const Workspace& workspace,
   if (workspace.bytes < bytes || (!workspace.data && bytes > 0))
     refuse(operation, "the workspace has " + std::to_string(workspace.bytes) + " bytes, " +
                           std::to_string(bytes) + " are needed");
+  constexpr std::uintptr_t kAlignment = 16;  // of asynchronous copies from filter panels
+  if (bytes > 0 && reinterpret_cast<std::uintptr_t>(workspace.data) % kAlignment != 0)
+    refuse(operation, "the workspace is not aligned to 16 bytes");
 }
 
 inline const Kernels& kernels_of(const Stream& stream) { return *stream.device().target().kernels; }

@@ -5,6 +5,21 @@
 namespace curvseg {
 namespace {
 
+/// Kernels compute source coordinates in 32 bits and put what is outside at −2^29: no coordinate
+/// may reach that far.
+void check_span(std::string_view op, const char* axis, int in, int filter, int stride, int pad,
+                int dilation) {
+  constexpr std::int64_t kLargest = std::int64_t{1} << 29;
+  const std::int64_t span =
+      in + 2 * std::int64_t{pad} + std::int64_t{dilation} * (std::int64_t{filter} - 1);
+  if (span >= kLargest || stride >= kLargest)
+    refuse(op, "a filter of " + std::to_string(filter) + " " + axis + " with stride " +
+                   std::to_string(stride) + ", dilation " + std::to_string(dilation) +
+                   " and padding " + std::to_string(pad) + " on " + std::to_string(in) + " " +
+                   axis + " spans " + std::to_string(span) + ", at most " +
+                   std::to_string(kLargest - 1) + " are possible");
+}
+
 int output_extent(int in, int filter, int stride, int pad, int dilation) {
   const int reach = in + 2 * pad - dilation * (filter - 1) - 1;
   return reach < 0 ? 0 : reach / stride + 1;
@@ -86,12 +101,16 @@ void gather(std::string_view op, const Stream& stream, Conv2dDirection direction
     p.problem = problem;
     p.term[t] = {term.x.data, term.x.ld, term.w.data};
   }
+  if (!bias.data && bias.size != 0)
+    refuse(op, "the bias of " + std::to_string(bias.size) + " entries has no memory");
   if (bias.data && bias.size != out.shape.c)
     refuse(op, "the bias has " + std::to_string(bias.size) + " entries, " + out_name + " has " +
                    std::to_string(out.shape.c) + " channels");
   if (mask.data) {
     check_tensor(op, "mask", mask);
-    if (mask.shape.pixels() != out.shape.pixels() || mask.shape.c > out.shape.c)
+    const Shape& m = mask.shape;
+    const Shape& o = out.shape;
+    if (m.n != o.n || m.h != o.h || m.w != o.w || m.c > o.c)
       refuse(op,
              "mask is " + to_string(mask.shape) + ", " + out_name + " is " + to_string(out.shape));
   }
@@ -147,7 +166,10 @@ std::vector<Conv2dGradientOperands> swapped(std::span<const Conv2dGradientOperan
 }  // namespace
 
 Shape conv2d_output_shape(const Shape& x, const ConstFilterView& w, const Conv2dGeometry& g) {
-  check_geometry("conv2d_output_shape", g, w);
+  constexpr const char* kOp = "conv2d_output_shape";
+  check_geometry(kOp, g, w);
+  check_span(kOp, "rows", x.h, w.r, g.stride_h, g.pad_h, g.dilation_h);
+  check_span(kOp, "columns", x.w, w.s, g.stride_w, g.pad_w, g.dilation_w);
   return {x.n, output_extent(x.h, w.r, g.stride_h, g.pad_h, g.dilation_h),
           output_extent(x.w, w.s, g.stride_w, g.pad_w, g.dilation_w), w.k};
 }

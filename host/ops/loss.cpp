@@ -29,6 +29,7 @@ void label_weight(const Stream& stream, const std::int32_t* labels, std::int64_t
   constexpr const char* kOp = "label_weight";
   check_weights(kOp, options, classes);
   require(total, kOp, "there is no memory for the total");
+  require(pixels >= 0, kOp, "the number of pixels is negative");
   require(labels || pixels == 0, kOp, "there are no labels");
   LabelWeight p{pixels, classes, labels, options.class_weights.data, total, accumulate, nullptr};
   const Kernels& kernels = kernels_of(stream);
@@ -157,6 +158,7 @@ void confusion_matrix(const Stream& stream, const std::int32_t* truth,
                       const std::int32_t* prediction, std::int64_t pixels, int classes,
                       unsigned long long* matrix) {
   require(classes > 0, "confusion_matrix", "there are no classes");
+  require(pixels >= 0, "confusion_matrix", "the number of pixels is negative");
   require(matrix && ((truth && prediction) || pixels == 0), "confusion_matrix",
           "an argument has no memory");
   const CurrentDevice current(stream.device());

@@ -14,6 +14,7 @@ void check_equal_pair(std::string_view op, const char* a_name, const ConstTensor
 }  // namespace
 
 void fill(const Stream& stream, VectorView to, float value) {
+  require(to.size >= 0, "fill", "the size is negative");
   require(to.data || to.size == 0, "fill", "there is no memory");
   const CurrentDevice current(stream.device());
   kernels_of(stream).fill(stream.native(), {to.data, to.size, value});
@@ -48,6 +49,7 @@ void add_bias(const Stream& stream, ConstTensorView x, ConstVectorView b, Tensor
   if (b.size != x.shape.c)
     refuse("add_bias", "b has " + std::to_string(b.size) + " entries, x has " +
                            std::to_string(x.shape.c) + " channels");
+  require(b.data || b.size == 0, "add_bias", "b has no memory");
   const CurrentDevice current(stream.device());
   kernels_of(stream).add_bias(stream.native(),
                               {x.shape.pixels(), x.shape.c, x.data, x.ld, b.data, y.data, y.ld});

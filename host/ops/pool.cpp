@@ -67,8 +67,16 @@ Shape pool_output_shape(const Shape& x, const PoolWindow& w) {
     refuse(kOp, "the padding " + std::to_string(w.pad_h) + "," + std::to_string(w.pad_w) +
                     " is more than half of the window " + std::to_string(w.r) + "x" +
                     std::to_string(w.s));
-  const int h = x.h + 2 * w.pad_h - w.r, v = x.w + 2 * w.pad_w - w.s;
-  return {x.n, h < 0 ? 0 : h / w.stride_h + 1, v < 0 ? 0 : v / w.stride_w + 1, x.c};
+  const auto extent = [](int in, int window, int stride, int pad) {
+    const std::int64_t reach = in + 2 * std::int64_t{pad} - window;
+    return reach < 0 ? 0 : static_cast<int>(reach / stride + 1);
+  };
+  // A window that reaches beyond 32 bits of coordinates would be larger than any tensor.
+  constexpr int kLargest = 1 << 29;
+  if (w.r >= kLargest || w.s >= kLargest || x.h >= kLargest || x.w >= kLargest)
+    refuse(kOp, "a window of " + std::to_string(w.r) + "x" + std::to_string(w.s) + " on " +
+                    to_string(x) + ": extents must be below " + std::to_string(kLargest));
+  return {x.n, extent(x.h, w.r, w.stride_h, w.pad_h), extent(x.w, w.s, w.stride_w, w.pad_w), x.c};
 }
 
 void max_pool_forward(const Stream& stream, ConstTensorView x, const PoolWindow& window,

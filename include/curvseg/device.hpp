@@ -68,7 +68,8 @@ class Stream {
   /// Blocks until all work of this queue is done. \throws TargetError with what failed in it.
   void synchronise() const;
 
-  /// Work enqueued here from now on starts after all that `earlier` holds now.
+  /// Work enqueued here from now on starts after all that `earlier` holds now. The host does not
+  /// wait, unless the two belong to different targets.
   void wait(const Stream& earlier) const;
 
  private:

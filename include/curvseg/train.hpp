@@ -227,7 +227,8 @@ class Trainer {
   // One step at a time, for training loops of one's own.
 
   /// One step on a batch of normalised images. Returns once everything is enqueued; the loss of the
-  /// step before is checked on the way.
+  /// step before is checked on the way. Without `max_steps` a schedule that decays to an end knows
+  /// none here, and stays at its first learning rate.
   /// \throws DivergenceError for the step before; std::invalid_argument when the batch does not fit
   ///         the model.
   void step(const Batch& batch);

@@ -44,8 +44,9 @@ struct GatherAxis {
 
 constexpr CURVSEG_HOST_DEVICE int floor_divide(int a, int b) { return a / b - (a % b < 0 ? 1 : 0); }
 
-constexpr CURVSEG_HOST_DEVICE int gather_phases(Conv2dDirection direction, int stride) {
-  return direction == Conv2dDirection::kForward ? 1 : stride;
+/// Phases of an axis of `in` inputs; a stride beyond them leaves the others without an output.
+constexpr CURVSEG_HOST_DEVICE int gather_phases(Conv2dDirection direction, int stride, int in) {
+  return direction == Conv2dDirection::kForward ? 1 : stride < in ? stride : in;
 }
 
 /// Where filter tap (row `r`, column `s`) lies in a panel: data gradients walk taps backwards, so

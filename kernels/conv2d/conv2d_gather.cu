@@ -30,10 +30,14 @@ void gather_with_tile(StreamHandle stream, const Conv2dGather& p) {
   const std::int64_t pixels = static_cast<std::int64_t>(c.n) * rows.outputs * columns.outputs;
   const std::int64_t blocks = divide_up(pixels, kTile.pixels) * divide_up(outputs, kTile.channels);
   if (blocks == 0) return;
-  const unsigned phases = static_cast<unsigned>(gather_phases(p.direction, c.stride_h) *
-                                                gather_phases(p.direction, c.stride_w));
-  launch<conv2d_gather_kernel<Shape>, GatherShared<Shape>>(
-      stream, dim3{static_cast<unsigned>(blocks), phases, 1}, kTile.threads, p);
+  const std::int64_t phases =
+      static_cast<std::int64_t>(gather_phases(p.direction, c.stride_h, c.h)) *
+      gather_phases(p.direction, c.stride_w, c.w);
+  constexpr std::int64_t kPhasesInY = 32768;  // y and z end at 65,535
+  const dim3 grid{static_cast<unsigned>(blocks),
+                  static_cast<unsigned>(phases < kPhasesInY ? phases : kPhasesInY),
+                  static_cast<unsigned>(divide_up(phases, kPhasesInY))};
+  launch<conv2d_gather_kernel<Shape>, GatherShared<Shape>>(stream, grid, kTile.threads, p);
 }
 
 int gather_panel(const Conv2dGather& p) {

@@ -5,9 +5,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <stdexcept>
 #include <string>
 
+#include "curvseg/error.hpp"
 #include "exec/stream.hpp"
 
 #define CURVSEG_UNROLL _Pragma("unroll")
@@ -53,22 +53,29 @@ __device__ __forceinline__ void wait_copies() {
   asm volatile("cp.async.wait_group %0;" ::"n"(Pending) : "memory");
 }
 
-inline void check(cudaError_t status, const char* what) {
-  if (status != cudaSuccess)
-    throw std::runtime_error(std::string(what) + ": " + cudaGetErrorString(status));
+/// \throws TargetError naming the kernel.
+inline void check_launch(cudaError_t status, const void* kernel) {
+  if (status == cudaSuccess) return;
+  cudaGetLastError();  // it is told here, and not to whoever asks next
+  const char* name = nullptr;
+  if (cudaFuncGetName(&name, kernel) != cudaSuccess) name = "?";
+  throw TargetError(std::string("cuda: kernel ") + name + ": " + cudaGetErrorString(status));
 }
 
-/// Starts `grid` blocks of `threads` threads of `Kernel(params)` on `stream`.
+/// Starts `grid` blocks of `threads` threads of `Kernel(params)` on `stream`. The status is that of
+/// this launch: an error that the application has pending stays the application's.
 template <auto Kernel, class Shared = NoShared, class Params>
 void launch(StreamHandle stream, dim3 grid, int threads, const Params& params) {
   constexpr std::size_t kStatic = 48 * 1024;  // beyond this a kernel has to opt in
+  const void* kernel = reinterpret_cast<const void*>(Kernel);
   if constexpr (sizeof(Shared) > kStatic)
-    check(cudaFuncSetAttribute(Kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                               static_cast<int>(sizeof(Shared))),
-          "kernel attribute");
-  Kernel<<<grid, dim3(static_cast<unsigned>(threads)), sizeof(Shared),
-           static_cast<cudaStream_t>(stream)>>>(params);
-  check(cudaGetLastError(), "kernel launch");
+    check_launch(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                      static_cast<int>(sizeof(Shared))),
+                 kernel);
+  void* arguments[] = {const_cast<Params*>(&params)};
+  check_launch(cudaLaunchKernel(kernel, grid, dim3(static_cast<unsigned>(threads)), arguments,
+                                sizeof(Shared), static_cast<cudaStream_t>(stream)),
+               kernel);
 }
 
 }  // namespace curvseg::CURVSEG_TARGET

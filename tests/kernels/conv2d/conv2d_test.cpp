@@ -36,6 +36,7 @@ std::vector<Case> cases() {
       {"stride_two", {2, 9, 10, 5, 8, 3, 3, 2, 2, 1, 1}},
       {"stride_two_by_three", {1, 11, 13, 4, 9, 3, 3, 2, 3, 1, 0}},
       {"transposed_two_by_two", {1, 9, 8, 6, 7, 2, 2, 2, 2}},
+      {"stride_beyond_image", {1, 5, 4, 3, 4, 1, 1, 300, 256}},
       {"stride_beyond_filter", {1, 10, 10, 3, 4, 2, 2, 3, 3}},
       {"dilated", {1, 12, 11, 8, 8, 3, 3, 1, 1, 2, 2, 2, 2}},
       {"dilated_and_strided", {1, 13, 12, 3, 5, 3, 3, 2, 2, 3, 2, 3, 2}},

@@ -31,7 +31,7 @@ std::vector<Geometry> geometries() {
 /// (output, tap) -> source of all products that a gather visits.
 std::map<std::pair<int, int>, int> visits(Conv2dDirection direction, const Geometry& g) {
   std::map<std::pair<int, int>, int> result;
-  for (int phase = 0; phase < gather_phases(direction, g.stride); ++phase) {
+  for (int phase = 0; phase < gather_phases(direction, g.stride, g.in); ++phase) {
     const GatherAxis axis =
         gather_axis(direction, phase, g.in, g.out(), g.filter, g.stride, g.pad, g.dilation);
     for (int i = 0; i < axis.outputs; ++i)
@@ -74,7 +74,7 @@ TEST(GatherAxis, DataGradientVisitsTheSameProductsFromTheOtherSide) {
 TEST(GatherAxis, PhasesCoverEveryOutputOnce) {
   for (const Geometry& g : geometries()) {
     std::vector<int> count(static_cast<std::size_t>(g.in));
-    for (int phase = 0; phase < gather_phases(Conv2dDirection::kData, g.stride); ++phase) {
+    for (int phase = 0; phase < gather_phases(Conv2dDirection::kData, g.stride, g.in); ++phase) {
       const GatherAxis axis = gather_axis(Conv2dDirection::kData, phase, g.in, g.out(), g.filter,
                                           g.stride, g.pad, g.dilation);
       for (int i = 0; i < axis.outputs; ++i)

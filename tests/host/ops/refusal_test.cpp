@@ -1,0 +1,123 @@
+// What operations refuse before any launch, and that they say both sides.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "curvseg/ops.hpp"
+#include "curvseg/tensor.hpp"
+
+namespace curvseg {
+namespace {
+
+class Refusal : public ::testing::Test {
+ protected:
+  template <class Call>
+  void expect_refused(Call call, const std::string& part) {
+    try {
+      call();
+      ADD_FAILURE() << "accepted; expected a refusal with \"" << part << "\"";
+    } catch (const std::invalid_argument& error) {
+      EXPECT_THAT(error.what(), ::testing::HasSubstr(part));
+    }
+  }
+
+  void forward(const Conv2dForwardOptions& options, int filter = 3, std::size_t shift = 0) {
+    const ConstFilterView w(memory_.data(), filter, filter, 1, 1);
+    const std::size_t bytes = 1 << 16;
+    conv2d_forward(stream_, ConstTensorView(x_), w, options,
+                   {reinterpret_cast<char*>(scratch_.data()) + shift, bytes}, y_);
+  }
+
+  Device device_ = Device::open("host");
+  Stream stream_{device_};
+  Tensor x_{device_, {1, 8, 8, 1}}, y_{device_, {1, 8, 8, 1}};
+  DeviceArray<float> memory_{device_, 64}, scratch_{device_, 1 << 16};
+};
+
+TEST_F(Refusal, SpansBeyond32Bits) {
+  const int huge = 1 << 30;
+  expect_refused([&] { forward({.geometry = {.dilation_h = huge}}, 5); }, "dilation 1073741824");
+  expect_refused([&] { forward({.geometry = {.pad_w = huge}}); }, "padding 1073741824");
+  expect_refused([&] { forward({.geometry = {.stride_h = huge, .pad_h = 1, .pad_w = 1}}); },
+                 "stride 1073741824");
+  expect_refused(
+      [&] {
+        pool_output_shape({1, 8, 8, 1}, {.r = huge, .s = 1, .pad_h = huge / 2});
+      },
+      "1073741824x1");
+}
+
+TEST_F(Refusal, WorkspaceThatIsNotAligned) {
+  expect_refused([&] { forward({.geometry = {.pad_h = 1, .pad_w = 1}}, 3, 4); },
+                 "not aligned to 16 bytes");
+}
+
+TEST_F(Refusal, MemoryThatIsNotThere) {
+  expect_refused(
+      [&] {
+        forward({.geometry = {.pad_h = 1, .pad_w = 1}, .bias = {nullptr, 1}});
+      },
+      "the bias of 1 entries has no memory");
+  expect_refused([&] { add_bias(stream_, x_, {nullptr, 1}, y_); }, "b has no memory");
+}
+
+TEST_F(Refusal, MaskOfAnotherShape) {
+  const ConstTensorView mask(x_.data(), {1, 16, 4, 1});
+  expect_refused([&] { forward({.geometry = {.pad_h = 1, .pad_w = 1}, .mask = mask}); },
+                 "mask is [1,16,4,1], y is [1,8,8,1]");
+}
+
+TEST_F(Refusal, NegativeSizes) {
+  expect_refused([&] { fill(stream_, {memory_.data(), -1}, 0.0f); }, "negative");
+  expect_refused([&] { Tensor(device_, {-1, 1, 1, 1}); }, "-1 elements");
+  DeviceArray<unsigned long long> matrix(device_, 4);
+  expect_refused([&] { confusion_matrix(stream_, nullptr, nullptr, -1, 2, matrix.data()); },
+                 "negative");
+}
+
+TEST(ConvolutionStride, LargerThanAGridWritesEveryGradient) {
+  // One output in each image: its gradient reaches one element of dx, all others are 0.
+  for (const char* name : {"host", "emulated"}) {
+    for (const DeviceInfo& info : Device::list()) {
+      if (info.device != name) continue;
+      SCOPED_TRACE(name);
+      for (const int stride : {256, 46341, 65536}) {
+        const Device device = Device::open(name);
+        const Stream stream(device);
+        Tensor dy(device, {1, 1, 1, 1}), dx(device, {1, 40, 30, 1});
+        const std::vector<float> two = {2.0f};
+        const std::vector<float> nothing(1200, std::numeric_limits<float>::quiet_NaN());
+        dy.upload(stream, two);
+        dx.upload(stream, nothing);
+        DeviceArray<float> w(device, 1), scratch(device, 1024);
+        const float three = 3.0f;
+        w.upload(stream, &three, 1);
+        stream.synchronise();
+        conv2d_backward_data(stream, dy, ConstFilterView(w.data(), 1, 1, 1, 1),
+                             {.geometry = {.stride_h = stride, .stride_w = stride}},
+                             {scratch.data(), scratch.bytes()}, dx);
+        std::vector<float> expected(1200, 0.0f);
+        expected[0] = 6.0f;
+        EXPECT_EQ(dx.to_host(stream), expected) << "stride " << stride;
+      }
+    }
+  }
+}
+
+TEST(StreamWait, AcrossTargetsHoldsToo) {
+  bool emulated = false;
+  for (const DeviceInfo& info : Device::list()) emulated = emulated || info.device == "emulated";
+  if (!emulated) GTEST_SKIP() << "this build has no emulated target";
+  const Stream late{Device::open("emulated")}, host{Device::open("host")};
+  DeviceArray<float> on_device(late.device(), 4);
+  fill(late, {on_device.data(), 4}, 1.0f);
+  std::vector<float> copy(4, 0.0f);
+  on_device.download(late, copy.data(), 4);
+  EXPECT_EQ(copy, std::vector<float>(4, 0.0f)) << "emulated streams are late";
+  host.wait(late);
+  EXPECT_EQ(copy, std::vector<float>(4, 1.0f));
+}
+
+}  // namespace
+}  // namespace curvseg
