@@ -281,5 +281,18 @@ TEST(Trainer, RefusesOptionsOutOfRange) {
   refused({.loader_threads = -1}, "loader_threads");
 }
 
+TEST(Trainer, DefaultsTakeStepsOutsideOfFit) {
+  const WavesDataset data({.count = 4});
+  Trainer trainer(test::host_stream(), test::tiny_model(), {});
+  const Batch batch = test::batch_of(data, 0, 4);
+  trainer.step(batch);
+  const StepReport first = trainer.last_step();
+  trainer.step(batch);
+  const StepReport second = trainer.last_step();
+  EXPECT_GT(first.learning_rate, 0.0);
+  EXPECT_EQ(second.learning_rate, first.learning_rate);
+  EXPECT_LT(second.loss, first.loss);
+}
+
 }  // namespace
 }  // namespace curvseg
