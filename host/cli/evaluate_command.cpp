@@ -60,7 +60,7 @@ Json result_json(const EvaluateArguments& arguments, const TrainingState& state,
 int evaluate(const EvaluateArguments& arguments) {
   start_console(arguments.model.quiet);
   const std::filesystem::path& checkpoint = arguments.model.checkpoint;
-  const TrainingState state = load_checkpoint(checkpoint);
+  const TrainingState state = load_model_state(arguments.model);
   const DataSettings settings = data_settings(arguments.model);
   if (!arguments.out.empty()) {
     check_writable_folder(arguments.out);

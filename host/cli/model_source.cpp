@@ -51,6 +51,21 @@ DataSettings data_settings(const ModelArguments& arguments) {
   return settings;
 }
 
+TrainingState load_model_state(const ModelArguments& arguments) {
+  TrainingState state = load_checkpoint(arguments.checkpoint);
+  std::vector<std::string>& names = state.class_names;
+  const auto classes = static_cast<std::size_t>(state.classes);
+  if (names.size() > classes) {
+    throw InputError(arguments.checkpoint.string() +
+                     ": damaged metadata: " + std::to_string(names.size()) + " class names for " +
+                     std::to_string(state.classes) + " classes");
+  }
+  while (names.size() < classes) {
+    names.push_back("class " + std::to_string(names.size()));
+  }
+  return state;
+}
+
 Trainer open_trainer(const ModelArguments& arguments, const TrainingState& state) {
   TrainerOptions options;
   options.batch = arguments.batch;

@@ -33,6 +33,11 @@ void add_model_options(CLI::App& app, ModelArguments& arguments);
 /// \throws InputError when there is neither.
 DataSettings data_settings(const ModelArguments& arguments);
 
+/// What --checkpoint holds, with one name per class: "class 3" for those that have none, as after a
+/// training by Trainer::step(), which sees no data set.
+/// \throws InputError for a file that is none, or holds more names than classes.
+TrainingState load_model_state(const ModelArguments& arguments);
+
 /// A trainer that holds the checkpoint's parameters.
 Trainer open_trainer(const ModelArguments& arguments, const TrainingState& state);
 

@@ -159,7 +159,7 @@ std::string summary(const PredictArguments& arguments, const Dataset& dataset, d
 int predict(PredictArguments arguments) {
   start_console(arguments.model.quiet);
   const fs::path& checkpoint = arguments.model.checkpoint;
-  const TrainingState state = load_checkpoint(checkpoint);
+  const TrainingState state = load_model_state(arguments.model);
   if (arguments.out.empty()) {
     arguments.out = checkpoint.parent_path() / "predictions";
   }
