@@ -7,26 +7,13 @@
 #include <system_error>
 
 #include "host/cli/run_folder.hpp"
+#include "host/data/augment.hpp"
 #include "host/io/overlay.hpp"
 
 namespace curvseg::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// [H,W,C] in 0..1, as the network wants it.
-std::vector<float> normalised(const Sample& sample, const Normalisation& normalisation) {
-  std::vector<float> values = sample.image;
-  const auto channels = static_cast<std::size_t>(sample.channels);
-  if (normalisation.mean.empty()) {
-    return values;
-  }
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const std::size_t c = i % channels;
-    values[i] = (values[i] - normalisation.mean[c]) / normalisation.stddev[c];
-  }
-  return values;
-}
 
 ConfusionCounts confusion_of(int classes, const std::vector<std::int32_t>& truth,
                              const std::vector<std::int32_t>& labels) {
@@ -54,8 +41,10 @@ ImagePrediction predict_sample(Trainer& trainer, const Dataset& dataset, std::si
   result.sample = dataset.get(index);
   const Sample& sample = result.sample;
   const bool is_classifier = trainer.model().is_classifier();
-  Prediction prediction = trainer.predict(normalised(sample, trainer.normalisation()),
-                                          {1, sample.height, sample.width, sample.channels},
+  std::vector<float> image;
+  append_normalised(image, sample.image, trainer.normalisation(),
+                    static_cast<std::size_t>(sample.channels));
+  Prediction prediction = trainer.predict(image, {1, sample.height, sample.width, sample.channels},
                                           {.probabilities = is_classifier});
   result.labels = std::move(prediction.labels);
   result.probabilities = std::move(prediction.probabilities);

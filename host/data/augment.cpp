@@ -137,9 +137,28 @@ void check_normalisation(const Normalisation& normalisation, int channels) {
                 std::to_string(normalisation.stddev.size()) + " deviations, the images have " +
                 std::to_string(channels) + " channels");
   }
+  for (const float value : normalisation.mean) {
+    if (!std::isfinite(value)) {
+      throw Error("normalisation: mean " + text(value) + " is not finite");
+    }
+  }
   for (const float value : normalisation.stddev) {
-    if (!(value > 0.0F)) {
-      throw Error("normalisation: standard deviation " + text(value) + " is not positive");
+    if (!(value > 0.0F) || !std::isfinite(value)) {
+      throw Error("normalisation: standard deviation " + text(value) +
+                  " is not positive and finite");
+    }
+  }
+}
+
+void append_normalised(std::vector<float>& out, const std::vector<float>& image,
+                       const Normalisation& normalisation, std::size_t channels) {
+  const std::size_t start = out.size();
+  out.insert(out.end(), image.begin(), image.end());
+  for (std::size_t c = 0; c < channels; ++c) {
+    const float mean = normalisation.mean.empty() ? 0.0F : normalisation.mean[c];
+    const float stddev = normalisation.stddev.empty() ? 1.0F : normalisation.stddev[c];
+    for (std::size_t i = start + c; i < out.size(); i += channels) {
+      out[i] = (out[i] - mean) / stddev;
     }
   }
 }

@@ -83,20 +83,6 @@ Plan make_plan(const Dataset& dataset, const LoaderOptions& options, std::uint64
   return plan;
 }
 
-/// Appends (x - mean) / stddev of @p image.
-void append_normalised(std::vector<float>& out, const std::vector<float>& image,
-                       const Normalisation& normalisation, std::size_t channels) {
-  const std::size_t start = out.size();
-  out.insert(out.end(), image.begin(), image.end());
-  for (std::size_t c = 0; c < channels; ++c) {
-    const float mean = normalisation.mean.empty() ? 0.0F : normalisation.mean[c];
-    const float stddev = normalisation.stddev.empty() ? 1.0F : normalisation.stddev[c];
-    for (std::size_t i = start + c; i < out.size(); i += channels) {
-      out[i] = (out[i] - mean) / stddev;
-    }
-  }
-}
-
 void make_batch(const Dataset& dataset, const LoaderOptions& options,
                 const std::vector<Item>& items, Batch& batch) {
   batch.n = static_cast<int>(items.size());

@@ -15,6 +15,10 @@ namespace curvseg {
 /// \throws InputError for an option out of range.
 void check_trainer_options(const TrainerOptions& options, const Model& model);
 
+/// \throws InputError, which begins with @p source, unless @p normalisation serves for @p model.
+void check_normalisation_of(const Model& model, const std::optional<Normalisation>& normalisation,
+                            const std::string& source);
+
 struct TrainerCore {
   TrainerCore(Stream stream, Model model, TrainerOptions trainer_options);
 

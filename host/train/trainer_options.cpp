@@ -1,6 +1,7 @@
 // The checks of a trainer's options.
 #include <string>
 
+#include "host/data/augment.hpp"
 #include "host/optim/check_options.hpp"
 #include "host/train/loss.hpp"
 #include "host/train/trainer_core.hpp"
@@ -31,6 +32,16 @@ void check_convergence(const ConvergenceOptions& options) {
 
 }  // namespace
 
+void check_normalisation_of(const Model& model, const std::optional<Normalisation>& normalisation,
+                            const std::string& source) {
+  if (!normalisation) return;
+  try {
+    check_normalisation(*normalisation, model.in_channels());
+  } catch (const Error& error) {
+    throw InputError(source + ": " + error.what());
+  }
+}
+
 void check_trainer_options(const TrainerOptions& options, const Model& model) {
   require(options.batch >= 1,
           "batch is " + std::to_string(options.batch) + ", it must be at least 1");
@@ -50,6 +61,7 @@ void check_trainer_options(const TrainerOptions& options, const Model& model) {
   check_schedule(options.schedule);
   check_optimizer_options(options.optimizer);
   check_loss_options(options.loss, model.classes());
+  check_normalisation_of(model, options.normalisation, "trainer");
 }
 
 }  // namespace curvseg

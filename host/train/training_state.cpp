@@ -195,6 +195,7 @@ void Trainer::restore(const TrainingState& state, const std::string& source) {
   check_model(engine.model(), state, compare);
   compare.same("optimiser", state.optimizer, core_->options.optimizer.name);
   check_position(core_->options, state, compare);
+  check_normalisation_of(engine.model(), state.normalisation, source);
   std::vector<Upload> uploads = optimizer_uploads(engine, state, compare);
   uploads.push_back(theta_upload(engine, state, compare));
   // Nothing is changed before everything was found to fit.
@@ -210,6 +211,7 @@ void Trainer::restore(const TrainingState& state, const std::string& source) {
 void Trainer::load_parameters(const TrainingState& state, const std::string& source) {
   const Comparison compare(source);
   check_model(core_->engine.model(), state, compare);
+  check_normalisation_of(core_->engine.model(), state.normalisation, source);
   const Upload upload = theta_upload(core_->engine, state, compare);
   core_->forget_pending();
   run_uploads(stream(), {upload});

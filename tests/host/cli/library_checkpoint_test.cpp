@@ -58,5 +58,27 @@ TEST_F(LibraryCheckpoint, MoreNamesThanClassesAreRefused) {
   }
 }
 
+TEST_F(LibraryCheckpoint, HalfANormalisationIsAppliedAsInTraining) {
+  const auto predicted = [this](const Normalisation& normalisation) {
+    const CommandResult result =
+        run("predict", save([&](TrainingState& state) { state.normalisation = normalisation; }));
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return read_text(out() / "classes" / "image1.png");
+  };
+  EXPECT_EQ(predicted({{0.25F}, {}}), predicted({{0.25F}, {1.0F}}));
+  EXPECT_EQ(predicted({{}, {0.125F}}), predicted({{0.0F}, {0.125F}}));
+}
+
+TEST_F(LibraryCheckpoint, NormalisationThatDoesNotFitIsRefused) {
+  for (const Normalisation& wrong :
+       {Normalisation{{0.0F}, {0.0F}}, Normalisation{{0.0F, 0.0F}, {1.0F}}}) {
+    const std::string file = save([&](TrainingState& state) { state.normalisation = wrong; });
+    const CommandResult result = run("predict", file);
+    EXPECT_EQ(result.exit_code, 2) << result.err;
+    expect_mentions(result.err, file, "normalisation");
+    EXPECT_FALSE(fs::exists(out()));
+  }
+}
+
 }  // namespace
 }  // namespace curvseg::test

@@ -210,6 +210,25 @@ TEST(Checkpoint, OfAnotherOptimizerIsRefused) {
   expect_mentions(restore_error(test::tiny_model(), extra_parameter), "more.bias");
 }
 
+TEST(Checkpoint, NormalisationsThatDoNotFitTheModelAreRefused) {
+  const TrainingState good = trained_state();
+  for (const Normalisation& wrong :
+       {Normalisation{{0.1f}, {0.0f}}, Normalisation{{0.1f, 0.2f}, {}},
+        Normalisation{{}, {1.0f, 1.0f, 1.0f}},
+        Normalisation{{std::numeric_limits<float>::quiet_NaN()}, {}}}) {
+    TrainingState state = good;
+    state.normalisation = wrong;
+    expect_mentions(restore_error(test::tiny_model(), state), "normalisation");
+    Trainer trainer(test::host_stream(), test::tiny_model(), unusual_options());
+    expect_mentions(input_error([&] { trainer.load_parameters(state, "run.safetensors"); }),
+                    "run.safetensors", "normalisation");
+    TrainerOptions options = unusual_options();
+    options.normalisation = wrong;
+    expect_mentions(input_error([&] { Trainer(test::host_stream(), test::tiny_model(), options); }),
+                    "trainer", "normalisation");
+  }
+}
+
 TEST(Checkpoint, FromTheMiddleOfAnEpochOfOtherBatchesIsRefused) {
   TrainingState state = trained_state();
   TrainerOptions options = unusual_options();
