@@ -1,6 +1,7 @@
 #include <CLI/CLI.hpp>
 
 #include "host/cli/commands.hpp"
+#include "host/cli/help.hpp"
 
 namespace curvseg::cli {
 namespace {
@@ -49,7 +50,9 @@ void add_demo(CLI::App& program, int& exit_code) {
       ->type_name("DIR");
   app->add_option("--device", demo->device, "As for curvseg train. Default auto")
       ->type_name("NAME");
-  app->add_option("--seed", demo->seed, "Of everything random. Default 1")->type_name("N");
+  app->add_option("--seed", demo->seed, "Of everything random. Default 1")
+      ->type_name("N")
+      ->check(not_negative());
   app->add_flag("--quiet", demo->quiet, "Print nothing but the final table and warnings");
   app->footer(kFooter);
   app->callback([demo, &exit_code] { exit_code = run_training(demo_training(*demo)); });

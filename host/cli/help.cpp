@@ -87,4 +87,13 @@ std::string parse_error_message(const CLI::App& app, const CLI::ParseError& erro
   return message + " (see " + help + " --help)";
 }
 
+CLI::Validator not_negative() {
+  const auto check = [](std::string& text) {
+    const std::size_t first = text.find_first_not_of(" \t");
+    const bool is_negative = first != std::string::npos && text[first] == '-';
+    return is_negative ? text + " is negative" : std::string();
+  };
+  return {check, "", "not_negative"};
+}
+
 }  // namespace curvseg::cli

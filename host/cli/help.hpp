@@ -25,4 +25,7 @@ class HelpFormatter : public CLI::Formatter {
 /// What to print for a command line that could not be parsed, one line without the program's name.
 std::string parse_error_message(const CLI::App& app, const CLI::ParseError& error);
 
+/// For options of an unsigned type: a "-1" would otherwise be read as 2^64 - 1.
+CLI::Validator not_negative();
+
 }  // namespace curvseg::cli

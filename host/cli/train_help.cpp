@@ -4,6 +4,7 @@
 
 #include "curvseg/model.hpp"
 #include "curvseg/optim.hpp"
+#include "host/cli/help.hpp"
 #include "host/cli/text.hpp"
 #include "host/cli/train_options.hpp"
 
@@ -114,6 +115,7 @@ void add_optimizer_options(CLI::App& app, TrainArguments& a) {
   app.add_option("--warmup", a.warmup,
                  "Steps over which the learning rate rises at first. Default 0")
       ->type_name("STEPS")
+      ->check(not_negative())
       ->group(group);
   app.add_option("--weight-decay", a.weight_decay,
                  "Pull of the parameters towards 0: added to the gradient for sgd and adam, beside "
@@ -145,10 +147,12 @@ void add_length_options(CLI::App& app, TrainArguments& a) {
   app.add_option("--epochs", a.epochs,
                  "Passes over the training set. Default 20, or as many as --steps takes")
       ->type_name("N")
+      ->check(not_negative())
       ->group(group);
   app.add_option("--steps", a.steps,
                  "Stop after this many steps in all. Default 0: after the epochs")
       ->type_name("N")
+      ->check(not_negative())
       ->group(group);
   app.add_option("--batch", a.batch, "Images, or crops of them, in one step. Default 8")
       ->type_name("N")
@@ -169,6 +173,7 @@ void add_length_options(CLI::App& app, TrainArguments& a) {
   app.add_option("--samples-per-epoch", a.samples_per_epoch,
                  "Crops that make an epoch. Default: as many as have the pixels of the whole set")
       ->type_name("N")
+      ->check(not_negative())
       ->group(group);
   app.add_option(
          "--patience", a.patience,
@@ -180,6 +185,7 @@ void add_length_options(CLI::App& app, TrainArguments& a) {
          "--seed", a.seed,
          "Of parameters, order and augmentation: the same seed gives the same bits. Default 1")
       ->type_name("N")
+      ->check(not_negative())
       ->group(group);
 }
 
@@ -201,10 +207,12 @@ void add_run_options(CLI::App& app, TrainArguments& a) {
   app.add_option("--eval-every", a.eval_every,
                  "Epochs between evaluations on the validation set. Default 1; 0: only at the end")
       ->type_name("N")
+      ->check(not_negative())
       ->group(group);
   app.add_option("--save-every", a.save_every,
                  "Epochs between checkpoints; one is always written at the end. Default 1")
       ->type_name("N")
+      ->check(not_negative())
       ->group(group);
   app.add_option(
          "--pictures", a.pictures,

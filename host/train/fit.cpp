@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "host/train/convergence.hpp"
@@ -20,7 +21,9 @@ TrainerCore& prepare(TrainerCore& trainer, const Dataset& train, const Dataset* 
 
 /// Steps from the first to the end; 0 when neither is known.
 std::uint64_t planned_steps(const TrainerOptions& options, std::uint64_t steps_in_epoch) {
-  const std::uint64_t all = options.epochs * steps_in_epoch;
+  constexpr std::uint64_t kMost = std::numeric_limits<std::uint64_t>::max();
+  const bool fits = steps_in_epoch == 0 || options.epochs <= kMost / steps_in_epoch;
+  const std::uint64_t all = fits ? options.epochs * steps_in_epoch : kMost;
   if (all == 0 || options.max_steps == 0) return std::max(all, options.max_steps);
   return std::min(all, options.max_steps);
 }

@@ -122,6 +122,15 @@ TEST_F(BadInput, ValuesOutOfRange) {
   expect_refused(train({"--crop", "-3"}), "--crop -3");
 }
 
+TEST_F(BadInput, NegativeCounts) {
+  for (const char* option : {"--epochs", "--steps", "--warmup", "--save-every", "--eval-every",
+                             "--seed", "--samples-per-epoch"}) {
+    expect_refused(train({option, "-1"}), option, "-1 is negative");
+  }
+  expect_refused(run_command({"demo", "--seed", "-1", "--out", out().string()}), "--seed",
+                 "-1 is negative");
+}
+
 TEST_F(BadInput, UnknownOptionsAndCommands) {
   expect_refused(train({"--epoch", "3"}), "--epoch", "did you mean --epochs?");
   expect_refused(run_command({"trian"}), "trian", "did you mean train?");
