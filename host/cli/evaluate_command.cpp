@@ -70,6 +70,7 @@ int evaluate(const EvaluateArguments& arguments) {
     datasets.emplace_back(split.empty() ? "all" : split,
                           open_for_model(settings, split, state, checkpoint));
     check_kind(make_model(state), *datasets.back().second);
+    check_sizes(make_model(state), *datasets.back().second);
   }
   Trainer trainer = open_trainer(arguments.model, state);
   std::vector<SplitResult> results;

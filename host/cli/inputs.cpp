@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <set>
 #include <string_view>
 #include <utility>
 
 #include "host/data/parallel.hpp"
+#include "host/nn/graph.hpp"
 
 namespace curvseg::cli {
 namespace {
@@ -184,6 +186,32 @@ void check_kind(const Model& model, const Dataset& dataset) {
   if (!model.is_classifier() && dataset.is_classification()) {
     throw InputError("--model " + model.name() + " segments images, " + dataset.name() +
                      " has one label for each: take classifier2 or classifier3");
+  }
+}
+
+void check_sizes(const Model& model, const Dataset& dataset, ImageSize crop) {
+  std::set<std::pair<int, int>> seen;
+  for (std::size_t i = 0; i < dataset.size(); ++i) {
+    const ImageSize image = dataset.image_size(i);
+    const ImageSize size{crop.height > 0 ? crop.height : image.height,
+                         crop.width > 0 ? crop.width : image.width};
+    if (!seen.emplace(size.height, size.width).second) {
+      continue;
+    }
+    const std::string what =
+        size == image ? dataset.name() + ": an image of " : dataset.name() + ": a crop of ";
+    const std::string where = what + std::to_string(size.width) + "x" + std::to_string(size.height);
+    const Shape fixed = model.fixed_input();
+    if (fixed.h > 0 && (size.height != fixed.h || size.width != fixed.w)) {
+      throw InputError(where + ", model " + model.name() + " takes " + std::to_string(fixed.w) +
+                       "x" + std::to_string(fixed.h));
+    }
+    try {
+      static_cast<void>(
+          infer_shapes(model.nodes(), {1, size.height, size.width, model.in_channels()}));
+    } catch (const std::exception& error) {
+      throw InputError(where + ": " + error.what());
+    }
   }
 }
 

@@ -69,4 +69,9 @@ std::vector<double> count_labels(const Dataset& dataset);
 /// \throws InputError when a classifier meets masks, or a segmenter labels of whole images.
 void check_kind(const Model& model, const Dataset& dataset);
 
+/// Allocates nothing, reads no pixels.
+/// \param crop  0 x 0: images whole
+/// \throws InputError for a crop or an image of @p dataset that @p model cannot take.
+void check_sizes(const Model& model, const Dataset& dataset, ImageSize crop = {});
+
 }  // namespace curvseg::cli

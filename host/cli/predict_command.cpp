@@ -167,6 +167,7 @@ int predict(PredictArguments arguments) {
   const std::shared_ptr<const Dataset> dataset = open_images(arguments.model, state);
   Trainer trainer = open_trainer(arguments.model, state);
   check_kind(trainer.model(), *dataset);
+  check_sizes(trainer.model(), *dataset);
   dataset->validate_pixels();  // a damaged file shows before anything is written
   make_folders(arguments, trainer.model().is_classifier());
   const auto start = std::chrono::steady_clock::now();

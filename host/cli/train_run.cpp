@@ -39,6 +39,19 @@ std::int64_t count_parameters(const Model& model) {
   return count;
 }
 
+/// What training and the evaluations after it will show to the network.
+void check_all_sizes(const Model& model, const TrainingData& data, const Augment& augment) {
+  check_sizes(model, *data.train, {augment.crop_height, augment.crop_width});
+  if (data.val) {
+    check_sizes(model, *data.val);
+  } else {  // the pictures are of whole images of the training set
+    check_sizes(model, *data.train);
+  }
+  if (data.test) {
+    check_sizes(model, *data.test);
+  }
+}
+
 /// fs::equivalent() throws where a file is missing.
 bool is_same_folder(const fs::path& a, const fs::path& b) {
   std::error_code error;
@@ -76,10 +89,13 @@ void TrainRun::choose_folder() {
   const bool continues_here =
       !arguments_.resume.empty() &&
       is_same_folder(paths_.folder, fs::absolute(arguments_.resume).parent_path());
-  if (!continues_here && !arguments_.overwrite && fs::exists(paths_.options(), error)) {
-    throw InputError(
-        paths_.folder.string() + ": holds a training already; continue it with --resume " +
-        paths_.checkpoint().string() + ", replace it with --overwrite, or give another --out");
+  // A training that ended before its first checkpoint left nothing to lose or to continue.
+  const fs::path last =
+      fs::exists(paths_.checkpoint(), error) ? paths_.checkpoint() : paths_.best();
+  if (!continues_here && !arguments_.overwrite && fs::exists(last, error)) {
+    throw InputError(paths_.folder.string() +
+                     ": holds a training already; continue it with --resume " + last.string() +
+                     ", replace it with --overwrite, or give another --out");
   }
 }
 
@@ -124,6 +140,7 @@ void TrainRun::make_trainer() {
   if (start_ && !resumes) {
     options.normalisation = start_->normalisation;
   }
+  check_all_sizes(model, data_, options.augment);
   trainer_.emplace(Stream(device), std::move(model), std::move(options));
   if (resumes) {
     trainer_->restore(*start_, arguments_.resume.string());

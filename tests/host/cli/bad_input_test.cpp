@@ -140,6 +140,24 @@ TEST_F(BadInput, UnknownOptionsAndCommands) {
   expect_refused(run_command({"predict"}), "--checkpoint");
 }
 
+TEST_F(BadInput, ImagesTooSmallForTheModel) {
+  const std::string deep = "unet(width=4, depth=8)";
+  expect_refused(train({"--model", deep, "--crop", "16"}), "crop of 16x16", "depth=8");
+  expect_refused(train({"--model", deep, "--crop", "none"}), "image of 32x32", "depth=8");
+  for (const char* split : {"val", "test"}) {
+    write_split(data(), split, 1);
+    write_flat_png(data() / split / "images" / "small.png", 1, 1, 1, 9);
+    write_flat_mask(data() / split / "masks" / "small.png", 1, 1, 0);
+    expect_refused(train(), split, "image of 1x1");
+    fs::remove(data() / split / "images" / "small.png");
+    fs::remove(data() / split / "masks" / "small.png");
+  }
+  write_flat_png(in("a.png"), 1, 1, 1, 9);
+  expect_refused(run_command({"predict", "--checkpoint", checkpoint().string(), "--data",
+                              in("a.png").string(), "--out", out().string()}),
+                 "image of 1x1");
+}
+
 TEST_F(BadInput, SegmenterForLabelsOfWholeImages) {
   std::vector<std::uint8_t> record(3073, 100);
   record[0] = 3;
@@ -222,6 +240,16 @@ TEST_F(BadInput, FolderThatHoldsATraining) {
   const std::string before = read_text(run / "metrics.jsonl");
   expect_refused(run_command(tiny_training(run)), run.string(), "--resume", "--overwrite");
   EXPECT_EQ(read_text(run / "metrics.jsonl"), before);
+}
+
+/// Nothing to continue is there, nor anything to lose.
+TEST_F(BadInput, FolderOfATrainingWithoutACheckpointMayBeUsedAgain) {
+  const CommandResult diverged = train({"--optimizer", "sgd", "--lr", "1e30"});
+  EXPECT_EQ(diverged.exit_code, 1) << diverged.err;
+  EXPECT_TRUE(fs::exists(out() / "options.json"));
+  EXPECT_FALSE(fs::exists(out() / "checkpoint.safetensors"));
+  const CommandResult again = train({"--pictures", "0"});
+  EXPECT_EQ(again.exit_code, 0) << again.err;
 }
 
 }  // namespace
