@@ -85,11 +85,11 @@ int evaluate(const EvaluateArguments& arguments) {
   const Json json = result_json(arguments, state, settings.spec, results);
   if (!arguments.out.empty()) {
     make_folder(arguments.out);
-    write_file_atomically(arguments.out / "evaluation.json", json.dump(2) + "\n");
+    write_file_atomically(arguments.out / "evaluation.json", to_text(json, 2) + "\n");
   }
   const ReportStyle style{state.class_names, make_model(state).is_classifier(),
                           stdout_has_colors()};
-  print(arguments.json ? json.dump() + "\n" : result_table(results, style));
+  print(arguments.json ? to_text(json) + "\n" : result_table(results, style));
   return kSuccess;
 }
 

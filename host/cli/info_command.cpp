@@ -105,7 +105,7 @@ std::string pairs_text(const Json& json) {
   std::string text;
   for (const auto& [key, value] : json.items()) {
     text += fmt::format("{:<14} {}\n", key,
-                        value.is_string() ? value.get<std::string>() : value.dump());
+                        value.is_string() ? value.get<std::string>() : to_text(value));
   }
   return text;
 }
@@ -114,7 +114,7 @@ void info(const InfoArguments& arguments) {
   start_console(false);
   const bool of_machine = arguments.checkpoint.empty();
   const Json json = of_machine ? machine_json() : checkpoint_json(arguments.checkpoint);
-  print(arguments.json ? json.dump() + "\n" : of_machine ? machine_text(json) : pairs_text(json));
+  print(arguments.json ? to_text(json) + "\n" : of_machine ? machine_text(json) : pairs_text(json));
 }
 
 }  // namespace

@@ -49,6 +49,10 @@ std::string lines_until(const fs::path& path, std::uint64_t step) {
 
 }  // namespace
 
+std::string to_text(const Json& json, int indent) {
+  return json.dump(indent, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
+}
+
 fs::path new_run_folder(const std::string& spec) {
   const std::string name = short_name(spec);
   for (int number = 1;; ++number) {
@@ -129,7 +133,7 @@ void MetricsLog::open() {
 }
 
 void MetricsLog::write(const Json& line) {
-  const std::string text = line.dump() + "\n";
+  const std::string text = to_text(line) + "\n";
   file_ << text << std::flush;
   if (!file_) {
     throw Error(path_.string() + ": cannot be written to, is the disk full?");

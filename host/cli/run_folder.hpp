@@ -16,6 +16,9 @@ namespace curvseg::cli {
 /// Keys stay in the order in which they were put in: people read these files too.
 using Json = nlohmann::ordered_json;
 
+/// @p json as text. What is not UTF-8 in it (the name of a file may be anything) is replaced.
+std::string to_text(const Json& json, int indent = -1);
+
 /// Where the files of a training lie in its folder.
 struct RunPaths {
   std::filesystem::path folder;

@@ -176,7 +176,7 @@ void TrainRun::begin() {
   Json options = start;
   options.erase("event");
   options.erase("step");
-  write_file_atomically(paths_.options(), options.dump(2) + "\n");
+  write_file_atomically(paths_.options(), to_text(options, 2) + "\n");
   metrics_->write(start);
   say_beginning();
 }

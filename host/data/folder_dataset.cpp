@@ -186,13 +186,44 @@ int classes_of_masks(const fs::path& split, int ignore_index) {
   return result == largest.end() ? 0 : *result + 1;
 }
 
+/// Whether @p text is UTF-8 as Unicode defines it: no overlong forms, no surrogates.
+bool is_utf8(const std::string& text) {
+  for (std::size_t i = 0; i < text.size();) {
+    const auto lead = static_cast<unsigned char>(text[i]);
+    const std::size_t more = lead < 0x80                    ? 0
+                             : lead >= 0xC2 && lead <= 0xDF ? 1
+                             : lead >= 0xE0 && lead <= 0xEF ? 2
+                             : lead >= 0xF0 && lead <= 0xF4 ? 3
+                                                            : text.size();
+    if (more >= text.size() - i) {
+      return false;
+    }
+    for (std::size_t k = 1; k <= more; ++k) {
+      const auto byte = static_cast<unsigned char>(text[i + k]);
+      const int lowest = k > 1 ? 0x80 : lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
+      const int highest = k > 1 ? 0xBF : lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
+      if (byte < lowest || byte > highest) {
+        return false;
+      }
+    }
+    i += more + 1;
+  }
+  return true;
+}
+
 /// The lines of `classes.txt` beside or above @p split; empty when there is none.
 std::vector<std::string> read_class_names(const fs::path& split) {
   const fs::path folder = split.has_filename() ? split : split.parent_path();
   for (const fs::path& place : {folder, folder.parent_path()}) {
     std::ifstream file(place / "classes.txt");
     std::vector<std::string> names;
+    int number = 0;
     for (std::string line; std::getline(file, line);) {
+      ++number;
+      if (!is_utf8(line)) {
+        throw InputError((place / "classes.txt").string() + ": line " + std::to_string(number) +
+                         " is not UTF-8, save the file in that encoding");
+      }
       while (!line.empty() && std::isspace(static_cast<unsigned char>(line.back())) != 0) {
         line.pop_back();
       }

@@ -83,6 +83,12 @@ TEST_F(BadInput, TruncatedMask) {
   expect_refused(train(), file.string());
 }
 
+TEST_F(BadInput, ClassNamesInAnotherEncoding) {
+  const fs::path file = data() / "classes.txt";
+  std::ofstream(file) << "Hintergrund\nKr\xC3\xA4he\nW\xE4nde\n";  // the third is Latin-1
+  expect_refused(train(), file.string(), "line 3", "UTF-8");
+}
+
 TEST_F(BadInput, OutIsAFile) {
   write_bytes(in("file"), {1});
   expect_refused(train({"--out", in("file").string()}), in("file").string(), "not a folder");
