@@ -59,8 +59,8 @@ void Progress::draw(const StepReport& report) {
                                 : fmt::format("  step {}", report.step);
   right += fmt::format("  loss {:.4f}", smooth_loss_);
   if (evaluation_) {
-    right += fmt::format("  {} {:.4f}", headline_name(is_classification_),
-                         headline(evaluation_->result, is_classification_));
+    right += fmt::format("  {} {}", headline_name(is_classification_),
+                         score_text(headline(evaluation_->result, is_classification_)));
   }
   right += fmt::format("  {:.1f} images/s  {}", smooth_rate_, time_left());
   const int width = terminal_columns() - 3 - static_cast<int>(left.size() + right.size());
@@ -95,9 +95,9 @@ void Progress::log(std::uint64_t epoch, std::uint64_t step, double loss, bool is
   line += fmt::format("  loss {:.4f}", loss);
   if (is_evaluated) {
     const EvaluationResult& result = evaluation_->result;
-    line += fmt::format("  val loss {:.4f}  {} {:.4f}{}", result.loss,
-                        headline_name(is_classification_), headline(result, is_classification_),
-                        evaluation_->best ? " best" : "     ");
+    line += fmt::format(
+        "  val loss {:.4f}  {} {}{}", result.loss, headline_name(is_classification_),
+        score_text(headline(result, is_classification_)), evaluation_->best ? " best" : "     ");
   }
   say("{}  {:.1f} images/s  {}", line, smooth_rate_, time_left());
 }

@@ -98,7 +98,9 @@ std::string class_row(const std::vector<SplitResult>& results, const ReportStyle
     const std::string amount =
         style.is_classification
             ? fmt::format("{}", truth)
-            : fmt::format("{:.2f} %", 100.0 * truth / static_cast<double>(confusion.total()));
+            : fmt::format("{:.2f} %",
+                          100.0 * truth /
+                              static_cast<double>(std::max<std::uint64_t>(1, confusion.total())));
     row +=
         fmt::format("  | {:6}  {:6}  {:>10}", number(scores.first), number(scores.second), amount);
   }
@@ -166,8 +168,9 @@ std::string result_table(const std::vector<SplitResult>& results, const ReportSt
 std::string headline_text(const std::vector<SplitResult>& results, bool is_classification) {
   std::string text = headline_name(is_classification);
   for (std::size_t i = 0; i < results.size(); ++i) {
-    text += fmt::format("{} {:.4f} on {}", i == 0 ? "" : ",",
-                        headline(results[i].result, is_classification), results[i].split);
+    text +=
+        fmt::format("{} {} on {}", i == 0 ? "" : ",",
+                    score_text(headline(results[i].result, is_classification)), results[i].split);
   }
   return text;
 }
@@ -194,6 +197,8 @@ Json to_json(const EvaluationResult& result) {
 double headline(const EvaluationResult& result, bool is_classification) {
   return is_classification ? result.confusion.pixel_accuracy() : result.confusion.mean_iou();
 }
+
+std::string score_text(double score) { return number(score); }
 
 const char* headline_name(bool is_classification) {
   return is_classification ? "accuracy" : "mIoU";

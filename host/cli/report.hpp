@@ -34,6 +34,9 @@ Json to_json(const EvaluationResult& result);
 
 /// The number to look at first: mean IoU, of a classifier the accuracy.
 double headline(const EvaluationResult& result, bool is_classification);
+/// "0.8123", or "-" when nothing was there to score.
+std::string score_text(double score);
+
 const char* headline_name(bool is_classification);
 
 /// "1:05", "2:03:04", "0.8 s".

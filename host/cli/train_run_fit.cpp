@@ -156,7 +156,7 @@ void TrainRun::print_result(const std::vector<SplitResult>& results) const {
     text += fmt::format("{:{}}  {}\n", path.string(), paths_.checkpoint().string().size(), what);
   };
   file(paths_.best(),
-       data_.val
+       fit_.best_mean_iou
            ? fmt::format("the best on val, of step {}: the table is its result", fit_.best_step)
            : "the last parameters");
   file(paths_.checkpoint(), "the last state, to --resume from");

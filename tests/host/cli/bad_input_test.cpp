@@ -248,6 +248,19 @@ TEST_F(BadInput, FolderThatHoldsATraining) {
   EXPECT_EQ(read_text(run / "metrics.jsonl"), before);
 }
 
+TEST_F(BadInput, ValidationWithoutALabelledPixel) {
+  for (const char* name : {"image0.png", "image1.png"}) {
+    write_flat_mask(data() / "val" / "masks" / name, 32, 32, 255);
+  }
+  const CommandResult result = train({"--pictures", "0"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  expect_mentions(result.out, "mIoU - on val", "the last parameters");
+  for (const std::string& text : {result.out, result.err}) {
+    EXPECT_EQ(text.find("nan"), std::string::npos) << text;
+  }
+  EXPECT_EQ(result.out.find("best on val"), std::string::npos) << result.out;
+}
+
 /// Nothing to continue is there, nor anything to lose.
 TEST_F(BadInput, FolderOfATrainingWithoutACheckpointMayBeUsedAgain) {
   const CommandResult diverged = train({"--optimizer", "sgd", "--lr", "1e30"});
