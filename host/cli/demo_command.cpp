@@ -1,7 +1,11 @@
 #include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <fstream>
 
 #include "host/cli/commands.hpp"
 #include "host/cli/help.hpp"
+#include "host/cli/run_folder.hpp"
 
 namespace curvseg::cli {
 namespace {
@@ -15,8 +19,27 @@ struct DemoArguments {
   std::filesystem::path out = std::filesystem::path("runs") / "demo";
   std::string device = "auto";
   std::uint64_t seed = 1;
+  bool overwrite = false;
   bool quiet = false;
 };
+
+/// Whether the training in the folder is an earlier demo, which costs two minutes to repeat. One of
+/// another kind may have taken days.
+bool holds_demo(const TrainArguments& arguments) {
+  std::ifstream file(RunPaths{arguments.out}.options());
+  const Json json = Json::parse(file, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) {
+    return false;
+  }
+  const auto same = [&](const char* pointer, const auto& value) {
+    const Json::json_pointer place(pointer);
+    return json.contains(place) && json.at(place) == Json(value);
+  };
+  return same("/data/spec", *arguments.data) &&
+         same("/model", zoo::make(*arguments.model, 1, 3).name()) &&
+         same("/epochs", *arguments.epochs) && same("/batch", *arguments.batch) &&
+         same("/learning_rate", *arguments.lr) && same("/augment", *arguments.augment);
+}
 
 /// A training that two cores finish in about two minutes.
 TrainArguments demo_training(const DemoArguments& demo) {
@@ -29,7 +52,7 @@ TrainArguments demo_training(const DemoArguments& demo) {
   arguments.augment = "flip,vflip,rotate";
   arguments.lr = 3e-3;
   arguments.out = demo.out;
-  arguments.overwrite = true;
+  arguments.overwrite = demo.overwrite || holds_demo(arguments);
   arguments.device = demo.device;
   arguments.seed = demo.seed;
   arguments.quiet = demo.quiet;
@@ -53,6 +76,8 @@ void add_demo(CLI::App& program, int& exit_code) {
   app->add_option("--seed", demo->seed, "Of everything random. Default 1")
       ->type_name("N")
       ->check(not_negative());
+  app->add_flag("--overwrite", demo->overwrite,
+                "Replace what --out holds, also when it is not an earlier demo");
   app->add_flag("--quiet", demo->quiet, "Print nothing but the final table and warnings");
   app->footer(kFooter);
   app->callback([demo, &exit_code] { exit_code = run_training(demo_training(*demo)); });

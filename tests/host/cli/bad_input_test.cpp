@@ -261,6 +261,14 @@ TEST_F(BadInput, ValidationWithoutALabelledPixel) {
   EXPECT_EQ(result.out.find("best on val"), std::string::npos) << result.out;
 }
 
+TEST_F(BadInput, DemoReplacesNothingButADemo) {
+  const fs::path run = checkpoint().parent_path();
+  const std::string before = read_text(run / "best.safetensors");
+  expect_refused(run_command({"demo", "--out", run.string()}), run.string(), "holds a training",
+                 "--overwrite");
+  EXPECT_EQ(read_text(run / "best.safetensors"), before);
+}
+
 /// Nothing to continue is there, nor anything to lose.
 TEST_F(BadInput, FolderOfATrainingWithoutACheckpointMayBeUsedAgain) {
   const CommandResult diverged = train({"--optimizer", "sgd", "--lr", "1e30"});
