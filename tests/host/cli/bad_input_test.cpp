@@ -148,8 +148,8 @@ TEST_F(BadInput, UnknownOptionsAndCommands) {
 
 TEST_F(BadInput, ImagesTooSmallForTheModel) {
   const std::string deep = "unet(width=4, depth=8)";
-  expect_refused(train({"--model", deep, "--crop", "16"}), "crop of 16x16", "depth=8");
-  expect_refused(train({"--model", deep, "--crop", "none"}), "image of 32x32", "depth=8");
+  expect_refused(train({"--model", deep, "--crop", "16"}), "crop of 16x16", "window of 2x2");
+  expect_refused(train({"--model", deep, "--crop", "none"}), "image of 32x32", "window of 2x2");
   for (const char* split : {"val", "test"}) {
     write_split(data(), split, 1);
     write_flat_png(data() / split / "images" / "small.png", 1, 1, 1, 9);

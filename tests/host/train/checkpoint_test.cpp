@@ -183,7 +183,9 @@ Model renamed_tiny(const char* name) {
 TEST(Checkpoint, OfAnotherModelIsRefused) {
   const TrainingState state = trained_state();
   expect_mentions(restore_error(renamed_tiny("small"), state), "model tiny", "small");
-  expect_mentions(restore_error(test::tiny_model(3), state), "input channels 1", "3");
+  TrainerOptions colour = unusual_options();
+  colour.normalisation = {};
+  expect_mentions(restore_error(test::tiny_model(3), state, colour), "input channels 1", "3");
   TrainerOptions three = unusual_options();
   three.loss = {};
   expect_mentions(restore_error(test::tiny_model(1, 3), state, three), "classes 2", "3");
