@@ -73,13 +73,14 @@ __global__ void __launch_bounds__(Shape::kTile.threads) conv2d_gather_kernel(Con
   const int outputs = forward ? c.k : c.c;
   // Phases over y and z: a large stride has more of them than y may count.
   const int column_phases = gather_phases(p.direction, c.stride_w, c.w);
-  const std::int64_t phase = static_cast<std::int64_t>(blockIdx.z) * gridDim.y + blockIdx.y;
-  const int row_phase = static_cast<int>(phase / column_phases);
+  const unsigned phase = blockIdx.z * gridDim.y + blockIdx.y;
+  const int row_phase = static_cast<int>(phase / static_cast<unsigned>(column_phases));
   if (row_phase >= gather_phases(p.direction, c.stride_h, c.h)) return;
   const GatherAxis rows =
       gather_axis(p.direction, row_phase, c.h, c.p, c.r, c.stride_h, c.pad_h, c.dilation_h);
-  const GatherAxis columns = gather_axis(p.direction, static_cast<int>(phase % column_phases), c.w,
-                                         c.q, c.s, c.stride_w, c.pad_w, c.dilation_w);
+  const GatherAxis columns =
+      gather_axis(p.direction, static_cast<int>(phase) - row_phase * column_phases, c.w, c.q, c.s,
+                  c.stride_w, c.pad_w, c.dilation_w);
   const unsigned channel_blocks = static_cast<unsigned>(divide_up(outputs, kTile.channels));
   const std::int64_t first_pixel =
       static_cast<std::int64_t>(blockIdx.x / channel_blocks) * kTile.pixels;
