@@ -65,7 +65,7 @@ class Products {
     stream_.synchronise();
   }
   void cold(void (Products::*product)()) {
-    CurvatureOperator& which = product == &Products::hvp ? hessian_ : gauss_newton_;
+    BatchLoss& which = product == &Products::hvp ? hessian_ : gauss_newton_;
     which.linearise(view(theta_), images_, labels_.data());
     (this->*product)();
   }
@@ -96,7 +96,7 @@ class Products {
   Tensor images_;
   DeviceArray<std::int32_t> labels_;
   DeviceArray<float> theta_, v_, out_;
-  CurvatureOperator gauss_newton_, hessian_;
+  BatchLoss gauss_newton_, hessian_;
 };
 
 struct Ratio {

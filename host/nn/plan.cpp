@@ -184,6 +184,13 @@ class Executor {
   const Call& call_;
 };
 
+/// The step on the first images of the batch: of every tensor the beginning.
+Step first_images(Step step, int images) {
+  for (Operand* operand : {&step.x, &step.rx, &step.dy, &step.rdy, &step.mask, &step.out})
+    if (operand->buffer != kNoBuffer) operand->view.shape.n = images;
+  return step;
+}
+
 bool reads_flattened_image(const Model& model) {
   for (const Node& node : model.nodes())
     if (node.flatten && node.inputs[0] == 0) return true;
@@ -326,16 +333,35 @@ TensorView Plan::r_output() const {
 }
 
 void Plan::r_forward(const Stream& stream, ConstVectorView theta, ConstVectorView v,
-                     ConstTensorView x) {
+                     ConstTensorView x, int images) {
   state_->require_curvature("r_forward");
   state_->check_call("r_forward", stream, theta, x);
   state_->check_vector("r_forward", "v", v.size);
+  if (images < 0 || images > x.shape.n)
+    throw std::invalid_argument(state_->model.name() + ": r_forward: the first " +
+                                std::to_string(images) + " images are asked for, the batch has " +
+                                std::to_string(x.shape.n));
   if (!state_->ready_for_backward)
     throw std::logic_error(state_->model.name() + ": r_forward: it follows a forward()");
+  const bool all = images == 0 || images == x.shape.n;
+  if (!all) x.shape.n = images;
   const Call call{stream, theta.data, v.data, x, nullptr, false};
   const Executor executor(state_->model, call);
-  for (const Step& step : state_->schedule.r_forward) executor.run(step);
-  state_->ready_for_r_backward = state_->mode == PlanMode::kHessian;
+  for (const Step& step : state_->schedule.r_forward)
+    executor.run(all ? step : first_images(step, images));
+  state_->ready_for_r_backward = all && state_->mode == PlanMode::kHessian;
+}
+
+ConstTensorView Plan::layer_input(int node, ConstTensorView x) const {
+  state_->require_curvature("layer_input");
+  for (const Step& step : state_->schedule.forward) {
+    if (step.node != node || !is_convolution(state_->model.nodes()[static_cast<std::size_t>(node)]))
+      continue;
+    if (step.x.buffer != kImage) return step.x.view;
+    return step.x.view.shape == x.shape ? x : ConstTensorView{x.data, step.x.view.shape};
+  }
+  throw std::invalid_argument(state_->model.name() + ": layer_input: node " +
+                              std::to_string(node) + " is no convolution or dense layer");
 }
 
 TensorView Plan::repeated_output_gradient() const {

@@ -68,22 +68,57 @@ void softmax_cross_entropy(const Stream& stream, ConstTensorView logits, const s
   kernels.softmax_cross_entropy(stream.native(), p);
 }
 
+namespace {
+
+/// All but the target.
+MeanSquaredError squared_error(const ConstTensorView& x, const float* denominator, bool accumulate,
+                               float* loss, const TensorView& dx) {
+  constexpr const char* kOp = "mean_squared_error";
+  check_tensor(kOp, "x", x);
+  check_gradient(kOp, x.shape, dx);
+  require(denominator && loss, kOp, "there is no memory for the denominator or the loss");
+  MeanSquaredError p;
+  p.pixels = x.shape.pixels();
+  p.channels = x.shape.c;
+  p.x = x.data;
+  p.ldx = x.ld;
+  p.denominator = denominator;
+  p.loss = loss;
+  p.dx = dx.data;
+  p.ld_dx = dx.ld;
+  p.accumulate = accumulate;
+  return p;
+}
+
+void run(const Stream& stream, MeanSquaredError p, Workspace workspace) {
+  const Kernels& kernels = kernels_of(stream);
+  check_bytes("mean_squared_error", workspace, kernels.mean_squared_error_workspace(p));
+  p.workspace = static_cast<float*>(workspace.data);
+  const CurrentDevice current(stream.device());
+  kernels.mean_squared_error(stream.native(), p);
+}
+
+}  // namespace
+
 void mean_squared_error(const Stream& stream, ConstTensorView x, ConstTensorView target,
                         const float* denominator, bool accumulate, Workspace workspace, float* loss,
                         TensorView dx) {
   constexpr const char* kOp = "mean_squared_error";
-  check_tensor(kOp, "x", x);
+  MeanSquaredError p = squared_error(x, denominator, accumulate, loss, dx);
   check_tensor(kOp, "target", target);
   check_same_shape(kOp, "target", target.shape, "x", x.shape);
-  check_gradient(kOp, x.shape, dx);
-  require(denominator && loss, kOp, "there is no memory for the denominator or the loss");
-  MeanSquaredError p{x.shape.pixels(), x.shape.c, x.data,  x.ld,  target.data, target.ld,
-                     denominator,      loss,      dx.data, dx.ld, accumulate,  nullptr};
-  const Kernels& kernels = kernels_of(stream);
-  check_bytes(kOp, workspace, kernels.mean_squared_error_workspace(p));
-  p.workspace = static_cast<float*>(workspace.data);
-  const CurrentDevice current(stream.device());
-  kernels.mean_squared_error(stream.native(), p);
+  p.target = target.data;
+  p.ld_target = target.ld;
+  run(stream, p, workspace);
+}
+
+void mean_squared_error(const Stream& stream, ConstTensorView x, const std::int32_t* labels,
+                        const float* denominator, bool accumulate, Workspace workspace, float* loss,
+                        TensorView dx) {
+  MeanSquaredError p = squared_error(x, denominator, accumulate, loss, dx);
+  require(labels || x.shape.pixels() == 0, "mean_squared_error", "there are no labels");
+  p.labels = labels;
+  run(stream, p, workspace);
 }
 
 void softmax_cross_entropy_hessian(const Stream& stream, ConstTensorView logits,
@@ -116,8 +151,8 @@ void softmax_cross_entropy_hessian(const Stream& stream, ConstTensorView logits,
   kernels_of(stream).softmax_cross_entropy_hessian(stream.native(), p);
 }
 
-void mean_squared_error_hessian(const Stream& stream, const float* denominator, ConstTensorView u,
-                                TensorView hu) {
+void mean_squared_error_hessian(const Stream& stream, const std::int32_t* labels,
+                                const float* denominator, ConstTensorView u, TensorView hu) {
   constexpr const char* kOp = "mean_squared_error_hessian";
   check_tensor(kOp, "u", u);
   check_tensor(kOp, "hu", hu);
@@ -125,7 +160,8 @@ void mean_squared_error_hessian(const Stream& stream, const float* denominator, 
   require(denominator, kOp, "there is no memory for the denominator");
   const CurrentDevice current(stream.device());
   kernels_of(stream).mean_squared_error_hessian(
-      stream.native(), {u.shape.pixels(), u.shape.c, u.data, u.ld, denominator, hu.data, hu.ld});
+      stream.native(),
+      {u.shape.pixels(), u.shape.c, u.data, u.ld, denominator, hu.data, hu.ld, labels});
 }
 
 std::size_t loss_workspace(const Device& device, const Shape& logits) {

@@ -65,6 +65,11 @@ std::unique_ptr<Optimizer> make_optimizer(const Stream& stream, const OptimizerO
                                 parameters);
 }
 
+std::unique_ptr<Optimizer> make_optimizer(const Stream& stream, const OptimizerOptions& options,
+                                          const Model& model) {
+  return make_optimizer(stream, options, model.parameter_count());
+}
+
 void Optimizer::restore_scalars(const std::map<std::string, std::string>&) {}
 
 std::vector<std::string> optimizer_names() { return {"sgd", "adam", "adamw"}; }

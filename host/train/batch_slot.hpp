@@ -8,6 +8,7 @@
 
 #include "curvseg/data.hpp"
 #include "curvseg/device.hpp"
+#include "curvseg/ops.hpp"
 #include "curvseg/tensor.hpp"
 #include "host/optim/fence.hpp"
 #include "host/train/device_memory.hpp"
@@ -30,19 +31,19 @@ class BatchSlot {
  public:
   explicit BatchSlot(const Device& device) : numbers_(device, kNumbers), fence_(device) {}
 
-  Batch batch;                ///< must stay as it is until wait()
-  std::vector<float> target;  ///< mean squared error: one-hot labels, likewise
-  std::vector<float> gate;    ///< mean squared error: 1 at labelled pixels, likewise
+  Batch batch;  ///< must stay as it is until wait()
 
   // Device memory of one number.
   float* loss() const { return numbers_.data(); }
   float* denominator() const { return numbers_.data() + 1; }
   float* squared_norm() const { return numbers_.data() + 2; }
 
-  /// Sets the denominator and clears the others, in the order of `stream`.
-  void reset(const Stream& stream, float denominator) {
-    host_ = {0.0f, denominator, 0.0f};
-    numbers_.upload(stream, host_.data(), kNumbers);
+  /// Sets them to 0, in the order of `stream`.
+  void clear(const Stream& stream) const { fill(stream, {numbers_.data(), kNumbers}, 0.0f); }
+  /// Brings loss and denominator here, in the order of `stream`.
+  void take(const Stream& stream, const float* loss, const float* denominator) const {
+    linear_combination(stream, {{{loss, 1}}}, {numbers_.data(), 1});
+    linear_combination(stream, {{{denominator, 1}}}, {numbers_.data() + 1, 1});
   }
   /// Copies `batch` to the device; `stream` goes on when it is there.
   DeviceBatch upload(const Stream& stream) {
@@ -77,7 +78,6 @@ class BatchSlot {
 
   DeviceArray<float> numbers_, x_;
   DeviceArray<std::int32_t> labels_;
-  std::array<float, kNumbers> host_{};
   std::array<float, kNumbers> back_{};
   Fence fence_;
 };

@@ -7,14 +7,13 @@
 #include "curvseg/ops.hpp"
 #include "host/optim/flat_vector.hpp"
 #include "host/train/device_memory.hpp"
-#include "host/train/raw_copy.hpp"
 
 namespace curvseg {
 namespace {
 
 // Training sees full and partial batches; a few more leave room for images of mixed sizes.
-constexpr std::size_t kTrainingPlans = 4;
-constexpr std::size_t kInferencePlans = 4;
+constexpr std::size_t kTrainingShapes = 4;
+constexpr std::size_t kInferenceShapes = 4;
 
 [[noreturn]] void refuse(const std::string& why) { throw std::invalid_argument("trainer: " + why); }
 
@@ -32,11 +31,11 @@ Engine::Engine(Stream stream, Model model, const TrainerOptions& options)
       optimizer_options_(options.optimizer),
       clip_norm_(options.clip_norm),
       theta_(zeroed_vector(stream_, model_.parameter_count())),  // also between the parameters
-      loss_(make_loss(stream_, options.loss)),
-      training_plans_(model_, stream_, PlanMode::kTraining, kTrainingPlans),
-      inference_plans_(model_, stream_, PlanMode::kInference, kInferencePlans),
+      loss_options_(options.loss),
+      batch_losses_(stream_, kTrainingShapes, [this](const Shape& x) { return make_batch_loss(x); }),
+      inferences_(stream_, kInferenceShapes, [this](const Shape& x) { return make_inference(x); }),
       slots_{BatchSlot(stream_.device()), BatchSlot(stream_.device())} {
-  for (BatchSlot& slot : slots_) slot.reset(stream_, 0.0f);
+  for (const BatchSlot& slot : slots_) slot.clear(stream_);
   model_.initialise(stream_, options.seed, theta());
 }
 
@@ -53,15 +52,23 @@ Optimizer& Engine::optimizer() {
   if (!optimizer_) {
     grad_ = zeroed_vector(stream_, model_.parameter_count());
     if (clip_norm_ > 0.0f) gradient_norm_.emplace(stream_.device(), model_.parameter_count());
-    optimizer_ = make_optimizer(stream_, optimizer_options_, model_.parameter_count());
+    optimizer_ = make_optimizer(stream_, optimizer_options_, model_);
   }
   return *optimizer_;
 }
 
+BatchLoss Engine::make_batch_loss(const Shape& input) {
+  return {stream_, model_, input, loss_options_, optimizer().curvature()};
+}
+
+Inference Engine::make_inference(const Shape& input) const {
+  return {Plan(model_, stream_.device(), input, PlanMode::kInference),
+          Loss(stream_, loss_options_, output_shape(input))};
+}
+
 std::size_t Engine::memory_bytes() const {
-  std::size_t result = theta_.bytes() + grad_.bytes() + loss_->memory_bytes() +
-                       training_plans_.memory_bytes() + inference_plans_.memory_bytes() +
-                       x_.bytes() + predictions_.bytes();
+  std::size_t result = theta_.bytes() + grad_.bytes() + batch_losses_.memory_bytes() +
+                       inferences_.memory_bytes() + x_.bytes() + predictions_.bytes();
   for (const BatchSlot& slot : slots_) result += slot.memory_bytes();
   if (optimizer_) result += optimizer_->state_bytes();
   if (gradient_norm_) result += gradient_norm_->memory_bytes();
@@ -99,50 +106,40 @@ DeviceBatch Engine::upload(BatchSlot& slot) {
   return slot.upload(stream_);
 }
 
-DeviceBatch Engine::adopt(ConstTensorView x, const std::int32_t* labels, BatchSlot& slot) {
+DeviceBatch Engine::adopt(ConstTensorView x, const std::int32_t* labels) const {
   check_input(x.shape);
   if (!x.dense())
     refuse("x has pixel stride " + std::to_string(x.ld) + ", its " + std::to_string(x.shape.c) +
            " channels must lie side by side");
   if (!x.data || !labels) refuse("x or labels has no memory");
-  if (loss_->needs_host_labels()) {
-    std::vector<std::int32_t>& here = slot.batch.labels;
-    here.resize(static_cast<std::size_t>(output_shape(x.shape).pixels()));
-    copy_bytes(stream_, here.data(), labels, here.size() * sizeof(std::int32_t));
-    stream_.synchronise();
-  }
   return {x, labels};
 }
 
 void Engine::train(const DeviceBatch& batch, BatchSlot& slot, std::uint64_t step,
                    float learning_rate) {
   Optimizer& method = optimizer();
-  Plan& plan = training_plans_.get(batch.x.shape);
-  plan.forward(stream_, theta(), batch.x);
-  loss_->compute(stream_, plan.output(), batch.labels, slot, plan.output_gradient());
-  plan.backward(stream_, theta(), batch.x, /*accumulate=*/false, view(grad_));
+  BatchLoss& loss = batch_losses_.get(batch.x.shape);
+  loss.linearise(theta(), batch.x, batch.labels);
+  loss.gradient(view(grad_));
+  slot.take(stream_, loss.loss(), loss.denominator());
   if (gradient_norm_) gradient_norm_->compute(stream_, view(grad_), slot.squared_norm());
-  StepContext context{.stream = stream_,
-                      .theta = theta(),
-                      .grad = view(grad_),
-                      .step = step,
-                      .learning_rate = learning_rate};
-  context.max_norm = clip_norm_;
-  context.squared_norm = gradient_norm_ ? slot.squared_norm() : nullptr;
-  context.plan = &plan;
-  context.x = batch.x;
-  context.labels = batch.labels;
-  context.denominator = slot.denominator();
-  context.loss = slot.loss();
-  method.step(context);
+  method.step({.stream = stream_,
+               .theta = theta(),
+               .grad = view(grad_),
+               .step = step,
+               .learning_rate = learning_rate,
+               .max_norm = clip_norm_,
+               .squared_norm = gradient_norm_ ? slot.squared_norm() : nullptr,
+               .batch = &loss});
   slot.finish(stream_);
 }
 
 void Engine::evaluate(const DeviceBatch& batch, BatchSlot& slot, unsigned long long* matrix) {
-  Plan& plan = inference_plans_.get(batch.x.shape);
-  plan.forward(stream_, theta(), batch.x);
-  const TensorView logits = plan.output();
-  loss_->compute(stream_, logits, batch.labels, slot, {});
+  Inference& inference = inferences_.get(batch.x.shape);
+  inference.plan.forward(stream_, theta(), batch.x);
+  const TensorView logits = inference.plan.output();
+  inference.loss.denominator(stream_, batch.labels, logits.shape.pixels(), slot.denominator());
+  inference.loss.gradient(stream_, logits, batch.labels, slot.denominator(), slot.loss(), {});
   confusion_matrix(stream_, batch.labels, classify(logits).data(), logits.shape.pixels(),
                    logits.shape.c, matrix);
   slot.finish(stream_);
@@ -152,7 +149,7 @@ TensorView Engine::infer(const std::vector<float>& images, const Shape& shape) {
   check_images(images.size(), shape);
   ensure_size(stream_, x_, shape.elements());
   x_.upload(stream_, images.data(), shape.elements());
-  Plan& plan = inference_plans_.get(shape);
+  Plan& plan = inferences_.get(shape).plan;
   plan.forward(stream_, theta(), ConstTensorView{x_.data(), shape});
   return plan.output();
 }

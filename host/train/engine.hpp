@@ -6,14 +6,24 @@
 #include <memory>
 #include <optional>
 
+#include "curvseg/curvature.hpp"
 #include "curvseg/model.hpp"
 #include "curvseg/train.hpp"
+#include "host/nn/loss.hpp"
 #include "host/optim/gradient_norm.hpp"
 #include "host/train/batch_slot.hpp"
-#include "host/train/loss.hpp"
-#include "host/train/plan_cache.hpp"
+#include "host/train/shape_cache.hpp"
 
 namespace curvseg {
+
+/// What evaluation needs for one shape of batch.
+struct Inference {
+  Plan plan;
+  Loss loss;
+
+  const Shape& input_shape() const { return plan.input_shape(); }
+  std::size_t memory_bytes() const { return plan.memory_bytes() + loss.memory_bytes(); }
+};
 
 class Engine {
  public:
@@ -36,8 +46,8 @@ class Engine {
   /// slot.batch → device memory of the slot.
   /// \throws std::invalid_argument when it does not fit the model.
   DeviceBatch upload(BatchSlot& slot);
-  /// Checks memory of the caller likewise, and fetches the labels if the loss needs them here.
-  DeviceBatch adopt(ConstTensorView x, const std::int32_t* labels, BatchSlot& slot);
+  /// Checks memory of the caller likewise.
+  DeviceBatch adopt(ConstTensorView x, const std::int32_t* labels) const;
 
   /// One step of the optimiser; loss, denominator and squared norm go to the slot.
   void train(const DeviceBatch& batch, BatchSlot& slot, std::uint64_t step, float learning_rate);
@@ -53,6 +63,8 @@ class Engine {
   void check_input(const Shape& x) const;
   void check_images(std::size_t values, const Shape& x) const;
   Shape output_shape(const Shape& x) const;
+  BatchLoss make_batch_loss(const Shape& input);
+  Inference make_inference(const Shape& input) const;
 
   Stream stream_;
   Model model_;
@@ -61,8 +73,9 @@ class Engine {
   DeviceArray<float> theta_, grad_;
   std::unique_ptr<Optimizer> optimizer_;
   std::optional<GradientNorm> gradient_norm_;
-  std::unique_ptr<Loss> loss_;
-  PlanCache training_plans_, inference_plans_;
+  LossOptions loss_options_;
+  ShapeCache<BatchLoss> batch_losses_;
+  ShapeCache<Inference> inferences_;
   std::array<BatchSlot, 2> slots_;
   DeviceArray<float> x_;  // of infer()
   DeviceArray<std::int32_t> predictions_;

@@ -48,7 +48,7 @@ void TrainerCore::run(Batch& batch, bool counts) {
 
 void TrainerCore::run(ConstTensorView x, const std::int32_t* labels) {
   BatchSlot& slot = engine.slot(progress.step + 1);
-  enqueue(engine.adopt(x, labels, slot), slot, /*counts=*/false);
+  enqueue(engine.adopt(x, labels), slot, /*counts=*/false);
 }
 
 void TrainerCore::enqueue(const DeviceBatch& batch, BatchSlot& slot, bool counts) {

@@ -3,7 +3,7 @@
 
 #include "host/data/augment.hpp"
 #include "host/optim/check_options.hpp"
-#include "host/train/loss.hpp"
+#include "host/nn/loss.hpp"
 #include "host/train/trainer_core.hpp"
 
 namespace curvseg {

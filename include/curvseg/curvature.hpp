@@ -1,37 +1,34 @@
 /// \file
-/// Products with the curvature of a model's loss, which is never formed.
+/// The loss of a model on one batch as a function of its parameters: value, gradient, and products
+/// with its curvature, which is never formed.
 ///
 /// ```
-/// curvseg::CurvatureOperator curvature(stream, model, {.n = 8, .h = 96, .w = 96, .c = 1});
-/// curvature.linearise(theta, images, labels);  // one forward pass, kept
-/// curvature.gradient(grad);                    // one backward pass
-/// curvature.ggnvp(v, product);                 // 4/3 of both in arithmetic, as often as wanted
-/// curvature.hvp(v, product);                   // 7/3 of both, if made for the Hessian
+/// curvseg::BatchLoss loss(stream, model, {.n = 8, .h = 96, .w = 96, .c = 1}, {},
+///                         curvseg::CurvatureKind::kHessian);
+/// loss.linearise(theta, images, labels);  // one forward pass, kept
+/// loss.gradient(grad);                    // one backward pass
+/// loss.ggnvp(v, product);                 // 4/3 of both in arithmetic, as often as wanted
+/// loss.hvp(v, product);                   // 7/3 of both
 /// ```
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <vector>
+#include <span>
 
 #include "curvseg/device.hpp"
+#include "curvseg/loss.hpp"
 #include "curvseg/model.hpp"
 #include "curvseg/tensor.hpp"
 
 namespace curvseg {
 
-/// The loss whose curvature is asked for: softmax cross-entropy per pixel, the weighted mean over
-/// labelled pixels as in softmax_cross_entropy().
-struct CurvatureLoss {
-  std::vector<float> class_weights = {};  ///< one per class, ≥ 0; empty: all 1
-  float label_smoothing = 0.0f;           ///< ε in [0, 1]
-};
-
-/// Which products an operator can form; more take more memory.
-enum class CurvatureKind {
-  kGaussNewton,  ///< ggnvp()
-  kHessian,      ///< hvp() and ggnvp()
+/// Which products a BatchLoss can form; more take more memory.
+enum class CurvatureKind : std::uint8_t {
+  kNone,         ///< none: one gradient() after each linearise(), which is what training needs
+  kGaussNewton,  ///< ggnvp(), quadratic_form()
+  kHessian,      ///< hvp() too
 };
 
 /// The loss L(theta) of a model on one batch, linearised at one theta: gradient and products with
@@ -47,39 +44,63 @@ enum class CurvatureKind {
 /// Vectors are flat, [Model::parameter_count()], on the stream's device, in the order of theta;
 /// their padding between parameters must be 0 and stays 0. All calls are asynchronous on the
 /// stream and allocate nothing after construction. Used by one thread at a time.
-class CurvatureOperator {
+class BatchLoss {
  public:
   /// For batches of shape `input`. \throws InputError if the model does not fit the input, or an
   /// option is out of range.
-  CurvatureOperator(const Stream& stream, const Model& model, const Shape& input,
-                    const CurvatureLoss& loss = {},
-                    CurvatureKind kind = CurvatureKind::kGaussNewton);
-  ~CurvatureOperator();
-  CurvatureOperator(CurvatureOperator&&) noexcept;
-  CurvatureOperator& operator=(CurvatureOperator&&) noexcept;
+  BatchLoss(const Stream& stream, const Model& model, const Shape& input,
+            const LossOptions& loss = {}, CurvatureKind kind = CurvatureKind::kGaussNewton);
+  ~BatchLoss();
+  BatchLoss(BatchLoss&&) noexcept;
+  BatchLoss& operator=(BatchLoss&&) noexcept;
+
+  const Model& model() const;
+  const Shape& input_shape() const;
+  CurvatureKind kind() const;
 
   /// Forward pass at theta on images `x` and `labels` [N,H,W] of the output; labels outside
   /// [0, classes) are ignored. All three must stay as they are while products are taken.
   void linearise(ConstVectorView theta, ConstTensorView x, const std::int32_t* labels);
 
-  /// L on the device, one float, since gradient().
+  // Of the last linearise().
+  ConstVectorView theta() const;
+  ConstTensorView x() const;
+  const std::int32_t* labels() const;
+  /// The logits [N,H,W,classes].
+  ConstTensorView logits() const;
+  /// What layer `node` of Model::nodes() reads, a convolution's x; a dense layer's as [N,1,1,H·W·C].
+  /// \throws std::logic_error for kNone, where it is overwritten.
+  ConstTensorView layer_input(int node) const;
+
+  /// L on the device, one float, since value() or gradient().
   const float* loss() const;
   /// The denominator of the mean on the device, one float: Σ class weights of the labels.
   const float* denominator() const;
 
-  /// grad (+)= dL/dtheta, and the loss. \throws std::logic_error before linearise().
+  /// The loss alone. \throws std::logic_error before linearise().
+  void value();
+  /// grad (+)= dL/dtheta, and the loss. \throws std::logic_error before linearise(), and for kNone
+  /// when it is not the first time since.
   void gradient(VectorView grad, bool accumulate = false);
 
   /// product (+)= G·v. In arithmetic 4/3 of forward and backward pass together.
-  /// \throws std::logic_error before linearise(); std::invalid_argument for vectors of another
-  /// size.
+  /// \throws std::logic_error before linearise() or for kNone; std::invalid_argument for vectors of
+  /// another size.
   void ggnvp(ConstVectorView v, VectorView product, bool accumulate = false);
 
   /// product (+)= d²L/dtheta² · v, exact. In arithmetic 7/3 of forward and backward pass together.
-  /// \throws as ggnvp(); std::logic_error unless the operator is for kHessian.
+  /// \throws as ggnvp(); std::logic_error unless made for kHessian.
   void hvp(ConstVectorView v, VectorView product, bool accumulate = false);
 
-  /// Device memory of this operator.
+  /// The exact quadratic model along one or two directions: form = {d₀ᵀGd₀}, or
+  /// {d₀ᵀGd₀, d₀ᵀGd₁, d₁ᵀGd₁}, on the device, with G of the loss of the first `images` of the batch
+  /// over the denominator of their labels (0 without labels). An R-forward pass a direction and no
+  /// backward pass: 2/3 of a gradient in arithmetic, times images / N.
+  /// \throws as ggnvp(); std::invalid_argument for no or more than two directions, or images out of
+  /// [1, N].
+  void quadratic_form(std::span<const ConstVectorView> directions, int images, float* form);
+
+  /// Device memory of this object.
   std::size_t memory_bytes() const;
 
  private:

@@ -8,6 +8,7 @@
 #include "curvseg/device.hpp"
 #include "curvseg/error.hpp"
 #include "curvseg/labels.hpp"
+#include "curvseg/loss.hpp"
 #include "curvseg/metrics.hpp"
 #include "curvseg/model.hpp"
 #include "curvseg/ops.hpp"

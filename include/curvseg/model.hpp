@@ -161,11 +161,17 @@ class Plan {
 
   /// r_output() = R{output()} = d output(theta + εv) / dε at ε = 0, for the theta and x of the last
   /// forward(), with ReLU masks and pooling winners as they were there; v [parameter_count()]. In
-  /// time about a forward pass of twice the arithmetic. Asynchronous.
+  /// time about a forward pass of twice the arithmetic. With `images` > 0 for the first so many of
+  /// the batch alone; the others' r_output() then means nothing. Asynchronous.
   /// Source: Pearlmutter, "Fast Exact Multiplication by the Hessian", Neural Computation 6 (1994).
   /// \throws std::logic_error unless the plan is for kCurvature or kHessian and a forward() came
-  /// before.
-  void r_forward(const Stream& stream, ConstVectorView theta, ConstVectorView v, ConstTensorView x);
+  /// before; std::invalid_argument for more images than there are.
+  void r_forward(const Stream& stream, ConstVectorView theta, ConstVectorView v, ConstTensorView x,
+                 int images = 0);
+  /// What convolution or dense layer `node` of Model::nodes() read in the last forward(), which was
+  /// on `x`; a dense layer's input as [N,1,1,H·W·C]. \throws std::logic_error unless the plan is
+  /// for kCurvature or kHessian; std::invalid_argument if `node` is no such layer.
+  ConstTensorView layer_input(int node, ConstTensorView x) const;
   /// [as output()]; valid until the next forward() or backward().
   TensorView r_output() const;
 

@@ -218,6 +218,11 @@ void softmax_cross_entropy(const Stream& stream, ConstTensorView logits, const s
 void mean_squared_error(const Stream& stream, ConstTensorView x, ConstTensorView target,
                         const float* denominator, bool accumulate, Workspace workspace, float* loss,
                         TensorView dx);
+/// The same against one-hot targets: 1 at a pixel's label, 0 elsewhere. `labels` [N,H,W]; pixels whose
+/// label is outside [0, C) add nothing and get dx = 0.
+void mean_squared_error(const Stream& stream, ConstTensorView x, const std::int32_t* labels,
+                        const float* denominator, bool accumulate, Workspace workspace, float* loss,
+                        TensorView dx);
 /// hu = H·u, H the Hessian of softmax_cross_entropy() with respect to the logits: per pixel
 /// s·(diag p − p pᵀ) / denominator[0]; kernels/loss/loss.hpp has the formula. Overwrites `hu`,
 /// which may be `u`. Asynchronous.
@@ -225,10 +230,11 @@ void softmax_cross_entropy_hessian(const Stream& stream, ConstTensorView logits,
                                    const std::int32_t* labels, const float* denominator,
                                    const CrossEntropyOptions& options, ConstTensorView u,
                                    TensorView hu);
-/// hu = 2·u / denominator[0]: the Hessian of mean_squared_error() with respect to x, times u.
-/// Overwrites `hu`, which may be `u`. Asynchronous.
-void mean_squared_error_hessian(const Stream& stream, const float* denominator, ConstTensorView u,
-                                TensorView hu);
+/// hu = 2·u / denominator[0]: the Hessian of mean_squared_error() with respect to x, times u; with
+/// `labels` (may be nullptr) 0 at pixels without one. Overwrites `hu`, which may be `u`.
+/// Asynchronous.
+void mean_squared_error_hessian(const Stream& stream, const std::int32_t* labels,
+                                const float* denominator, ConstTensorView u, TensorView hu);
 /// Bytes for any of the loss functions above on a tensor of this shape.
 std::size_t loss_workspace(const Device& device, const Shape& logits);
 

@@ -14,12 +14,13 @@
 #include <string_view>
 #include <vector>
 
+#include "curvseg/curvature.hpp"
 #include "curvseg/device.hpp"
+#include "curvseg/model.hpp"
 #include "curvseg/tensor.hpp"
 
 namespace curvseg {
 
-class Plan;  // curvseg/model.hpp
 
 // ---- learning-rate schedules -------------------------------------------------------------------
 
@@ -100,13 +101,9 @@ struct StepContext {
   float max_norm = 0.0f;                ///< the gradient is scaled down to this norm; 0: it is not
   const float* squared_norm = nullptr;  ///< device, Σ grad²; nullptr only when max_norm is 0
 
-  // For methods that look at curvature or try a step: the batch that gave the gradient, and the
-  // plan that still holds its activations. Empty in calls that have no model.
-  Plan* plan = nullptr;
-  ConstTensorView x = {};
-  const std::int32_t* labels = nullptr;  ///< device, one per pixel of the output
-  const float* denominator = nullptr;    ///< device, of the loss
-  const float* loss = nullptr;           ///< device, at theta before the step
+  /// The loss of the batch that gave the gradient, linearised at theta, for methods that look at
+  /// curvature or try a step. nullptr in calls that have no model.
+  BatchLoss* batch = nullptr;
 };
 
 /// Device memory that belongs to the state of an optimiser.
@@ -123,6 +120,12 @@ struct OptimizerState {
   std::map<std::string, std::string> scalars;
 };
 
+/// A number and what it is called.
+struct NamedNumber {
+  std::string name;
+  double value = 0.0;
+};
+
 /// One method. Used by one thread at a time.
 class Optimizer {
  public:
@@ -131,6 +134,8 @@ class Optimizer {
   Optimizer& operator=(const Optimizer&) = delete;
 
   virtual std::string_view name() const = 0;
+  /// What it asks of StepContext::batch.
+  virtual CurvatureKind curvature() const { return CurvatureKind::kNone; }
 
   /// theta ← its next value. Asynchronous; any number of steps may be under way.
   /// \throws std::invalid_argument if theta or grad have another size than the optimiser was made
@@ -146,13 +151,20 @@ class Optimizer {
   /// Device memory of the state.
   virtual std::size_t state_bytes() const = 0;
 
+  /// Numbers of the last step for a log, for instance {"lambda", 0.1}. May wait for the stream.
+  virtual std::vector<NamedNumber> report() { return {}; }
+
  protected:
   Optimizer() = default;
 };
 
-/// Makes the optimiser `options.name` for `parameters` elements of theta, its state zeroed in the
-/// order of `stream`. Work on it must be done before it is destroyed.
+/// Makes the optimiser `options.name` for the parameters of `model`, its state zeroed in the order
+/// of `stream`. Work on it must be done before it is destroyed.
 /// \throws InputError for an unknown name, listing those there are, or an option out of range.
+std::unique_ptr<Optimizer> make_optimizer(const Stream& stream, const OptimizerOptions& options,
+                                          const Model& model);
+/// The same for `parameters` elements of theta that belong to no model.
+/// \throws InputError also for a method that looks at the layers of a model.
 std::unique_ptr<Optimizer> make_optimizer(const Stream& stream, const OptimizerOptions& options,
                                           std::int64_t parameters);
 

@@ -27,6 +27,7 @@
 #include "curvseg/data.hpp"
 #include "curvseg/device.hpp"
 #include "curvseg/error.hpp"
+#include "curvseg/loss.hpp"
 #include "curvseg/metrics.hpp"
 #include "curvseg/model.hpp"
 #include "curvseg/optim.hpp"
@@ -49,21 +50,6 @@ class DivergenceError : public Error {
 };
 
 // ---- options -----------------------------------------------------------------------------------
-
-/// The losses.
-enum class LossKind {
-  /// Per pixel softmax cross-entropy: the mean weighted by the class weights of the labels.
-  kCrossEntropy,
-  /// Mean of (x − t)² over classes and labelled pixels, with t one-hot.
-  kMeanSquaredError,
-};
-
-/// The loss and its options.
-struct LossOptions {
-  LossKind kind = LossKind::kCrossEntropy;
-  std::vector<float> class_weights = {};  ///< cross-entropy: one per class, ≥ 0; empty: all 1
-  float label_smoothing = 0.0f;           ///< cross-entropy: ε in [0, 1]
-};
 
 /// When to stop before all epochs are done. Both rules are off by default.
 struct ConvergenceOptions {

@@ -3,7 +3,8 @@
 //   loss[0] = Σ (x − t)² / D  (+ old if `accumulate`),    dx = 2 (x − t) / D
 //   hu      = 2 u / D                                      its Hessian times u
 //
-// Overwrites dx, which may be nullptr, and hu. D = 0 gives loss 0, dx 0 and hu 0. Squares and sums
+// with t from a target tensor, or 1 at a pixel's label and 0 elsewhere; pixels without a label then
+// add nothing. Overwrites dx, which may be nullptr, and hu. D = 0 gives loss 0, dx 0 and hu 0. Squares and sums
 // in double, fixed order. Source: torch.nn.MSELoss, which has D = the number of elements.
 #include "loss/launchers.hpp"
 #include "math/long_sum.hpp"
@@ -21,29 +22,58 @@ __device__ __forceinline__ std::int64_t element_offset(std::int64_t i, int chann
   return Dense ? i : i / channels * ld + i % channels;
 }
 
-template <bool Dense, bool Gradient>
+/// Where t comes from.
+enum class Target { kDense, kStrided, kLabels };
+
+/// x − t at element i, 0 where the pixel has no label.
+template <Target Source>
+__device__ __forceinline__ float error_at(const MeanSquaredError& p, std::int64_t i) {
+  constexpr bool kDense = Source == Target::kDense;
+  const float x = p.x[element_offset<kDense>(i, p.channels, p.ldx)];
+  if constexpr (Source == Target::kLabels) {
+    const std::int32_t label = p.labels[i / p.channels];
+    if (label < 0 || label >= p.channels) return 0.0f;
+    return x - (i % p.channels == label ? 1.0f : 0.0f);
+  } else {
+    return x - p.target[element_offset<kDense>(i, p.channels, p.ld_target)];
+  }
+}
+
+template <Target Source, bool Gradient>
 __global__ void mean_squared_error_kernel(MeanSquaredError p) {
   const Span span = block_span(p.pixels * p.channels);
   const float denominator = *p.denominator;
   const double share = thread_sum<double>(span.last - span.first, [&](std::int64_t at) {
     const std::int64_t i = span.first + at;
-    const float x = p.x[element_offset<Dense>(i, p.channels, p.ldx)];
-    const float error = x - p.target[element_offset<Dense>(i, p.channels, p.ld_target)];
+    const float error = error_at<Source>(p, i);
     if constexpr (Gradient)
-      p.dx[element_offset<Dense>(i, p.channels, p.ld_dx)] =
+      p.dx[element_offset<Source == Target::kDense>(i, p.channels, p.ld_dx)] =
           denominator == 0.0f ? 0.0f : 2.0f * error / denominator;
     return static_cast<double>(error) * static_cast<double>(error);
   });
   store_partial(share, block_shared<SumShared>().scratch, p.workspace);
 }
 
+template <bool Labelled>
 __global__ void mean_squared_error_hessian_kernel(MeanSquaredErrorHessian p) {
   const float denominator = *p.denominator;
   for (const std::int64_t i : grid_range(p.pixels * p.channels)) {
+    bool counts = denominator != 0.0f;
+    if constexpr (Labelled) {
+      const std::int32_t label = p.labels[i / p.channels];
+      counts = counts && label >= 0 && label < p.channels;
+    }
     const float u = p.u[element_offset<false>(i, p.channels, p.ldu)];
-    p.hu[element_offset<false>(i, p.channels, p.ld_hu)] =
-        denominator == 0.0f ? 0.0f : 2.0f * u / denominator;
+    p.hu[element_offset<false>(i, p.channels, p.ld_hu)] = counts ? 2.0f * u / denominator : 0.0f;
   }
+}
+
+template <Target Source>
+void launch_sum(StreamHandle stream, dim3 grid, const MeanSquaredError& p) {
+  if (p.dx)
+    launch<mean_squared_error_kernel<Source, true>, SumShared>(stream, grid, kSumThreads, p);
+  else
+    launch<mean_squared_error_kernel<Source, false>, SumShared>(stream, grid, kSumThreads, p);
 }
 
 }  // namespace
@@ -54,19 +84,16 @@ std::int64_t mean_squared_error_workspace(const MeanSquaredError& p) {
 
 void mean_squared_error(StreamHandle stream, const MeanSquaredError& p) {
   const std::int64_t blocks = mean_squared_error_workspace(p);
-  const bool gradient = p.dx != nullptr;
-  const bool dense =
-      p.ldx == p.channels && p.ld_target == p.channels && (!gradient || p.ld_dx == p.channels);
+  const bool dense = p.ldx == p.channels && p.ld_target == p.channels &&
+                     (p.dx == nullptr || p.ld_dx == p.channels);
   if (blocks > 0) {
     const dim3 grid{static_cast<unsigned>(blocks), 1, 1};
-    if (dense && gradient)
-      launch<mean_squared_error_kernel<true, true>, SumShared>(stream, grid, kSumThreads, p);
+    if (p.labels)
+      launch_sum<Target::kLabels>(stream, grid, p);
     else if (dense)
-      launch<mean_squared_error_kernel<true, false>, SumShared>(stream, grid, kSumThreads, p);
-    else if (gradient)
-      launch<mean_squared_error_kernel<false, true>, SumShared>(stream, grid, kSumThreads, p);
+      launch_sum<Target::kDense>(stream, grid, p);
     else
-      launch<mean_squared_error_kernel<false, false>, SumShared>(stream, grid, kSumThreads, p);
+      launch_sum<Target::kStrided>(stream, grid, p);
   }
   finish_sum(stream, FinishSum{p.workspace, blocks, p.denominator, p.loss, p.accumulate});
 }
@@ -74,7 +101,10 @@ void mean_squared_error(StreamHandle stream, const MeanSquaredError& p) {
 void mean_squared_error_hessian(StreamHandle stream, const MeanSquaredErrorHessian& p) {
   const std::int64_t elements = p.pixels * p.channels;
   if (elements == 0) return;
-  launch<mean_squared_error_hessian_kernel>(stream, grid_for(elements), kGridThreads, p);
+  if (p.labels)
+    launch<mean_squared_error_hessian_kernel<true>>(stream, grid_for(elements), kGridThreads, p);
+  else
+    launch<mean_squared_error_hessian_kernel<false>>(stream, grid_for(elements), kGridThreads, p);
 }
 
 }  // namespace curvseg::CURVSEG_TARGET

@@ -160,6 +160,13 @@ TEST_P(LossHessianKernels, MeanSquaredError) {
       std::vector<float> expected = dense;
       for (float& value : expected) value *= denominator == 0.0f ? 0.0f : 0.5f;
       EXPECT_EQ(download_pixels(hu), expected);
+
+      auto labels = upload(std::vector<std::int32_t>{1, -1, 2});  // two pixels without a class
+      const auto gated = output_pixels(dense.size(), 2, layout);
+      kernels().mean_squared_error_hessian(
+          stream(), {3, 2, u.get(), u.ld(), d.get(), gated.get(), gated.ld(), labels.get()});
+      std::fill(expected.begin() + 2, expected.end(), 0.0f);
+      EXPECT_EQ(download_pixels(gated), expected);
     }
 }
 

@@ -122,6 +122,42 @@ TEST_P(MeanSquaredErrorKernel, AgreesWithTheReferenceAtEveryShape) {
     }
 }
 
+TEST_P(MeanSquaredErrorKernel, LabelsStandForOneHotTargets) {
+  constexpr int kChannels = 3, kGap = 2;
+  constexpr std::size_t kPixels = 211;
+  const auto x = uniform_floats(kPixels * kChannels, 60);
+  std::vector<std::int32_t> labels(kPixels);
+  std::vector<float> gated = x, target(x.size(), 0.0f);
+  for (std::size_t i = 0; i < kPixels; ++i) {
+    labels[i] = static_cast<std::int32_t>(i * 7 % 5) - 1;  // −1 and 3 are no class
+    const bool counts = labels[i] >= 0 && labels[i] < kChannels;
+    if (counts) target[i * kChannels + static_cast<std::size_t>(labels[i])] = 1.0f;
+    for (std::size_t c = 0; c < kChannels && !counts; ++c) gated[i * kChannels + c] = 0.0f;
+  }
+  const Result expected = run(kChannels, gated, target, 17.0f);
+
+  auto device_x = upload(spread(x, kChannels, kGap));
+  auto device_labels = upload(labels);
+  auto denominator = upload(std::vector<float>{17.0f});
+  auto loss = output<float>(1);
+  auto dx = output<float>(x.size());
+  MeanSquaredError p;
+  p.pixels = kPixels;
+  p.channels = kChannels;
+  p.x = device_x.get();
+  p.ldx = kChannels + kGap;
+  p.labels = device_labels.get();
+  p.denominator = denominator.get();
+  p.loss = loss.get();
+  p.dx = dx.get();
+  p.ld_dx = kChannels;
+  auto scratch = workspace(kernels().mean_squared_error_workspace(p));
+  p.workspace = scratch.get();
+  kernels().mean_squared_error(stream(), p);
+  EXPECT_EQ(download(loss)[0], expected.loss);
+  EXPECT_EQ(download(dx), expected.dx);
+}
+
 TEST_P(MeanSquaredErrorKernel, EmptyAccumulatedAndNotFinite) {
   const float old = 1.5f;
   EXPECT_EQ(run(2, {}, {}, 0.0f).loss, 0.0f);

@@ -43,7 +43,7 @@ double inner_product(const std::vector<float>& a, const std::vector<float>& b) {
 class Case {
  public:
   Case(const Device& device, const Model& model, const Shape& input, unsigned seed,
-       const CurvatureLoss& loss = {})
+       const LossOptions& loss = {})
       : model_(model),
         input_(input),
         loss_(loss),
@@ -62,7 +62,7 @@ class Case {
     operator_.linearise(view(theta_), x_, device_labels_.data());
   }
 
-  CurvatureOperator& curvature() { return operator_; }
+  BatchLoss& curvature() { return operator_; }
   const Stream& stream() const { return stream_; }
 
   std::vector<float> direction(unsigned seed) const {
@@ -84,7 +84,7 @@ class Case {
   }
   /// Of an operator that was made for Gauss-Newton products alone.
   std::vector<float> ggnvp_of_its_own(const std::vector<float>& v) {
-    CurvatureOperator other(stream_, model_, input_, loss_);
+    BatchLoss other(stream_, model_, input_, loss_);
     other.linearise(view(theta_), x_, device_labels_.data());
     v_.upload(stream_, v.data(), v_.size());
     other.ggnvp(view(v_), {out_.data(), out_.size()});
@@ -166,14 +166,14 @@ class Case {
 
   Model model_;
   Shape input_;
-  CurvatureLoss loss_;
+  LossOptions loss_;
   NetworkData data_;
   Labels labels_;
   Stream stream_;
   DeviceArray<float> theta_, v_, out_;
   Tensor x_;
   DeviceArray<std::int32_t> device_labels_;
-  CurvatureOperator operator_;
+  BatchLoss operator_;
 };
 
 /// Within the rounding of float32 through a dozen layers; a term left out is of order 1.
@@ -205,7 +205,7 @@ TEST(GaussNewton, IsTheExplicitProduct) {
     Case unet(device, zoo::make("unet(width=2, depth=1)", 1, 3), {2, 5, 6, 1}, 1);
     expect_is_explicit_product(unet, 2);
     Case weighted(device, zoo::make("unet(width=2, depth=1, transpose=false)", 2, 2), {1, 6, 5, 2},
-                  3, {{0.5f, 2.0f}, 0.1f});
+                  3, {.class_weights = {0.5f, 2.0f}, .label_smoothing = 0.1f});
     expect_is_explicit_product(weighted, 4);
   }
 }
@@ -270,7 +270,7 @@ TEST(Hessian, IsTheDifferenceOfGradients) {
     Case unet(device, zoo::make("unet(width=2, depth=1)", 1, 3), {2, 5, 6, 1}, 1);
     expect_is_difference_of_gradients(unet, 2);
     Case weighted(device, zoo::make("unet(width=2, depth=1, transpose=false)", 2, 2), {1, 6, 5, 2},
-                  3, {{0.5f, 2.0f}, 0.1f});
+                  3, {.class_weights = {0.5f, 2.0f}, .label_smoothing = 0.1f});
     expect_is_difference_of_gradients(weighted, 4);
   }
 }
@@ -337,12 +337,92 @@ TEST(Hessian, ProductsAndGradientsDoNotDisturbEachOther) {
   }
 }
 
+/// d₀ᵀGd₀, d₀ᵀGd₁ and d₁ᵀGd₁ of the first images of a batch.
+void expect_forms_of_the_first_images(const char* device_name, const LossOptions& loss) {
+  SCOPED_TRACE(device_name);
+  const Device device = Device::open(device_name);
+  const Stream stream(device);
+  const Model model = zoo::make("unet(width=2, depth=1)", 1, 2);
+  const Shape batch{3, 6, 5, 1}, part{2, 6, 5, 1};
+  const NetworkData data = real_data(model, batch, 41);
+  const Labels labels = random_labels(batch, 41);
+  DeviceArray<float> theta(device, model.parameter_count()), product(device, theta.size());
+  DeviceArray<float> d0(device, theta.size()), d1(device, theta.size()), form(device, 3);
+  DeviceArray<std::int32_t> device_labels(device, batch.pixels());
+  std::vector<float> v0 = uniform_floats(data.theta.size(), 42), v1 = v0;
+  for (std::size_t i = 0; i < v1.size(); ++i) v1[i] = v0[i] + data.theta[i];
+  clear_padding(model, v0);
+  clear_padding(model, v1);
+  theta.upload(stream, data.theta.data(), theta.size());
+  d0.upload(stream, v0.data(), d0.size());
+  d1.upload(stream, v1.data(), d1.size());
+  device_labels.upload(stream, labels.data(), batch.pixels());
+  DeviceArray<float> images(device, batch.elements());
+  images.upload(stream, data.x.data(), batch.elements());
+
+  BatchLoss of_part(stream, model, part, loss);
+  of_part.linearise({theta.data(), theta.size()}, ConstTensorView{images.data(), part},
+                    device_labels.data());
+  const auto product_with = [&](const DeviceArray<float>& v) {
+    of_part.ggnvp({v.data(), v.size()}, {product.data(), product.size()});
+    return product.to_host(stream);
+  };
+  const std::vector<float> g0 = product_with(d0), g1 = product_with(d1);
+  const double expected[] = {inner_product(v0, g0), inner_product(v0, g1), inner_product(v1, g1)};
+
+  BatchLoss of_batch(stream, model, batch, loss);
+  of_batch.linearise({theta.data(), theta.size()}, ConstTensorView{images.data(), batch},
+                     device_labels.data());
+  const ConstVectorView directions[] = {{d0.data(), d0.size()}, {d1.data(), d1.size()}};
+  of_batch.quadratic_form(directions, part.n, form.data());
+  const std::vector<float> actual = form.to_host(stream);
+  for (std::size_t i = 0; i < 3; ++i)
+    EXPECT_TRUE(std::fabs(actual[i] - expected[i]) <= 1e-5 * std::fabs(expected[i]))
+        << actual[i] << ", expected " << expected[i];
+  of_batch.quadratic_form({directions, 1}, part.n, form.data());
+  EXPECT_EQ(form.to_host(stream)[0], actual[0]);
+}
+
+TEST(QuadraticForm, IsThatOfTheFirstImages) {
+  for (const char* name : {"host", "emulated"}) {
+    if (!has_device(name)) continue;
+    expect_forms_of_the_first_images(name, {});
+    expect_forms_of_the_first_images(name, {.class_weights = {0.5f, 2.0f}});
+    expect_forms_of_the_first_images(name, {.kind = LossKind::kMeanSquaredError});
+  }
+}
+
+TEST(QuadraticForm, RefusesWhatItCannotDo) {
+  const Device device = Device::open("host");
+  const Stream stream(device);
+  const Model model = zoo::make("unet(width=2, depth=1)", 1, 2);
+  const Shape input{2, 4, 4, 1};
+  DeviceArray<float> v(device, model.parameter_count()), form(device, 3);
+  fill(stream, {v.data(), v.size()}, 0.0f);
+  const Tensor x(device, input);
+  fill(stream, {x.data(), input.elements()}, 0.0f);
+  DeviceArray<std::int32_t> labels(device, 32);
+  const std::vector<std::int32_t> zeros(32, 0);
+  labels.upload(stream, zeros.data(), 32);
+  const ConstVectorView view{v.data(), v.size()};
+  const ConstVectorView directions[] = {view, view, view};
+  BatchLoss curvature(stream, model, input);
+  EXPECT_THROW(curvature.quadratic_form({directions, 1}, 2, form.data()), std::logic_error);
+  curvature.linearise(view, x, labels.data());
+  EXPECT_THROW(curvature.quadratic_form({directions, 3}, 2, form.data()), std::invalid_argument);
+  EXPECT_THROW(curvature.quadratic_form({directions, 0}, 2, form.data()), std::invalid_argument);
+  EXPECT_THROW(curvature.quadratic_form({directions, 1}, 3, form.data()), std::invalid_argument);
+  BatchLoss gradient_only(stream, model, input, {}, CurvatureKind::kNone);
+  gradient_only.linearise(view, x, labels.data());
+  EXPECT_THROW(gradient_only.quadratic_form({directions, 1}, 2, form.data()), std::logic_error);
+}
+
 TEST(Hessian, NeedsAnOperatorMadeForIt) {
   const Device device = Device::open("host");
   const Stream stream(device);
   const Model model = zoo::make("unet(width=2, depth=1)", 1, 2);
   const Shape input{1, 4, 4, 1};
-  CurvatureOperator curvature(stream, model, input);
+  BatchLoss curvature(stream, model, input);
   DeviceArray<float> v(device, model.parameter_count());
   fill(stream, {v.data(), v.size()}, 0.0f);
   Tensor x(device, input);
@@ -358,10 +438,10 @@ TEST(GaussNewton, RefusesWhatItCannotDo) {
   const Device device = Device::open("host");
   const Stream stream(device);
   const Model model = zoo::make("unet(width=2, depth=1)", 1, 2);
-  EXPECT_THROW(CurvatureOperator(stream, model, {1, 4, 4, 1}, {{1.0f}, 0.0f}), InputError);
-  EXPECT_THROW(CurvatureOperator(stream, model, {1, 4, 4, 1}, {{}, 1.5f}), InputError);
-  EXPECT_THROW(CurvatureOperator(stream, model, {1, 4, 4, 3}), InputError);
-  CurvatureOperator curvature(stream, model, {1, 4, 4, 1});
+  EXPECT_THROW(BatchLoss(stream, model, {1, 4, 4, 1}, {.class_weights = {1.0f}}), InputError);
+  EXPECT_THROW(BatchLoss(stream, model, {1, 4, 4, 1}, {.label_smoothing = 1.5f}), InputError);
+  EXPECT_THROW(BatchLoss(stream, model, {1, 4, 4, 3}), InputError);
+  BatchLoss curvature(stream, model, {1, 4, 4, 1});
   DeviceArray<float> v(device, model.parameter_count());
   EXPECT_THROW(curvature.gradient({v.data(), v.size()}), std::logic_error);
   EXPECT_THROW(curvature.ggnvp({v.data(), v.size()}, {v.data(), v.size()}), std::logic_error);
