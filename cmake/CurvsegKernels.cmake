@@ -15,6 +15,8 @@ set(CURVSEG_KERNEL_SOURCES
   resize/bilinear.cu
   update/adam.cu
   update/sgd.cu
+  vector/dot_products.cu
+  vector/linear_combination.cu
   kernel_table.cu)
 list(TRANSFORM CURVSEG_KERNEL_SOURCES PREPEND ${PROJECT_SOURCE_DIR}/kernels/)
 

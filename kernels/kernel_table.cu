@@ -10,6 +10,7 @@
 #include "random/launchers.hpp"
 #include "resize/launchers.hpp"
 #include "update/launchers.hpp"
+#include "vector/launchers.hpp"
 
 #define CURVSEG_JOIN_(a, b) a##b
 #define CURVSEG_JOIN(a, b) CURVSEG_JOIN_(a, b)
@@ -50,6 +51,9 @@ extern "C" const curvseg::Kernels* CURVSEG_JOIN(curvseg_kernels_, CURVSEG_TARGET
       .sgd_update = sgd_update,
       .adam_update = adam_update,
       .random_fill = random_fill,
+      .dot_products_workspace = dot_products_workspace,
+      .dot_products = dot_products,
+      .linear_combination = linear_combination,
   };
   return &kTable;
 }

@@ -16,6 +16,7 @@
 #include "random/random.hpp"
 #include "resize/resize.hpp"
 #include "update/update.hpp"
+#include "vector/vector.hpp"
 
 namespace curvseg {
 
@@ -74,6 +75,11 @@ struct Kernels {
 
   // random/
   Operation<RandomFill> random_fill;
+
+  // vector/: algebra over flat memory
+  WorkspaceSize<DotProducts> dot_products_workspace;
+  Operation<DotProducts> dot_products;
+  Operation<LinearCombination> linear_combination;
 };
 
 }  // namespace curvseg

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <span>
 
 #include "curvseg/device.hpp"
@@ -194,6 +195,41 @@ void copy_tensor(const Stream& stream, ConstTensorView from, float scale, bool a
                  TensorView to);
 /// y = x + b, b [C] added to every pixel.
 void add_bias(const Stream& stream, ConstTensorView x, ConstVectorView b, TensorView y);
+
+// ---- vectors -----------------------------------------------------------------------------------
+
+/// Two vectors of one length.
+struct VectorPair {
+  ConstVectorView x;
+  ConstVectorView y;
+};
+
+/// result[j] = Σ_i x_j[i]·y_j[i] for up to 6 pairs of vectors, all of one length; `result` is
+/// device memory, one float a pair. Overwrites. Products and sums are in double and in a fixed
+/// order: each result is within 2^-23 · Σ_i |x_j[i]·y_j[i]|, whatever the length. A vector that
+/// stands in several pairs is read from memory once. Asynchronous.
+void dot_products(const Stream& stream, std::span<const VectorPair> pairs, Workspace workspace,
+                  float* result);
+/// The same, for pairs in braces.
+void dot_products(const Stream& stream, std::initializer_list<VectorPair> pairs,
+                  Workspace workspace, float* result);
+/// Bytes of scratch memory for dot_products() of `pairs` pairs of `size` elements.
+std::size_t dot_products_workspace(const Device& device, std::int64_t size, int pairs);
+
+/// One vector of a sum, times a number that the host knows and one that the device knows.
+struct VectorTerm {
+  ConstVectorView x;
+  float scale = 1.0f;
+  const float* coefficient = nullptr;  ///< device, one float; nullptr: 1
+};
+
+/// to = Σ_j scale_j · coefficient_j · x_j for 1 to 4 vectors as long as `to`, added in their order.
+/// Overwrites `to`, which may be one of the x_j. Asynchronous: coefficients are read when the
+/// stream gets there.
+void linear_combination(const Stream& stream, std::span<const VectorTerm> terms, VectorView to);
+/// The same, for terms in braces: `linear_combination(stream, {{x}, {v, -1.0f, alpha}}, x)`.
+void linear_combination(const Stream& stream, std::initializer_list<VectorTerm> terms,
+                        VectorView to);
 
 // ---- losses and metrics ------------------------------------------------------------------------
 

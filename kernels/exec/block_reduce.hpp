@@ -2,6 +2,7 @@
 //
 //   sum = Σ_i f(i), i < n:
 //     thread_sum<float>(n, f)      this thread's share of it
+//     thread_sums(shares, n, f)    shares of several sums in one loop: Σ_i f(i, j) for each j
 //     block_sum(share, scratch)    the sum of all shares, the same bits in every thread
 //
 // On a GPU neighbouring threads take neighbouring i, and shares meet by warp shuffles, then through
@@ -68,6 +69,28 @@ __device__ __forceinline__ T thread_sum(std::int64_t n, Term f) {
     for (int width = kSumLanes / 2; width > 0; width /= 2)
       for (int j = 0; j < width; ++j) lane[j] += lane[j + width];
     return lane[0];
+  }
+}
+
+/// This thread's shares of Σ_{i < n} f(i, j) for j < Count, in one walk over i: terms that read the
+/// same memory find it in registers or in the first-level cache. Overwrites `sums`.
+template <class T, int Count, class Term>
+__device__ __forceinline__ void thread_sums(T (&sums)[Count], std::int64_t n, Term f) {
+  CURVSEG_UNROLL
+  for (int j = 0; j < Count; ++j) sums[j] = T(0);
+  if constexpr (kStagedOperands) {
+    for (std::int64_t i = threadIdx.x; i < n; i += blockDim.x) {
+      CURVSEG_UNROLL
+      for (int j = 0; j < Count; ++j) sums[j] += f(i, j);
+    }
+  } else {
+    constexpr std::int64_t kPiece = 1024;  // 4 KiB of each vector
+    for (std::int64_t first = 0; first < n; first += kPiece) {
+      const std::int64_t left = n - first;
+      for (int j = 0; j < Count; ++j)
+        sums[j] += thread_sum<T>(left < kPiece ? left : kPiece,
+                                 [&](std::int64_t i) { return f(first + i, j); });
+    }
   }
 }
 

@@ -1,0 +1,38 @@
+// Vector algebra over flat memory. Plain C++.
+//
+// Scalars that a kernel computes or uses lie in device memory, so a chain of them needs no host.
+#pragma once
+
+#include <cstdint>
+
+namespace curvseg {
+
+/// result[j] = Σ_i x_j[i]·y_j[i] for j < count. One vector may stand in several products: what is
+/// the same memory is read from it once. Fixed order; products and sums in double, each result
+/// within 2^-23 · Σ_i |x_j[i]·y_j[i]| whatever n. Overwrites.
+struct DotProducts {
+  static constexpr int kMost = 6;
+  int count = 0;  // 0: nothing is done
+  std::int64_t n = 0;
+  const float* x[kMost] = {};
+  const float* y[kMost] = {};
+  float* result = nullptr;  // [count]
+  float* workspace = nullptr;
+};
+
+/// to[i] = Σ_{j < terms} scale_j · (coefficient_j ? *coefficient_j : 1) · x_j[i], added in the
+/// order of j. Overwrites `to`, which may be one of the x_j. A factor of 0 still reads its vector.
+struct LinearCombination {
+  static constexpr int kMost = 4;
+  struct Term {
+    const float* x = nullptr;
+    float scale = 1.0f;
+    const float* coefficient = nullptr;  // device, may be nullptr
+  };
+  int terms = 0;  // 1 to kMost
+  std::int64_t n = 0;
+  Term term[kMost];
+  float* to = nullptr;
+};
+
+}  // namespace curvseg
