@@ -39,6 +39,18 @@ function(curvseg_add_cxx_kernels name)
   target_link_libraries(curvseg_${name}_objects PRIVATE curvseg_flags)
 endfunction()
 
+# What a host target takes from a library of headers instead of a kernel: its own source, and Eigen,
+# which is in nothing but the isolated objects.
+function(curvseg_add_host_libraries name)
+  set(source ${PROJECT_SOURCE_DIR}/kernels/exec/dense_host.cpp)
+  target_sources(curvseg_${name}_objects PRIVATE ${source})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+    # g++ 12 sees its own AVX-512 intrinsics read an undefined vector (GCC bug 105593).
+    set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS -Wno-maybe-uninitialized)
+  endif()
+  target_link_libraries(curvseg_${name}_objects PRIVATE Eigen3::Eigen)
+endfunction()
+
 # What instruments a kernel file of the emulated target. Why each flag is needed: docs/emulated.md,
 # "Building".
 set(CURVSEG_EMULATED_FLAGS -O2 -g -fsanitize=thread,alignment

@@ -2,6 +2,7 @@
 #include "kernels.hpp"
 
 #include "conv2d/launchers.hpp"
+#include "dense/launchers.hpp"
 #include "exec/exec.hpp"
 #include "loss/launchers.hpp"
 #include "metrics/launchers.hpp"
@@ -54,6 +55,12 @@ extern "C" const curvseg::Kernels* CURVSEG_JOIN(curvseg_kernels_, CURVSEG_TARGET
       .dot_products_workspace = dot_products_workspace,
       .dot_products = dot_products,
       .linear_combination = linear_combination,
+      .inverse_spd_workspace = inverse_spd_workspace,
+      .inverse_spd = inverse_spd,
+      .orthonormal_basis_workspace = orthonormal_basis_workspace,
+      .orthonormal_basis = orthonormal_basis,
+      .symmetric_eigen_workspace = symmetric_eigen_workspace,
+      .symmetric_eigen = symmetric_eigen,
   };
   return &kTable;
 }

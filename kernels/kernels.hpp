@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "conv2d/conv2d.hpp"
+#include "dense/dense.hpp"
 #include "exec/stream.hpp"
 #include "loss/loss.hpp"
 #include "metrics/metrics.hpp"
@@ -80,6 +81,13 @@ struct Kernels {
   WorkspaceSize<DotProducts> dot_products_workspace;
   Operation<DotProducts> dot_products;
   Operation<LinearCombination> linear_combination;
+  // dense/: factorisations of small symmetric matrices, up to kDenseBatch in a call
+  WorkspaceSize<InverseSpd> inverse_spd_workspace;
+  Operation<InverseSpd> inverse_spd;
+  WorkspaceSize<OrthonormalBasis> orthonormal_basis_workspace;
+  Operation<OrthonormalBasis> orthonormal_basis;
+  WorkspaceSize<SymmetricEigen> symmetric_eigen_workspace;
+  Operation<SymmetricEigen> symmetric_eigen;
 };
 
 }  // namespace curvseg

@@ -30,12 +30,12 @@ class Clock {
   std::vector<std::uint64_t> seen_;
 };
 
-/// One launch or copy that ran, by the epochs it used.
+/// One launch, copy or host work that ran, by the epochs it used.
 struct Span {
   std::uint32_t first_epoch;
   std::size_t stream;
   std::uint64_t ticket;
-  const char* kernel;  // nullptr: a copy
+  const char* kernel;  // or host work; nullptr: a copy
 };
 
 struct Launch {

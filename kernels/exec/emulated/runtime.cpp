@@ -1,5 +1,6 @@
 // The Runtime of the emulated target, its options, and the queueing of launches.
 #include <cstring>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <utility>
@@ -111,14 +112,24 @@ constexpr Runtime kRuntime = {"emulated",   &device_count, &properties,    &set_
 
 }  // namespace
 
+namespace {
+
+/// The queue of a stream of the current device.
+std::shared_ptr<Stream> queue_of(StreamHandle stream, const std::string& what) {
+  auto queue = streams().find(stream, current_device);
+  if (queue->device != current_device)
+    throw TargetError("emulated: illegal launch of kernel " + what + ": its stream is of device " +
+                      std::to_string(queue->device) + ", device " + std::to_string(current_device) +
+                      " is current");
+  return queue;
+}
+
+}  // namespace
+
 void enqueue(StreamHandle stream, const LaunchRequest& request) {
   check_launch(request);
   const std::lock_guard lock(engine().mutex);
-  const auto queue = streams().find(stream, current_device);
-  if (queue->device != current_device)
-    throw TargetError("emulated: illegal launch of kernel " + short_kernel_name(request.kernel) +
-                      ": its stream is of device " + std::to_string(queue->device) + ", device " +
-                      std::to_string(current_device) + " is current");
+  const auto queue = queue_of(stream, short_kernel_name(request.kernel));
   Launch launch{request.kernel,
                 request.grid,
                 request.threads,
@@ -128,6 +139,12 @@ void enqueue(StreamHandle stream, const LaunchRequest& request) {
                 request.run};
   std::memcpy(launch.params.get(), request.params, request.params_bytes);
   streams().enqueue(*queue, std::move(launch));
+}
+
+void enqueue(StreamHandle stream, HostWork work) {
+  const std::lock_guard lock(engine().mutex);
+  const auto queue = queue_of(stream, work.name);
+  streams().enqueue(*queue, std::move(work));
 }
 
 }  // namespace curvseg::emulation

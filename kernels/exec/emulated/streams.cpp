@@ -72,7 +72,7 @@ void Streams::destroy(StreamHandle handle) {
     if (stream.get() == handle) stream->destroyed = true;  // its work still runs, and still late
 }
 
-void Streams::enqueue(Stream& stream, std::variant<Launch, CopyWork, WaitWork> what) {
+void Streams::enqueue(Stream& stream, Anything what) {
   ++stream.queued;
   stream.clock.join(host_);
   stream.clock.raise(stream.number, stream.queued);
@@ -116,10 +116,16 @@ void Streams::run(Stream& stream, Work& work) {
   }
   Engine& e = engine();
   const auto* launch = std::get_if<Launch>(&work.what);
+  const auto* host = std::get_if<HostWork>(&work.what);
   e.clock = work.clock;
-  e.begin_span(stream.number, stream.done + 1, launch ? launch->kernel : nullptr);
+  e.begin_span(stream.number, stream.done + 1,
+               launch ? launch->kernel
+               : host ? host->name
+                      : nullptr);
   if (launch)
     run_launch(*launch, stream.device);
+  else if (host)
+    host->run();
   else
     run_copy(std::get<CopyWork>(work.what));
 }
@@ -135,38 +141,6 @@ std::string copy_text(const CopyWork& copy) {
          " to " + side(copy.to);
 }
 
-/// One side of a copy that lies on a device.
-void check_copy_side(const CopyWork& copy, const void* address, bool writes) {
-  const Memory::Found found = memory().find(address, copy.bytes);
-  const std::string side = writes ? "destination" : "source";
-  if (found.inside && found.freed)
-    throw TargetError(copy_text(copy) + ": use after free, its " + side + " was released");
-  if (!found.inside)
-    throw TargetError(copy_text(copy) + ": out of bounds, its " + side +
-                      " is not inside one allocation");
-  const Engine& e = engine();
-  const auto unordered = [&](std::uint32_t epoch) -> const Span* {
-    if (e.spans.empty() || epoch < e.spans.front().first_epoch) return nullptr;
-    const Span* span = e.span_of(epoch);
-    return e.ordered(*span) ? nullptr : span;
-  };
-  const auto check = [&](const Cell& c) {
-    const Span* span = unordered(c.write_epoch);
-    if (!span && writes) span = unordered(c.read_epoch);
-    if (!span) return;
-    throw TargetError(copy_text(copy) + ": missing stream wait, its " + side + " is in use by " +
-                      (span->kernel ? "kernel " + short_kernel_name(span->kernel) : "a copy") +
-                      " on another stream, and nothing makes one of the two wait for the other");
-  };
-  const auto* at = static_cast<const std::byte*>(address);
-  for (Cell* word = memory().cell(at); word <= memory().cell(at + copy.bytes - 1); ++word) {
-    if (word->state != kSplit)
-      check(*word);
-    else
-      for (int i = 0; i < 4; ++i) check(memory().byte_cells(word)[i]);
-  }
-}
-
 }  // namespace
 
 void Streams::run_copy(const CopyWork& copy) {
@@ -175,8 +149,9 @@ void Streams::run_copy(const CopyWork& copy) {
   const bool to_device = memory().device_of(copy.to) >= 0;
   Engine& e = engine();
   if (e.options.checks) {
-    if (from_device) check_copy_side(copy, copy.from, false);
-    if (to_device) check_copy_side(copy, copy.to, true);
+    const auto what = [&] { return copy_text(copy); };
+    if (from_device) check_access(what, "source", copy.from, copy.bytes, false);
+    if (to_device) check_access(what, "destination", copy.to, copy.bytes, true);
   }
   std::memmove(copy.to, copy.from, copy.bytes);
   if (to_device && from_device)

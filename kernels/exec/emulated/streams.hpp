@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "exec/emulated/engine.hpp"
+#include "exec/emulated/host_work.hpp"
 
 namespace curvseg::emulation {
 
@@ -22,8 +23,9 @@ struct WaitWork {
   std::shared_ptr<Stream> earlier;
   std::uint64_t ticket;  // of `earlier`: all up to it
 };
+using Anything = std::variant<Launch, CopyWork, HostWork, WaitWork>;
 struct Work {
-  std::variant<Launch, CopyWork, WaitWork> what;
+  Anything what;
   Clock clock;  // what must be over before this work, itself included
 };
 
@@ -45,7 +47,7 @@ class Streams {
   std::shared_ptr<Stream> find(StreamHandle handle, int device);
   void destroy(StreamHandle handle);
 
-  void enqueue(Stream& stream, std::variant<Launch, CopyWork, WaitWork> what);
+  void enqueue(Stream& stream, Anything what);
   void wait(Stream& later, const std::shared_ptr<Stream>& earlier);
   /// Runs everything in `stream`. On an error drops all work of all streams.
   void synchronise(Stream& stream);

@@ -1,0 +1,232 @@
+// The factorisations of dense/dense.hpp on the host target: Eigen, one thread a matrix, the
+// matrices of a call spread over cores. Compiled once per instruction set.
+//
+//   inverse_spd         A = LLᵀ blocked (Eigen::LLT), L ← L⁻¹ by halves, A⁻¹ = L⁻ᵀL⁻¹
+//   orthonormal_basis   Eigen::HouseholderQR, blocked
+//   symmetric_eigen     Eigen::SelfAdjointEigenSolver: tridiagonalisation and QL iterations
+//
+// Eigen's products take their packing buffers from the heap where they exceed 128 KiB, and
+// HouseholderQR and SelfAdjointEigenSolver their coefficients; results are written into Maps.
+//
+// Every thread sees the same block sizes, so a matrix has the same bits at any number of threads
+// and on every processor of an instruction set.
+#define EIGEN_DONT_PARALLELIZE
+#define EIGEN_NO_DEBUG
+#include <Eigen/Cholesky>
+#include <Eigen/Core>
+#include <Eigen/Eigenvalues>
+#include <Eigen/QR>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <new>
+#include <numeric>
+
+#include "dense/launchers.hpp"
+
+namespace curvseg::CURVSEG_TARGET {
+namespace {
+
+using Matrix = Eigen::MatrixXf;  // column-major
+using Block = Eigen::Ref<Matrix, 0, Eigen::OuterStride<>>;
+using RowMajor = Eigen::Map<Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>,
+                            0, Eigen::OuterStride<>>;
+
+/// Eigen chooses block sizes, and with them the order of additions, by the sizes of caches that it
+/// finds; here they are given: those of common server cores.
+void fix_block_sizes() {
+  [[maybe_unused]] static const bool done = [] {
+    Eigen::setCpuCacheSizes(32 << 10, 512 << 10, 16 << 20);
+    return true;
+  }();
+}
+
+/// Calls task(j) for all j below `count`, on all cores; larger matrices first, so that cores finish
+/// together.
+template <class Params, class Task>
+void for_each_matrix(const Params& p, Task task) {
+  fix_block_sizes();
+  int order[kDenseBatch];
+  std::iota(order, order + p.count, 0);
+  std::stable_sort(order, order + p.count,
+                   [&](int a, int b) { return p.matrix[a].n > p.matrix[b].n; });
+  bool out_of_memory = false;
+#pragma omp parallel for schedule(dynamic, 1) if (p.count > 1) reduction(|| : out_of_memory)
+  for (int i = 0; i < p.count; ++i) {
+    try {
+      task(order[i]);
+    } catch (const std::bad_alloc&) {
+      out_of_memory = true;  // an exception must not cross the OpenMP region
+    }
+  }
+  if (out_of_memory) throw std::bad_alloc();
+}
+
+std::int64_t square(int n) { return static_cast<std::int64_t>(n) * n; }
+
+/// Floats before matrix j, when every matrix has a square of its own.
+template <class Params>
+std::int64_t squares_before(const Params& p, int j) {
+  std::int64_t floats = 0;
+  for (int i = 0; i < j; ++i) floats += square(p.matrix[i].n);
+  return floats;
+}
+
+void set_status(int* status, bool good) {
+  if (status) *status = good ? 0 : 1;
+}
+
+/// Copies n rows; false if a value is not finite.
+bool copy_finite(int n, const float* from, std::int64_t ld, float* to) {
+  float sum = 0.0f;  // of zeros, or of NaNs
+  for (int i = 0; i < n; ++i, from += ld, to += n) {
+    float row = 0.0f;
+#pragma omp simd reduction(+ : row)
+    for (int k = 0; k < n; ++k) {
+      row += from[k] - from[k];
+      to[k] = from[k];
+    }
+    sum += row;
+  }
+  return sum == 0.0f;
+}
+
+// ---- inverse -----------------------------------------------------------------------------------
+
+constexpr int kInverseBase = 32;   // below it, columns one by one
+constexpr int kProductRows = 48;   // rows of A⁻¹ that are made at a time
+constexpr int kHalfMultiple = 16;  // halves begin at whole vectors
+
+/// L ← L⁻¹ for a lower triangle, column by column from the last.
+void invert_columns(Block l) {
+  const Eigen::Index n = l.rows();
+  for (Eigen::Index j = n - 1; j >= 0; --j) {
+    const float d = 1.0f / l(j, j);
+    l(j, j) = d;
+    for (Eigen::Index k = n - 1; k > j; --k) {
+      const float scaled = -d * l(k, j);
+      l(k, j) = scaled * l(k, k);
+      for (Eigen::Index i = k + 1; i < n; ++i) l(i, j) += scaled * l(i, k);
+    }
+  }
+}
+
+/// L ← L⁻¹: with L = [A 0; B C], L⁻¹ = [A⁻¹ 0; −C⁻¹BA⁻¹ C⁻¹].
+void invert_lower(Block l) {
+  const Eigen::Index n = l.rows();
+  if (n <= kInverseBase) return invert_columns(l);
+  const Eigen::Index first = (n / 2 + kHalfMultiple - 1) / kHalfMultiple * kHalfMultiple;
+  Block a = l.topLeftCorner(first, first);
+  Block b = l.bottomLeftCorner(n - first, first);
+  Block c = l.bottomRightCorner(n - first, n - first);
+  c.triangularView<Eigen::Lower>().solveInPlace(b);
+  a.triangularView<Eigen::Lower>().solveInPlace<Eigen::OnTheRight>(b);
+  b = -b;
+  invert_lower(a);
+  invert_lower(c);
+}
+
+/// out = WᵀW for a lower triangle W, both triangles.
+void multiply_transposed(const Eigen::Map<Matrix>& w, RowMajor out) {
+  const Eigen::Index n = w.rows();
+  for (Eigen::Index i = 0; i < n; i += kProductRows) {
+    const Eigen::Index rows = std::min<Eigen::Index>(kProductRows, n - i);
+    // Row-major memory of rows × columns is column-major memory of its transpose.
+    Eigen::Map<Matrix, 0, Eigen::OuterStride<>> transposed(out.data() + i * out.outerStride(),
+                                                           i + rows, rows, out.outerStride());
+    transposed.noalias() = w.block(i, 0, n - i, i + rows).transpose() * w.block(i, i, n - i, rows);
+  }
+  for (Eigen::Index i = 0; i < n; ++i)
+    for (Eigen::Index j = i + 1; j < n; ++j) out(i, j) = out(j, i);
+}
+
+bool invert(const SpdMatrix& m, float relative, float absolute, float* workspace) {
+  if (!copy_finite(m.n, m.a, m.lda, workspace)) return false;
+  Eigen::Map<Matrix> a(workspace, m.n, m.n);
+  const double mean = a.diagonal().cast<double>().sum() / std::max(1, m.n);
+  a.diagonal().array() += static_cast<float>(absolute + relative * mean);
+  if (!a.diagonal().allFinite()) return false;
+  const Eigen::LLT<Block> factor(a);
+  if (factor.info() != Eigen::Success || !a.diagonal().allFinite()) return false;
+  a.triangularView<Eigen::StrictlyUpper>().setZero();
+  invert_lower(a);
+  multiply_transposed(a, RowMajor(m.inverse, m.n, m.n, Eigen::OuterStride<>(m.ld_inverse)));
+  return true;
+}
+
+// ---- orthonormal basis -------------------------------------------------------------------------
+
+bool orthonormalise(const BasisMatrix& m, float* workspace) {
+  if (!copy_finite(m.n, m.m, m.ldm, workspace)) return false;
+  Eigen::Map<Matrix> a(workspace, m.n, m.n);
+  a.transposeInPlace();
+  const Eigen::HouseholderQR<Block> factor(a);
+  Eigen::Map<Matrix> q(workspace + square(m.n), m.n, m.n);
+  Eigen::Map<Eigen::VectorXf> scratch(workspace + 2 * square(m.n), m.n);
+  factor.householderQ().evalTo(q, scratch);
+  if (!q.allFinite()) return false;
+  for (Eigen::Index j = 0; j < m.n; ++j)
+    if (a(j, j) < 0.0f) q.col(j) = -q.col(j);
+  RowMajor(m.q, m.n, m.n, Eigen::OuterStride<>(m.ldq)) = q;
+  return true;
+}
+
+// ---- eigenvectors ------------------------------------------------------------------------------
+
+bool decompose(const EigenMatrix& m, float* workspace) {
+  if (!copy_finite(m.n, m.a, m.lda, workspace)) return false;
+  if (m.n == 0) return true;
+  const Eigen::Map<Matrix> a(workspace, m.n, m.n);
+  const Eigen::SelfAdjointEigenSolver<Matrix> solver(a);
+  const Matrix& v = solver.eigenvectors();
+  if (solver.info() != Eigen::Success || !v.allFinite()) return false;
+  Eigen::Map<Eigen::VectorXf>(m.values, m.n) = solver.eigenvalues();
+  RowMajor vectors(m.vectors, m.n, m.n, Eigen::OuterStride<>(m.ld_vectors));
+  // Some n rotations went over every vector, and their rounding changes lengths in one direction:
+  // by 1e-4 at n = 1000 before this.
+  for (Eigen::Index k = 0; k < m.n; ++k)
+    vectors.col(k) = v.col(k) * static_cast<float>(1.0 / v.col(k).cast<double>().norm());
+  return true;
+}
+
+}  // namespace
+
+std::int64_t inverse_spd_workspace(const InverseSpd& p) { return squares_before(p, p.count); }
+
+void inverse_spd(StreamHandle, const InverseSpd& p) {
+  const float relative = p.damping ? p.damping[0] : p.relative;
+  const float absolute = p.damping ? p.damping[1] : p.absolute;
+  for_each_matrix(p, [&](int j) {
+    const SpdMatrix& m = p.matrix[j];
+    set_status(m.status, invert(m, relative, absolute, p.workspace + squares_before(p, j)));
+  });
+}
+
+std::int64_t orthonormal_basis_workspace(const OrthonormalBasis& p) {
+  std::int64_t floats = 2 * squares_before(p, p.count);
+  for (int j = 0; j < p.count; ++j) floats += p.matrix[j].n;
+  return floats;
+}
+
+void orthonormal_basis(StreamHandle, const OrthonormalBasis& p) {
+  for_each_matrix(p, [&](int j) {
+    std::int64_t at = 2 * squares_before(p, j);
+    for (int i = 0; i < j; ++i) at += p.matrix[i].n;
+    const BasisMatrix& m = p.matrix[j];
+    set_status(m.status, orthonormalise(m, p.workspace + at));
+  });
+}
+
+std::int64_t symmetric_eigen_workspace(const SymmetricEigen& p) {
+  return squares_before(p, p.count);
+}
+
+void symmetric_eigen(StreamHandle, const SymmetricEigen& p) {
+  for_each_matrix(p, [&](int j) {
+    const EigenMatrix& m = p.matrix[j];
+    set_status(m.status, decompose(m, p.workspace + squares_before(p, j)));
+  });
+}
+
+}  // namespace curvseg::CURVSEG_TARGET
