@@ -8,6 +8,7 @@ set(CURVSEG_KERNEL_SOURCES
   loss/softmax_cross_entropy.cu
   loss/softmax_cross_entropy_hessian.cu
   metrics/metrics.cu
+  patches/gather_patches.cu
   pointwise/pointwise.cu
   pool/average_pool.cu
   pool/max_pool.cu

@@ -6,6 +6,7 @@
 #include "exec/exec.hpp"
 #include "loss/launchers.hpp"
 #include "metrics/launchers.hpp"
+#include "patches/launchers.hpp"
 #include "pointwise/launchers.hpp"
 #include "pool/launchers.hpp"
 #include "random/launchers.hpp"
@@ -55,6 +56,7 @@ extern "C" const curvseg::Kernels* CURVSEG_JOIN(curvseg_kernels_, CURVSEG_TARGET
       .dot_products_workspace = dot_products_workspace,
       .dot_products = dot_products,
       .linear_combination = linear_combination,
+      .gather_patches = gather_patches,
       .inverse_spd_workspace = inverse_spd_workspace,
       .inverse_spd = inverse_spd,
       .orthonormal_basis_workspace = orthonormal_basis_workspace,

@@ -12,6 +12,7 @@
 #include "exec/stream.hpp"
 #include "loss/loss.hpp"
 #include "metrics/metrics.hpp"
+#include "patches/patches.hpp"
 #include "pointwise/pointwise.hpp"
 #include "pool/pool.hpp"
 #include "random/random.hpp"
@@ -81,6 +82,9 @@ struct Kernels {
   WorkspaceSize<DotProducts> dot_products_workspace;
   Operation<DotProducts> dot_products;
   Operation<LinearCombination> linear_combination;
+  // patches/: im2col rows at random positions
+  Operation<GatherPatches> gather_patches;
+
   // dense/: factorisations of small symmetric matrices, up to kDenseBatch in a call
   WorkspaceSize<InverseSpd> inverse_spd_workspace;
   Operation<InverseSpd> inverse_spd;
