@@ -76,6 +76,7 @@ std::vector<T> DeviceArray<T>::to_host(const Stream& stream) const {
 template class DeviceArray<float>;
 template class DeviceArray<std::int32_t>;
 template class DeviceArray<std::uint16_t>;
+template class DeviceArray<std::uint64_t>;
 template class DeviceArray<unsigned long long>;
 
 void Tensor::upload(const Stream& stream, const std::vector<float>& values) {

@@ -32,6 +32,17 @@ void check_tensor(std::string_view operation, const char* name, const BasicTenso
     refuse(operation, std::string(name) + " " + to_string(s) + " has no memory");
 }
 
+/// A matrix that a kernel may touch.
+template <class T>
+void check_matrix(std::string_view operation, const char* name, const BasicMatrixView<T>& view) {
+  const std::string size =
+      std::string(name) + " is " + std::to_string(view.rows) + "x" + std::to_string(view.columns);
+  if (view.rows < 0 || view.columns < 0) refuse(operation, size);
+  if (view.ld < view.columns)
+    refuse(operation, size + ", more than its row stride of " + std::to_string(view.ld));
+  if (!view.data && view.rows > 0 && view.columns > 0) refuse(operation, size + " without memory");
+}
+
 inline void check_same_shape(std::string_view operation, const char* a_name, const Shape& a,
                              const char* b_name, const Shape& b) {
   if (!(a == b))

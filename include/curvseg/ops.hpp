@@ -281,4 +281,85 @@ void confusion_matrix(const Stream& stream, const std::int32_t* truth,
                       const std::int32_t* prediction, std::int64_t pixels, int classes,
                       unsigned long long* matrix);
 
+// ---- patches and dense factorisations ----------------------------------------------------------
+
+/// What gather_patches() does beside its formula.
+struct GatherPatchesOptions {
+  Conv2dGeometry geometry = {};
+  bool append_one = false;       ///< one more column: a patch's 1, as the bias sees it
+  std::uint32_t stream = 0;      ///< of the seed: a number of its own for every layer
+  const float* scale = nullptr;  ///< one float on the device; nullptr: 1
+};
+
+/// The patches of x under an R x S filter as rows, [positions, R·S·C (+ 1)]:
+///   rows[t, (r·S + s)·C + c] = f · x[n, p·stride_h − pad_h + r·dilation_h, q·stride_w − …, c]
+///   rows[t, R·S·C] = f         (append_one)
+/// x is zero outside its bounds; a row has the order of the filter's memory [R,S,C]. (n, p, q) is
+/// output position π_t of the M = N·P·Q that the convolution has: π_t = ⌊(t + u_t)·M/positions⌋,
+/// one random position a stratum, u_t uniform in [0, 1) by (seed, step, stream, t) alone. With
+/// positions ≥ M all M in order, and then rows of zeros. f = scale / √min(positions, M), so that
+/// rowsᵀ·rows is the mean of the outer products of patches (times scale²).
+///
+/// `seed_and_step` are two numbers on the device (not read where positions ≥ M; a seed of its own,
+/// other random numbers of the same seed are not independent). `positions` is the number of rows;
+/// positions·M is below 2^62. Overwrites rows, but nothing between them. Asynchronous.
+void gather_patches(const Stream& stream, ConstTensorView x, int r, int s,
+                    const GatherPatchesOptions& options, const std::uint64_t* seed_and_step,
+                    MatrixView rows);
+
+/// Largest number of matrices of one call below.
+inline constexpr int kLargestMatrixBatch = 32;
+
+/// One matrix of inverse_spd(), n x n. `inverse` may be `a`.
+struct InverseSpdOperands {
+  ConstMatrixView a;  ///< symmetric
+  MatrixView inverse;
+  int* status = nullptr;  ///< on the device, may be nullptr: 0, or 1 for a failure
+};
+/// What inverse_spd() adds to the diagonals: absolute + relative · (mean eigenvalue).
+struct Damping {
+  float relative = 0.0f;
+  float absolute = 0.0f;
+  const float* from_device = nullptr;  ///< {relative, absolute} on the device, instead of the two
+};
+/// inverse = (A + (absolute + relative · trace(A)/n)·I)⁻¹ for every matrix, by Cholesky
+/// factorisation (Golub and Van Loan, Matrix Computations, section 4.2). Overwrites both triangles.
+/// Where A has a value that is not finite, or the damped matrix is not positive definite, the
+/// inverse is left as it was and the status says so. Asynchronous on a GPU.
+void inverse_spd(const Stream& stream, std::span<const InverseSpdOperands> matrices,
+                 const Damping& damping, Workspace workspace);
+/// Bytes of scratch memory for inverse_spd() of matrices of these sizes n. The first call on a
+/// device may allocate a library's handle.
+std::size_t inverse_spd_workspace(const Device& device, std::span<const int> sizes);
+
+/// One matrix of orthonormal_basis(), n x n. `q` may be `m`.
+struct OrthonormalBasisOperands {
+  ConstMatrixView m;
+  MatrixView q;
+  int* status = nullptr;  ///< on the device, may be nullptr: 0, or 1 for a failure
+};
+/// q = the Q of M = QR with R's diagonal ≥ 0, for every matrix, by Householder reflections (Golub
+/// and Van Loan, section 5.2): unique, and continuous in M, where M is regular. Overwrites, unless
+/// M has a value that is not finite; then as for inverse_spd(). Asynchronous on a GPU.
+void orthonormal_basis(const Stream& stream, std::span<const OrthonormalBasisOperands> matrices,
+                       Workspace workspace);
+/// Bytes of scratch memory for orthonormal_basis(), see inverse_spd_workspace().
+std::size_t orthonormal_basis_workspace(const Device& device, std::span<const int> sizes);
+
+/// One matrix of symmetric_eigen(), n x n. `vectors` may be `a`.
+struct SymmetricEigenOperands {
+  ConstMatrixView a;  ///< symmetric
+  VectorView values;  ///< [n]
+  MatrixView vectors;
+  int* status = nullptr;  ///< on the device, may be nullptr: 0, or 1 for a failure
+};
+/// A = V diag(values) Vᵀ for every matrix, values ascending; column k of `vectors` belongs to
+/// values[k], has length 1 and either sign. By tridiagonal QL or divide and conquer (Golub and Van
+/// Loan, sections 8.3 and 8.4). Overwrites, unless A has a value that is not finite or the
+/// iteration does not converge; then as for inverse_spd(). Asynchronous on a GPU.
+void symmetric_eigen(const Stream& stream, std::span<const SymmetricEigenOperands> matrices,
+                     Workspace workspace);
+/// Bytes of scratch memory for symmetric_eigen(), see inverse_spd_workspace().
+std::size_t symmetric_eigen_workspace(const Device& device, std::span<const int> sizes);
+
 }  // namespace curvseg

@@ -89,6 +89,26 @@ using VectorView = BasicVectorView<float>;
 /// A vector that is read.
 using ConstVectorView = BasicVectorView<const float>;
 
+/// A row-major matrix in device memory: element (i, j) lies at `data[i·ld + j]`, `ld` ≥ columns.
+template <class T>
+struct BasicMatrixView {
+  T* data = nullptr;
+  int rows = 0, columns = 0;
+  std::int64_t ld = 0;
+
+  BasicMatrixView() = default;
+  BasicMatrixView(T* memory, int row_count, int column_count)
+      : data(memory), rows(row_count), columns(column_count), ld(column_count) {}
+  BasicMatrixView(T* memory, int row_count, int column_count, std::int64_t row_stride)
+      : data(memory), rows(row_count), columns(column_count), ld(row_stride) {}
+  operator BasicMatrixView<const T>() const { return {data, rows, columns, ld}; }
+  bool dense() const { return ld == columns; }  ///< no gaps between rows
+};
+/// A matrix that is written.
+using MatrixView = BasicMatrixView<float>;
+/// A matrix that is read.
+using ConstMatrixView = BasicMatrixView<const float>;
+
 /// Owned device memory, uninitialised. Movable, not copyable.
 ///
 /// The destructor waits for nothing: work that still uses the memory must have been synchronised.
@@ -130,6 +150,7 @@ class DeviceArray {
 extern template class DeviceArray<float>;
 extern template class DeviceArray<std::int32_t>;
 extern template class DeviceArray<std::uint16_t>;
+extern template class DeviceArray<std::uint64_t>;
 extern template class DeviceArray<unsigned long long>;
 
 /// An activation with memory of its own, dense.

@@ -56,12 +56,17 @@ void conv2d_weight_gradient(StreamHandle stream, const Conv2dWeightGradient& p) 
   const Conv2dProblem& c = p.problem;
   const std::int64_t floats = static_cast<std::int64_t>(c.r) * c.s * c.c * c.k;
   if (floats == 0) return;
-  const WeightPlan plan = weight_plan(c);
+  WeightGradientParams params{p, weight_plan(c)};
+  const WeightPlan& plan = params.plan;
+  if (c.p == 0 || c.q == 0) {
+    // The filter fits nowhere: no pixel, as with no image, but pixels are counted by dividing.
+    Conv2dProblem& none = params.gradient.problem;
+    none.n = 0, none.p = 1, none.q = 1;
+  }
   const std::int64_t blocks = static_cast<std::int64_t>(plan.tap_blocks) * plan.channel_blocks *
                               plan.output_blocks * plan.splits;
   launch<conv2d_weight_gradient_kernel<WeightShape>, WeightShared<WeightShape>>(
-      stream, dim3{static_cast<unsigned>(blocks), 1, 1}, kTile.threads,
-      WeightGradientParams{p, plan});
+      stream, dim3{static_cast<unsigned>(blocks), 1, 1}, kTile.threads, params);
   if (plan.splits > 1)
     launch<sum_splits_kernel>(stream, grid_for(floats), kGridThreads,
                               SumSplits{p.workspace, p.dw, floats, plan.splits, p.accumulate});

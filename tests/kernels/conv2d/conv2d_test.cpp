@@ -331,6 +331,9 @@ TEST_P(Conv2dKernels, EmptyTensorsLaunchNothing) {
   // No pixels: the sum over nothing is zero, and it must be written.
   const auto dw = run_weights(empty_batch, {{}}, {{}}, 0, nullptr);
   EXPECT_EQ(dw, std::vector<float>(empty_batch.w_size(), 0.0f));
+  for (const Conv2d& too_small : {Conv2d{1, 4, 2, 3, 5, 3, 3}, Conv2d{1, 2, 4, 3, 5, 3, 3}})
+    EXPECT_EQ(run_weights(too_small, {{}}, {{}}, 0, nullptr),
+              std::vector<float>(too_small.w_size(), 0.0f));
   // No input channels: y is the bias.
   const Conv2d no_channels{1, 3, 3, 0, 2, 1, 1};
   auto bias = upload(std::vector<float>{4, -5});
