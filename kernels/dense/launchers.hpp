@@ -1,5 +1,5 @@
-// What this folder puts into the table of kernels. There is no kernel text: every target has its
-// own source, kernels/exec/dense_*.
+// What this folder puts into the table of kernels. Every target has a source of its own for it,
+// kernels/exec/dense_*.
 #pragma once
 
 #include "dense/dense.hpp"

@@ -20,7 +20,7 @@
 
 #include "curvseg/error.hpp"
 #include "dense/launchers.hpp"
-#include "exec/dense_cuda.hpp"
+#include "dense/library_steps.hpp"
 
 namespace curvseg::CURVSEG_TARGET {
 namespace {
