@@ -54,6 +54,15 @@ extern "C" const curvseg::Kernels* CURVSEG_JOIN(curvseg_kernels_, CURVSEG_TARGET
       .dot_products_workspace = dot_products_workspace,
       .dot_products = dot_products,
       .linear_combination = linear_combination,
+      .multiply = multiply,
+      .normalise = normalise,
+      .cg_workspace = cg_workspace,
+      .cg_begin = cg_begin,
+      .cg_direction = cg_direction,
+      .cg_step_length = cg_step_length,
+      .cg_step = cg_step,
+      .cg_move = cg_move,
+      .cg_residual = cg_residual,
   };
   return &kTable;
 }
