@@ -134,6 +134,7 @@ ConjugateGradients::State::State(const Stream& on, std::int64_t n,
   workspace = {device, kernels_of(stream).cg_workspace(cg)};
   device_keep_at = {device, slots};
   device_keep_at.upload(stream, keep_at.data(), slots);
+  fill(stream, {direction.data(), size}, 0.0f);  // operators read it when a solve ends at its start
   models.resize(static_cast<std::size_t>(points));
   kept.reserve(keep_at.size());
 
