@@ -44,9 +44,10 @@ struct RitzPairs {
         all(tridiagonal_eigenpairs(process.diagonal(steps), process.beside(steps - 1))),
         chosen(choose(all.values, options)) {
     const double beta = process.beside(steps).back();
-    const double scale = std::max(std::fabs(all.values.front()), std::fabs(all.values.back()));
+    scale = std::max(std::fabs(all.values.front()), std::fabs(all.values.back()));
     converged = chosen.size() == static_cast<std::size_t>(options.count);
     for (const std::size_t i : chosen) {
+      values.push_back(all.values[i]);
       residuals.push_back(std::fabs(beta * all.at(static_cast<std::size_t>(steps) - 1, i)));
       converged = converged && residuals.back() <= options.tolerance * scale;
     }
@@ -55,14 +56,40 @@ struct RitzPairs {
   int steps;
   TridiagonalEigenpairs all;
   std::vector<std::size_t> chosen;
-  std::vector<double> residuals;
+  std::vector<double> values, residuals;
+  double scale;
   bool converged;
+};
+
+/// Decides when Lanczos has found what it can.
+class Settled {
+ public:
+  explicit Settled(const LanczosOptions& options) : options_(options) {}
+
+  /// Whether these pairs are the answer. A Krylov space holds one eigenvector of each eigenvalue;
+  /// so after an invariant one it takes a second, from a new vector, which finds nothing better.
+  bool accept(const RitzPairs& pairs, bool invariant) {
+    bool same = first_ ? !invariant : earlier_.size() == pairs.values.size();
+    for (std::size_t i = 0; i < earlier_.size() && same && !first_; ++i)
+      same = std::fabs(earlier_[i] - pairs.values[i]) <= options_.tolerance * pairs.scale;
+    if (invariant) {
+      earlier_ = pairs.values;
+      first_ = false;
+    }
+    return pairs.converged && same;
+  }
+
+ private:
+  const LanczosOptions& options_;
+  std::vector<double> earlier_;  // at the end of the last invariant subspace
+  bool first_ = true;
 };
 
 /// Runs until the wanted pairs have converged, the steps or the space are used up; returns how many
 /// columns T has.
 int run(LanczosProcess& process, const LinearMap& a, int max_steps, const LanczosOptions& options) {
   std::uint64_t starts = 0;
+  Settled settled(options);
   process.begin(0, options.seed, starts++, options.mask);
   if (!process.began()) return 0;
   for (int steps = 0;;) {
@@ -70,9 +97,9 @@ int run(LanczosProcess& process, const LinearMap& a, int max_steps, const Lanczo
     for (int j = steps; j < target; ++j) process.step(a, j);
     process.read(steps, target);
     bool invariant = false;
-    while (steps < target && !invariant)
-      invariant = process.beside(steps + 1).back() == 0.0, ++steps;
-    if (steps == max_steps || RitzPairs(process, steps, options).converged) return steps;
+    while (steps < target && !invariant) invariant = process.beside(++steps).back() == 0.0;
+    if (steps == max_steps || settled.accept(RitzPairs(process, steps, options), invariant))
+      return steps;
     if (!invariant) continue;
     process.begin(steps, options.seed, starts++, options.mask);
     if (!process.began()) return steps;
@@ -97,9 +124,9 @@ Eigenpairs lanczos_eigenpairs(const Stream& stream, const LinearMap& a, std::int
   if (result.steps == 0) return result;
   const RitzPairs pairs(process, result.steps, options);
   result.converged = pairs.converged;
+  result.values = pairs.values;
   result.residuals = pairs.residuals;
   result.vectors = {stream.device(), size * static_cast<std::int64_t>(pairs.chosen.size())};
-  for (const std::size_t i : pairs.chosen) result.values.push_back(pairs.all.values[i]);
   for (std::size_t k = 0; k < pairs.chosen.size(); ++k)
     combine(stream, result.steps,
             [&](int j) {

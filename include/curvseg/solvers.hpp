@@ -179,9 +179,10 @@ struct Eigenpairs {
 };
 
 /// Eigenpairs of a symmetric A at one end of its spectrum, by Lanczos with full reorthogonalisation
-/// (twice, classical Gram-Schmidt on the device). After an invariant subspace it goes on with a new
-/// vector, so multiple eigenvalues come out as often as they are there, if the steps allow. Fewer
-/// pairs than asked for come back where the space has no more. Waits for the device every 8 steps.
+/// (twice, classical Gram-Schmidt on the device). Of a multiple eigenvalue it may find one vector
+/// only; where a whole invariant subspace fits into the steps it goes on with a new vector, until
+/// that finds nothing better. Fewer pairs than asked for come back where the space has no more.
+/// Waits for the device every 8 steps.
 /// \throws std::invalid_argument for an option out of range; what the operator throws;
 ///         curvseg::Error if a product is not finite.
 /// Source: Golub and Van Loan, Matrix Computations, 4th ed., section 10.3.
