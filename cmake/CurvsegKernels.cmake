@@ -16,7 +16,11 @@ set(CURVSEG_KERNEL_SOURCES
   resize/bilinear.cu
   update/adam.cu
   update/sgd.cu
+  vector/cg_residual.cu
+  vector/cg_step.cu
+  vector/cg_step_length.cu
   vector/dot_products.cu
+  vector/elementwise.cu
   vector/linear_combination.cu
   kernel_table.cu)
 list(TRANSFORM CURVSEG_KERNEL_SOURCES PREPEND ${PROJECT_SOURCE_DIR}/kernels/)

@@ -63,6 +63,15 @@ extern "C" const curvseg::Kernels* CURVSEG_JOIN(curvseg_kernels_, CURVSEG_TARGET
       .orthonormal_basis = orthonormal_basis,
       .symmetric_eigen_workspace = symmetric_eigen_workspace,
       .symmetric_eigen = symmetric_eigen,
+      .multiply = multiply,
+      .normalise = normalise,
+      .cg_workspace = cg_workspace,
+      .cg_begin = cg_begin,
+      .cg_direction = cg_direction,
+      .cg_step_length = cg_step_length,
+      .cg_step = cg_step,
+      .cg_move = cg_move,
+      .cg_residual = cg_residual,
   };
   return &kTable;
 }

@@ -18,6 +18,7 @@
 #include "random/random.hpp"
 #include "resize/resize.hpp"
 #include "update/update.hpp"
+#include "vector/cg.hpp"
 #include "vector/vector.hpp"
 
 namespace curvseg {
@@ -92,6 +93,16 @@ struct Kernels {
   Operation<OrthonormalBasis> orthonormal_basis;
   WorkspaceSize<SymmetricEigen> symmetric_eigen_workspace;
   Operation<SymmetricEigen> symmetric_eigen;
+  Operation<ElementwiseProduct> multiply;
+  Operation<Normalise> normalise;
+  // conjugate gradients, in the order of vector/cg.hpp
+  WorkspaceSize<CgProblem> cg_workspace;
+  Operation<CgProblem> cg_begin;
+  Operation<CgProblem> cg_direction;
+  Operation<CgProblem> cg_step_length;
+  Operation<CgProblem> cg_step;
+  Operation<CgProblem> cg_move;
+  Operation<CgProblem> cg_residual;
 };
 
 }  // namespace curvseg

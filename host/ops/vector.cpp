@@ -82,4 +82,18 @@ void linear_combination(const Stream& stream, std::initializer_list<VectorTerm> 
   linear_combination(stream, std::span<const VectorTerm>(terms.begin(), terms.size()), to);
 }
 
+void multiply(const Stream& stream, ConstVectorView x, ConstVectorView y, float scale,
+              bool accumulate, VectorView to) {
+  check_vector("multiply", "to", to, "to", to.size);
+  check_vector("multiply", "x", x, "to", to.size);
+  check_vector("multiply", "y", y, "to", to.size);
+  const CurrentDevice current(stream.device());
+  kernels_of(stream).multiply(stream.native(), {.n = to.size,
+                                                .x = x.data,
+                                                .y = y.data,
+                                                .scale = scale,
+                                                .accumulate = accumulate,
+                                                .to = to.data});
+}
+
 }  // namespace curvseg

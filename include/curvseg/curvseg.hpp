@@ -13,6 +13,7 @@
 #include "curvseg/model.hpp"
 #include "curvseg/ops.hpp"
 #include "curvseg/optim.hpp"
+#include "curvseg/solvers.hpp"
 #include "curvseg/tensor.hpp"
 #include "curvseg/train.hpp"
 #include "curvseg/version.hpp"

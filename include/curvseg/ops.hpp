@@ -231,6 +231,10 @@ void linear_combination(const Stream& stream, std::span<const VectorTerm> terms,
 void linear_combination(const Stream& stream, std::initializer_list<VectorTerm> terms,
                         VectorView to);
 
+/// to = scale · x∘y, element by element (+ to if `accumulate`). `to` may be x or y. Asynchronous.
+void multiply(const Stream& stream, ConstVectorView x, ConstVectorView y, float scale,
+              bool accumulate, VectorView to);
+
 // ---- losses and metrics ------------------------------------------------------------------------
 
 /// Weights and smoothing of the labels.

@@ -17,7 +17,8 @@ inline constexpr int kSumThreads = kStagedOperands ? 256 : 1;
 /// Blocks of a sum over `n` elements: `per_block` of them each, while that gives at most `limit`.
 /// By default 8 blocks of 256 threads on each of 128 multiprocessors; for the host, enough to
 /// balance cores.
-inline std::int64_t sum_blocks(std::int64_t n, std::int64_t per_block, std::int64_t limit = 1024) {
+constexpr __host__ __device__ std::int64_t sum_blocks(std::int64_t n, std::int64_t per_block,
+                                                      std::int64_t limit = 1024) {
   const std::int64_t blocks = divide_up(n, per_block);
   return blocks < limit ? blocks : limit;
 }

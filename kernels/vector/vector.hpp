@@ -35,4 +35,27 @@ struct LinearCombination {
   float* to = nullptr;
 };
 
+/// to[i] = scale · x[i]·y[i] (+ to[i] if `accumulate`). `to` may be x or y.
+struct ElementwiseProduct {
+  std::int64_t n = 0;
+  const float* x = nullptr;
+  const float* y = nullptr;
+  float scale = 1.0f;
+  bool accumulate = false;
+  float* to = nullptr;
+};
+
+/// to[i] = x[i] / √s and norm[0] = √s, s = squared_norm[0]; where s ≤ floor · reference[0] (0
+/// without a reference) nothing but rounding is left of x, and both are 0. Overwrites; `to` may be
+/// x. `norm` must not be `squared_norm` or `reference`. n > 0.
+struct Normalise {
+  std::int64_t n = 0;
+  const float* x = nullptr;
+  const float* squared_norm = nullptr;  // device
+  const float* reference = nullptr;     // device, may be nullptr
+  float floor = 0.0f;
+  float* to = nullptr;
+  float* norm = nullptr;  // device, may be nullptr
+};
+
 }  // namespace curvseg

@@ -155,6 +155,34 @@ TEST_P(RandomKernel, NormalsAreNormal) {
   EXPECT_NEAR(m[3], 3.0, unit * std::sqrt(96.0));
 }
 
+TEST_P(RandomKernel, RademacherValuesAreTheSignsOfTheirWords) {
+  for (const std::int64_t n : {1, 5, 1027}) {
+    const auto z =
+        fill({.n = n, .distribution = Distribution::kRademacher, .seed = 8, .stream = 3});
+    for (std::int64_t i = 0; i < n; ++i)
+      ASSERT_EQ(z[static_cast<std::size_t>(i)],
+                reference::random_word(8, 3, static_cast<std::uint64_t>(i)) >> 31 ? -1.0f : 1.0f);
+  }
+  const auto z = fill({.n = many(), .distribution = Distribution::kRademacher, .seed = 1});
+  EXPECT_NEAR(moments(z)[0], 0.0, 4.0 / std::sqrt(static_cast<double>(many())));
+}
+
+TEST_P(RandomKernel, MaskedElementsAreZeroAndLeaveTheOthersAsTheyAre) {
+  for (const auto kind :
+       {Distribution::kUniform, Distribution::kNormal, Distribution::kRademacher}) {
+    const std::int64_t n = 1027;
+    RandomFill p{.n = n, .distribution = kind, .seed = 6, .mean = 0.5f};
+    const auto all = fill(p);
+    std::vector<float> mask(static_cast<std::size_t>(n), 1.0f);
+    for (std::size_t i = 0; i < mask.size(); i += 3) mask[i] = 0.0f;
+    const auto device_mask = upload(mask);
+    p.mask = device_mask.get();
+    const auto some = fill(p);
+    for (std::size_t i = 0; i < mask.size(); ++i)
+      ASSERT_EQ(some[i], mask[i] == 0.0f ? 0.0f : all[i]);
+  }
+}
+
 TEST_P(RandomKernel, StreamsAndSeedsDoNotOverlap) {
   // Blocks of four uniforms: 96 random bits each, so two equal ones would be an overlap.
   std::set<std::tuple<float, float, float, float>> seen;
