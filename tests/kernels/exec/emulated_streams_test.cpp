@@ -19,6 +19,9 @@ class EmulatedStreams : public EmulatedTest {
     b_ = allocate<float>(kFloats);
   }
   void TearDown() override {
+    // Late work must not run into the next test, its memory gone; what it reports does not matter.
+    for (const StreamHandle stream : {StreamHandle(), stream_[0], stream_[1]})
+      synchronise_and_report(stream);
     for (const StreamHandle stream : stream_) runtime_.destroy_stream(stream);
     EmulatedTest::TearDown();
   }
@@ -180,6 +183,71 @@ TEST_F(EmulatedStreams, AnErrorDropsQueuedWork) {
   EXPECT_NE(synchronise_and_report(stream_[0]), "");
   EXPECT_EQ(synchronise_and_report(stream_[0]), "");
   EXPECT_EQ(b_[5], 1.0f);
+}
+
+TEST_F(EmulatedStreams, ADefectLeavesOtherStreamsTheirWork) {
+  read_all(stream_[0], a_, b_, kFloats);  // a_ is uninitialised
+  float* to = allocate<float>(kFloats);
+  write_all(stream_[1], to, kFloats);
+  expect_parts(synchronise_and_report(stream_[0]), {"uninitialised read"});
+  EXPECT_EQ(synchronise_and_report(stream_[1]), "");
+  EXPECT_EQ(to[499], 499.0f);
+}
+
+TEST_F(EmulatedStreams, WorkThatWaitsForDroppedWorkIsReported) {
+  read_all(stream_[0], a_, b_, kFloats);
+  runtime_.wait(stream_[1], stream_[0]);
+  float* to = upload(std::vector<float>(kFloats, 1.0f));
+  write_all(stream_[1], to, kFloats);
+  expect_parts(synchronise_and_report(stream_[0]), {"uninitialised read"});
+  expect_parts(synchronise_and_report(stream_[1]),
+               {"was dropped", "uninitialised read", "kernel read_all_kernel", read_line()});
+  EXPECT_EQ(to[5], 1.0f);
+  EXPECT_EQ(synchronise_and_report(stream_[1]), "");  // once
+  write_all(stream_[1], to, kFloats);
+  EXPECT_EQ(synchronise_and_report(stream_[1]), "");
+  EXPECT_EQ(to[5], 5.0f);
+}
+
+TEST_F(EmulatedStreams, ADefectThatAnotherStreamMetIsReportedByItsOwnToo) {
+  read_all(stream_[0], a_, b_, kFloats);
+  write_all(stream_[0], b_, kFloats);
+  runtime_.wait(stream_[1], stream_[0]);
+  const std::string met = synchronise_and_report(stream_[1]);
+  expect_parts(met, {"uninitialised read"});
+  EXPECT_EQ(met.find("was dropped"), std::string::npos) << met;
+  // What is queued behind the dropped work is no better, nor is a wait for it.
+  write_all(stream_[0], b_, kFloats);
+  runtime_.wait(stream_[1], stream_[0]);
+  expect_parts(synchronise_and_report(stream_[1]), {"was dropped", "uninitialised read"});
+  expect_parts(synchronise_and_report(stream_[0]), {"was dropped", "uninitialised read"});
+  EXPECT_EQ(synchronise_and_report(stream_[0]), "");
+}
+
+TEST_F(EmulatedStreams, AWaitForWhatRanBeforeADefectHolds) {
+  write_all(stream_[0], a_, kFloats);
+  runtime_.wait(stream_[1], stream_[0]);
+  read_all(stream_[1], a_, b_, kFloats);
+  float* to = allocate<float>(kFloats);
+  read_all(stream_[0], to, to, kFloats);  // uninitialised
+  expect_parts(synchronise_and_report(stream_[0]), {"uninitialised read"});
+  EXPECT_EQ(synchronise_and_report(stream_[1]), "");
+  EXPECT_EQ(b_[499], 499.0f);
+}
+
+TEST_F(EmulatedStreams, ADefectOfADestroyedStreamIsReportedBehindTheWorkOfTheLiving) {
+  for (int i = 0; i < 2; ++i) {  // two: neither hides the other's work
+    const StreamHandle stream = runtime_.create_stream(0);
+    if (i == 0) read_all(stream, a_, b_, kFloats);
+    if (i == 1) write_all(stream, b_, kFloats);
+    runtime_.destroy_stream(stream);
+  }
+  float* to = allocate<float>(kFloats);
+  write_all(nullptr, to, kFloats);
+  expect_parts(synchronise_and_report(nullptr), {"uninitialised read"});
+  EXPECT_EQ(to[7], 7.0f);
+  EXPECT_EQ(b_[7], 7.0f);
+  EXPECT_EQ(synchronise_and_report(nullptr), "");
 }
 
 TEST_F(EmulatedStreams, WorkOfADestroyedStreamStillRuns) {
