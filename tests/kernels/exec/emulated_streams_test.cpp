@@ -1,4 +1,6 @@
 // Late streams: work runs when something synchronises it, so what nothing orders shows.
+#include <functional>
+
 #include "emulated_fixture.hpp"
 #include "planted_defects.hpp"
 
@@ -283,15 +285,39 @@ TEST_F(EmulatedStreams, AllocationsAreAlignedAndNeverNull) {
   expect_parts(target_error([&] { runtime_.release(0, a_ + 64); }), {"no live allocation"});
 }
 
+/// Empty allocations have an address and a red zone each, so that they use up a whole device in a
+/// second, and what is handed out then is what was there before.
 TEST_F(EmulatedStreams, MemoryIsFoundAgainAfterMuchUse) {
-  // Four times the memory of a device, half a GiB at a time, untouched but for its first page.
-  for (int i = 0; i < 40; ++i) {
-    float* memory = allocate<float>(1 << 20);
-    write_all(nullptr, memory, kFloats);
-    runtime_.synchronise(0, nullptr);
-    release(memory);
-  }
+  constexpr std::size_t kMany = std::size_t{1} << 27;  // half a GiB: more than stays in quarantine
+  const float* const before = allocate<float>(kMany);
+  for (std::size_t i = 0; i < kMany; i += kMany / 8)
+    write_all(nullptr, const_cast<float*>(before) + i, kFloats);
   EXPECT_EQ(synchronise_and_report(nullptr), "");
+  release(const_cast<float*>(before));
+  const std::less<const float*> less;
+  const auto stood_there = [&](const void* at) {
+    const auto* address = static_cast<const float*>(at);
+    return !less(address, before) && less(address, before + kMany);
+  };
+  const std::size_t most = runtime_.properties(0).memory_bytes / 4096 + 1;
+  bool again = false;
+  for (std::size_t i = 0; i < most && !again; ++i) {
+    void* memory = runtime_.allocate(0, 0);
+    again = stood_there(memory);
+    runtime_.release(0, memory);
+  }
+  ASSERT_TRUE(again);
+  const float* const memory = allocate<float>(kMany / 2);
+  ASSERT_TRUE(stood_there(memory));
+  // What was written there must not make it look initialised.
+  int written_before = 0;
+  for (const float* at = before; at < before + kMany; at += kMany / 8) {
+    if (less(at, memory) || !less(at + kFloats, memory + kMany / 2)) continue;
+    ++written_before;
+    read_all(nullptr, at, b_, kFloats);
+    expect_parts(synchronise_and_report(nullptr), {"uninitialised read"});
+  }
+  EXPECT_GT(written_before, 0);
 }
 
 }  // namespace
