@@ -31,10 +31,10 @@ class EmulatedStreams : public EmulatedTest {
     return target_error([&] { runtime_.synchronise(0, stream); });
   }
   static std::string read_line() {
-    return "tests/kernels/exec/planted_defects.cu:" + std::to_string(kReadAllLine);
+    return " at tests/kernels/exec/planted_defects.cu:" + std::to_string(kReadAllLine);
   }
   static std::string write_line() {
-    return "tests/kernels/exec/planted_defects.cu:" + std::to_string(kWriteAllLine);
+    return " at tests/kernels/exec/planted_defects.cu:" + std::to_string(kWriteAllLine);
   }
 
   StreamHandle stream_[2] = {};
