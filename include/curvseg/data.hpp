@@ -286,6 +286,7 @@ class DataLoader {
   /// Number of batches of epoch @p epoch.
   [[nodiscard]] std::size_t batches(std::uint64_t epoch) const;
 
+  /// Those of the constructor.
   [[nodiscard]] const LoaderOptions& options() const;
 
  private:

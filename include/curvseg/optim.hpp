@@ -130,7 +130,7 @@ class Optimizer {
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
 
-  virtual std::string_view name() const = 0;
+  virtual std::string_view name() const = 0;  ///< as OptimizerOptions::name
 
   /// theta ← its next value. Asynchronous; any number of steps may be under way.
   /// \throws std::invalid_argument if theta or grad have another size than the optimiser was made
