@@ -85,6 +85,7 @@ void TrainRun::choose_folder() {
                                                           : fs::path(".");
   }
   check_writable_folder(paths_.folder);
+  lock_.take(paths_.folder);
   std::error_code error;
   const bool continues_here =
       !arguments_.resume.empty() &&
@@ -152,6 +153,7 @@ void TrainRun::make_trainer() {
 
 void TrainRun::begin() {
   make_folder(paths_.folder);
+  lock_.take(paths_.folder);
   const bool resumes = !arguments_.resume.empty();
   if (resumes) {
     const RunPaths before{fs::absolute(arguments_.resume).parent_path()};

@@ -52,6 +52,7 @@ class TrainRun {
   DataSettings settings_;
   TrainingData data_;
   RunPaths paths_;
+  FolderLock lock_;  // of paths_
   std::optional<Trainer> trainer_;
   std::optional<Progress> progress_;
   std::optional<MetricsLog> metrics_;

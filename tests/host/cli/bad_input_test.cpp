@@ -248,6 +248,26 @@ TEST_F(BadInput, FolderThatHoldsATraining) {
   EXPECT_EQ(read_text(run / "metrics.jsonl"), before);
 }
 
+/// In its first epoch a training has no checkpoint that would tell.
+TEST_F(BadInput, FolderInWhichATrainingIsUnderWay) {
+  const fs::path run = in("run");
+  Command first(tiny_training(run, {"--samples-per-epoch", "1000000"}), folder_.path());
+  const auto steps = [&] { return read_text(run / "metrics.jsonl"); };
+  ASSERT_TRUE(wait_until([&] { return steps().find("\"step\":2") != std::string::npos; }));
+  for (const char* option : {"--quiet", "--overwrite"}) {
+    expect_refused(run_command(tiny_training(run, {option})), run.string(), "under way");
+  }
+  expect_refused(run_command({"demo", "--overwrite", "--out", run.string()}), run.string(),
+                 "under way");
+  EXPECT_FALSE(fs::exists(run / "checkpoint.safetensors"));
+  EXPECT_EQ(steps().substr(0, 16), "{\"event\":\"start\"");
+  EXPECT_NE(steps().find("\"step\":2"), std::string::npos) << "it was begun anew";
+  first.send(SIGKILL);
+  first.wait();
+  const CommandResult second = run_command(tiny_training(run, {"--pictures", "0"}));
+  EXPECT_EQ(second.exit_code, 0) << second.err;
+}
+
 TEST_F(BadInput, ValidationWithoutALabelledPixel) {
   for (const char* name : {"image0.png", "image1.png"}) {
     write_flat_mask(data() / "val" / "masks" / name, 32, 32, 255);
