@@ -57,8 +57,14 @@ std::string absolute_spec(const std::string& spec);
 std::shared_ptr<const Dataset> open_image_files(const std::vector<std::filesystem::path>& files,
                                                 const TrainingState& state);
 
-/// PNG and JPEG files of @p folder, by name.
-std::vector<std::filesystem::path> list_image_files(const std::filesystem::path& folder);
+/// The files of a folder, by name.
+struct ImageFolder {
+  std::vector<std::filesystem::path> images;  ///< PNG and JPEG
+  std::vector<std::filesystem::path> others;  ///< which nobody looks at
+};
+
+/// Hidden files count as neither.
+ImageFolder list_image_files(const std::filesystem::path& folder);
 
 /// Whether a data set's samples carry a truth.
 bool has_truth(const Dataset& dataset);

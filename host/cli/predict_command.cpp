@@ -10,6 +10,7 @@
 #include "host/cli/model_source.hpp"
 #include "host/cli/pictures.hpp"
 #include "host/cli/report.hpp"
+#include "host/cli/text.hpp"
 #include "host/io/atomic_file.hpp"
 #include "host/io/overlay.hpp"
 
@@ -48,28 +49,44 @@ std::string wanted_split(const ModelArguments& arguments, const std::string& spe
   return "test";
 }
 
-std::shared_ptr<const Dataset> open_images(const ModelArguments& arguments,
-                                           const TrainingState& state) {
+struct Images {
+  std::shared_ptr<const Dataset> dataset;
+  std::string skipped;  // names of files that were passed over
+};
+
+std::string file_names(const std::vector<fs::path>& files) {
+  constexpr std::size_t kMost = 8;
+  std::vector<std::string> names;
+  for (const fs::path& file : files) {
+    names.push_back(file.filename().string());
+  }
+  return join_some(names, kMost);
+}
+
+Images open_images(const ModelArguments& arguments, const TrainingState& state) {
   DataSettings settings = data_settings(arguments);
   const std::string& spec = settings.spec;
   std::error_code error;
   if (!has_scheme(spec)) {
     if (fs::is_regular_file(spec, error)) {
-      return open_image_files({fs::path(spec)}, state);
+      return {open_image_files({fs::path(spec)}, state), {}};
     }
     if (!fs::is_directory(spec, error)) {
       throw InputError(spec + ": no such file or folder");
     }
     if (arguments.split.empty() && available_splits(spec).empty()) {
-      const std::vector<fs::path> files = list_image_files(spec);
-      if (files.empty()) {
-        throw InputError(spec + ": holds no PNG or JPEG file, nor a folder images");
+      const ImageFolder folder = list_image_files(spec);
+      const std::string others = file_names(folder.others);
+      if (folder.images.empty()) {
+        throw InputError(spec + ": holds no PNG or JPEG file, nor a folder images" +
+                         (others.empty() ? "" : "; there is " + others));
       }
-      return open_image_files(files, state);
+      return {open_image_files(folder.images, state), others};
     }
   }
-  return open_for_model(settings, wanted_split(arguments, spec), state, arguments.checkpoint,
-                        /*masks_optional=*/true);
+  return {open_for_model(settings, wanted_split(arguments, spec), state, arguments.checkpoint,
+                         /*masks_optional=*/true),
+          {}};
 }
 
 void write_segmentation(const ImagePrediction& prediction, const PredictArguments& arguments) {
@@ -164,11 +181,14 @@ int predict(PredictArguments arguments) {
     arguments.out = checkpoint.parent_path() / "predictions";
   }
   check_writable_folder(arguments.out);
-  const std::shared_ptr<const Dataset> dataset = open_images(arguments.model, state);
+  const auto [dataset, skipped] = open_images(arguments.model, state);
   Trainer trainer = open_trainer(arguments.model, state);
   check_kind(trainer.model(), *dataset);
   check_sizes(trainer.model(), *dataset);
   dataset->validate_pixels();  // a damaged file shows before anything is written
+  if (!skipped.empty()) {
+    spdlog::warn("skipped, since only PNG and JPEG are read: {}", skipped);
+  }
   make_folders(arguments, trainer.model().is_classifier());
   const auto start = std::chrono::steady_clock::now();
   const ConfusionCounts confusion = predict_all(trainer, *dataset, arguments, state.class_names);

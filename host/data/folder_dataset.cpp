@@ -1,14 +1,13 @@
 #include <algorithm>
 #include <array>
-#include <cctype>
-#include <fstream>
-#include <map>
 #include <mutex>
 #include <system_error>
 #include <utility>
 
 #include "curvseg/data.hpp"
+#include "host/data/folder_files.hpp"
 #include "host/data/parallel.hpp"
+#include "host/io/folder.hpp"
 #include "host/io/image.hpp"
 
 namespace curvseg {
@@ -16,54 +15,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-using FilesByStem = std::map<std::string, fs::path>;  // ordered: the order of the set
-
 std::string size_text(int height, int width) {
   return std::to_string(width) + "x" + std::to_string(height);
-}
-
-std::string lower_extension(const fs::path& path) {
-  std::string extension = path.extension().string();
-  for (char& letter : extension) {
-    letter = static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
-  }
-  return extension;
-}
-
-/// The PNG and JPEG files of @p folder. Files of other kinds (notes, thumbnails) are passed over,
-/// but an image in a format we cannot read must not vanish without a word.
-FilesByStem list_images(const fs::path& folder) {
-  static constexpr std::array kReadable = {".png", ".jpg", ".jpeg"};
-  static constexpr std::array kOther = {".tif", ".tiff", ".bmp", ".gif", ".webp", ".pgm", ".ppm"};
-  std::error_code error;
-  if (!fs::is_directory(folder, error)) {
-    throw InputError(folder.string() + ": no such folder");
-  }
-  FilesByStem files;
-  auto entry = fs::directory_iterator(folder, error);
-  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
-    const fs::path& path = entry->path();
-    const std::string extension = lower_extension(path);
-    if (path.filename().string().starts_with(".") || entry->is_directory()) {
-      continue;
-    }
-    if (std::find(kOther.begin(), kOther.end(), extension) != kOther.end()) {
-      throw InputError(path.string() + ": only PNG and JPEG files can be read");
-    }
-    if (std::find(kReadable.begin(), kReadable.end(), extension) == kReadable.end()) {
-      continue;
-    }
-    const auto [other, added] = files.emplace(path.stem().string(), path);
-    if (!added) {
-      const auto [first, second] = std::minmax(other->second, path);
-      throw InputError(first.string() + " and " + second.filename().string() +
-                       " have the same stem: which of them is meant?");
-    }
-  }
-  if (error) {
-    throw InputError(folder.string() + ": cannot be listed: " + error.message());
-  }
-  return files;
 }
 
 struct Entry {
@@ -140,102 +93,6 @@ std::vector<T> fit_channels(BasicImage<T> image, int channels) {
     }
   }
   return out;
-}
-
-/// Largest index of the mask that is a class; -1 when all is void.
-int largest_class(const fs::path& mask, int ignore_index) {
-  int largest = -1;
-  for (const std::uint8_t index : read_mask_png(mask).indices) {
-    if (index != ignore_index) {
-      largest = std::max(largest, static_cast<int>(index));
-    }
-  }
-  return largest;
-}
-
-/// The masks of @p split and, when it is one of train, val and test, of its siblings: the number of
-/// classes must not depend on the split that happens to be open.
-std::vector<fs::path> masks_of_all_splits(const fs::path& split) {
-  static constexpr std::array kSplits = {"train", "val", "test"};
-  const fs::path folder = split.has_filename() ? split : split.parent_path();
-  std::vector<fs::path> folders{folder};
-  if (std::find(kSplits.begin(), kSplits.end(), folder.filename().string()) != kSplits.end()) {
-    folders.clear();
-    for (const char* name : kSplits) {
-      folders.push_back(folder.parent_path() / name);
-    }
-  }
-  std::vector<fs::path> masks;
-  for (const fs::path& each : folders) {
-    std::error_code error;
-    if (fs::is_directory(each / "masks", error)) {
-      for (const auto& [stem, path] : list_images(each / "masks")) {
-        masks.push_back(path);
-      }
-    }
-  }
-  return masks;
-}
-
-int classes_of_masks(const fs::path& split, int ignore_index) {
-  const std::vector<fs::path> masks = masks_of_all_splits(split);
-  std::vector<int> largest(masks.size(), -1);
-  parallel_for_each_index(
-      masks.size(), [&](std::size_t i) { largest[i] = largest_class(masks[i], ignore_index); });
-  const auto result = std::max_element(largest.begin(), largest.end());
-  return result == largest.end() ? 0 : *result + 1;
-}
-
-/// Whether @p text is UTF-8 as Unicode defines it: no overlong forms, no surrogates.
-bool is_utf8(const std::string& text) {
-  for (std::size_t i = 0; i < text.size();) {
-    const auto lead = static_cast<unsigned char>(text[i]);
-    const std::size_t more = lead < 0x80                    ? 0
-                             : lead >= 0xC2 && lead <= 0xDF ? 1
-                             : lead >= 0xE0 && lead <= 0xEF ? 2
-                             : lead >= 0xF0 && lead <= 0xF4 ? 3
-                                                            : text.size();
-    if (more >= text.size() - i) {
-      return false;
-    }
-    for (std::size_t k = 1; k <= more; ++k) {
-      const auto byte = static_cast<unsigned char>(text[i + k]);
-      const int lowest = k > 1 ? 0x80 : lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
-      const int highest = k > 1 ? 0xBF : lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
-      if (byte < lowest || byte > highest) {
-        return false;
-      }
-    }
-    i += more + 1;
-  }
-  return true;
-}
-
-/// The lines of `classes.txt` beside or above @p split; empty when there is none.
-std::vector<std::string> read_class_names(const fs::path& split) {
-  const fs::path folder = split.has_filename() ? split : split.parent_path();
-  for (const fs::path& place : {folder, folder.parent_path()}) {
-    std::ifstream file(place / "classes.txt");
-    std::vector<std::string> names;
-    int number = 0;
-    for (std::string line; std::getline(file, line);) {
-      ++number;
-      if (!is_utf8(line)) {
-        throw InputError((place / "classes.txt").string() + ": line " + std::to_string(number) +
-                         " is not UTF-8, save the file in that encoding");
-      }
-      while (!line.empty() && std::isspace(static_cast<unsigned char>(line.back())) != 0) {
-        line.pop_back();
-      }
-      if (!line.empty()) {
-        names.push_back(line);
-      }
-    }
-    if (!names.empty()) {
-      return names;
-    }
-  }
-  return {};
 }
 
 /// A decoded sample as it is cached: the file's own precision is 2 to 4 times smaller than floats.
@@ -346,10 +203,7 @@ FolderDataset::FolderDataset(FolderOptions options) : state_(std::make_unique<St
                      " classes and ignore index " + std::to_string(s.options.ignore_index) +
                      " asked for, masks have values from 0 to 255");
   }
-  std::error_code error;
-  if (!fs::is_directory(path, error)) {
-    throw InputError(path.string() + ": no such folder");
-  }
+  require_folder(path);
   const fs::path images = path / "images";
   const fs::path masks = path / "masks";
   for (const auto& [stem, file] : list_images(images)) {
@@ -361,7 +215,7 @@ FolderDataset::FolderDataset(FolderOptions options) : state_(std::make_unique<St
   if (s.entries.empty()) {
     throw InputError(images.string() + ": holds no PNG or JPEG file");
   }
-  s.has_masks = !s.options.masks_optional || fs::is_directory(masks, error);
+  s.has_masks = !s.options.masks_optional || is_folder(masks);
   if (s.has_masks) {
     pair_masks(s.entries, images, masks);
   }

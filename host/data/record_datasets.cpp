@@ -9,6 +9,8 @@
 #include <system_error>
 #include <utility>
 
+#include "host/data/fnv1a.hpp"
+#include "host/io/folder.hpp"
 #include "host/io/read_file.hpp"
 
 namespace curvseg {
@@ -68,24 +70,15 @@ class RecordDataset final : public Dataset {
   Records records_;
 };
 
-void require_folder(const fs::path& folder) {
-  std::error_code error;
-  if (!fs::is_directory(folder, error)) {
-    throw InputError(folder.string() + ": no such folder");
-  }
-}
-
 std::vector<fs::path> cifar10_files(const fs::path& folder, const std::string& split) {
-  require_folder(folder);
   std::vector<fs::path> files;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
+  for (const fs::path& path : list_files(folder)) {
+    const std::string name = path.filename().string();
     const bool train = name.starts_with("data_batch_") && name.ends_with(".bin");
     if ((split == "train" && train) || (split == "test" && name == "test_batch.bin")) {
-      files.push_back(entry.path());
+      files.push_back(path);
     }
   }
-  std::sort(files.begin(), files.end());
   return files;
 }
 

@@ -56,6 +56,22 @@ TEST_F(BadInput, NoImages) {
   expect_refused(train(), (data() / "train" / "images").string());
 }
 
+TEST_F(BadInput, LinksThatLeadToThemselves) {
+  const fs::path loop = data() / "train" / "images" / "loop.png";
+  fs::create_symlink("loop.png", loop);
+  expect_refused(train(), loop.string(), "symbolic links");
+  expect_refused(run_command({"predict", "--checkpoint", checkpoint().string(), "--data",
+                              loop.parent_path().string(), "--out", out().string()}),
+                 loop.string(), "symbolic links");
+  fs::remove(loop);
+  fs::rename(data() / "val", data() / "elsewhere");
+  fs::create_directory_symlink("val", data() / "val");
+  expect_refused(train(), (data() / "val").string(), "symbolic links");
+  fs::create_directory_symlink("record", in("record"));
+  expect_refused(train({"--data", "cifar10:" + in("record").string()}), in("record").string(),
+                 "symbolic links");
+}
+
 TEST_F(BadInput, ImageWithoutMask) {
   fs::remove(data() / "train" / "masks" / "image2.png");
   expect_refused(train(), "images/image2.png", "masks/image2.png");
@@ -219,6 +235,9 @@ TEST_F(BadInput, Predict) {
   expect_refused(predict(in("nowhere")), in("nowhere").string(), "no such file or folder");
   fs::create_directory(in("empty"));
   expect_refused(predict(in("empty")), in("empty").string(), "no PNG or JPEG");
+  std::ofstream(in("empty") / "scan.tif") << "II*";
+  expect_refused(predict(in("empty")), in("empty").string(), "no PNG or JPEG", "scan.tif");
+  expect_refused(predict(in("empty") / "scan.tif"), "scan.tif", "PNG", "JPEG");
   const fs::path image = data() / "val" / "images" / "image0.png";
   truncate_file(image, fs::file_size(image) - 20);
   expect_refused(predict(image), image.string());

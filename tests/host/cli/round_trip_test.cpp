@@ -125,6 +125,28 @@ TEST_F(RoundTrip, PredictOnFilesOfAnySize) {
   EXPECT_EQ(read_mask_png(out / "classes" / "small.png").height, 5);
 }
 
+TEST_F(RoundTrip, PredictNamesWhatItSkips) {
+  const fs::path images = *folder_ / "mixed";
+  fs::create_directory(images);
+  write_flat_png(images / "one.png", 20, 20, 1, 90);
+  const auto predict = [&] {
+    return run_command({"predict", "--checkpoint", best(), "--data", images.string(), "--out",
+                        (*folder_ / "predicted_mixed").string(), "--quiet"});
+  };
+  EXPECT_EQ(predict().err, "");
+  std::ofstream(images / "scan.TIF") << "II*";
+  std::ofstream(images / "notes.txt") << "?";
+  std::ofstream(images / ".hidden") << "?";
+  const CommandResult result = predict();
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.err, "skipped, since only PNG and JPEG are read: notes.txt, scan.TIF\n");
+  expect_mentions(result.out, "1 images");
+  for (int i = 0; i < 20; ++i) {
+    std::ofstream(images / ("more" + std::to_string(i))) << "?";
+  }
+  expect_mentions(predict().err, "more0, more1, ", " and 14 more\n");
+}
+
 TEST_F(RoundTrip, PredictOneFileWithoutOverlay) {
   const fs::path out = *folder_ / "predicted_file";
   write_flat_png(*folder_ / "one.png", 20, 20, 1, 90);
