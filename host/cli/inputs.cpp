@@ -126,6 +126,10 @@ TrainingData open_training_data(const DataSettings& settings, bool check) {
       }
     }
   }
+  if (const auto* folder = dynamic_cast<const FolderDataset*>(data.train.get())) {
+    data.class_source = folder->class_source();
+    data.labels = folder->label_counts();
+  }
   if (!data.val) {
     hold_out(data, settings.holdout);
   }

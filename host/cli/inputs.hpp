@@ -25,9 +25,11 @@ struct DataSettings {
 
 struct TrainingData {
   std::shared_ptr<const Dataset> train;
-  std::shared_ptr<const Dataset> val;   ///< may be nullptr
-  std::shared_ptr<const Dataset> test;  ///< may be nullptr
-  bool held_out = false;                ///< val is a part of the training split
+  std::shared_ptr<const Dataset> val;       ///< may be nullptr
+  std::shared_ptr<const Dataset> test;      ///< may be nullptr
+  bool held_out = false;                    ///< val is a part of the training split
+  std::optional<ClassSource> class_source;  ///< of a folder
+  LabelCounts labels;  ///< of a folder's training split, when its pixels were checked
 };
 
 /// Opens every split of the set. A folder without splits is a training split.

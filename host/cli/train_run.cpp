@@ -8,6 +8,7 @@
 #include <system_error>
 #include <utility>
 
+#include "host/cli/class_report.hpp"
 #include "host/cli/console.hpp"
 #include "host/cli/crop_and_augment.hpp"
 #include "host/io/atomic_file.hpp"
@@ -189,9 +190,10 @@ void TrainRun::say_beginning() const {
   const auto count = [](const std::shared_ptr<const Dataset>& set) {
     return set ? std::to_string(set->size()) : std::string("no");
   };
-  say("data    {}: {} images to train on, {} to validate{}, {} to test; {} classes", settings_.spec,
-      count(data_.train), count(data_.val), data_.held_out ? " (held out)" : "", count(data_.test),
-      data_.train->classes());
+  say("data    {}: {} images to train on, {} to validate{}, {} to test; {} classes{}",
+      settings_.spec, count(data_.train), count(data_.val), data_.held_out ? " (held out)" : "",
+      count(data_.test), data_.train->classes(), class_source_text(data_));
+  say_classes(data_, settings_.ignore_index);
   say("model   {}, {} parameters", trainer_->model().name(), count_parameters(trainer_->model()));
   say("device  {}: {}, {}, {} processors", device.device, device.name, device.instruction_set,
       device.processors);

@@ -120,10 +120,12 @@ struct FolderDataset::State {
   std::vector<std::string> class_names;
   int channels = 0;
   bool has_masks = true;
+  ClassSource class_source = ClassSource::kOptions;
 
   mutable std::mutex mutex;  // guards what follows
   mutable std::vector<std::shared_ptr<const Decoded>> cache;
   mutable std::size_t cached_bytes = 0;
+  mutable LabelCounts label_counts;
 
   [[nodiscard]] const Entry& entry(std::size_t index) const {
     if (index >= entries.size()) {
@@ -231,9 +233,12 @@ FolderDataset::FolderDataset(FolderOptions options) : state_(std::make_unique<St
   }
   s.class_names = read_class_names(path);
   int classes = s.options.classes;
-  if (classes == 0) {
-    classes = !s.class_names.empty() ? static_cast<int>(s.class_names.size())
-                                     : classes_of_masks(path, s.options.ignore_index);
+  if (classes == 0 && !s.class_names.empty()) {
+    classes = static_cast<int>(s.class_names.size());
+    s.class_source = ClassSource::kNames;
+  } else if (classes == 0) {
+    classes = classes_of_masks(path, s.options.ignore_index);
+    s.class_source = ClassSource::kMasks;
   }
   if (classes == 0 && s.has_masks) {
     throw InputError(masks.string() + ": every pixel of every mask is ignored (index " +
@@ -292,9 +297,34 @@ std::vector<std::string> FolderDataset::class_names() const { return state_->cla
 std::string FolderDataset::name() const { return state_->options.path.string(); }
 
 void FolderDataset::validate_pixels() const {
-  parallel_for_each_index(size(),
-                          [this](std::size_t index) { static_cast<void>(state_->load(index)); });
+  LabelCounts total{std::vector<std::uint64_t>(state_->has_masks ? state_->class_names.size() : 0),
+                    0};
+  std::mutex mutex;
+  parallel_for_each_index(size(), [&](std::size_t index) {
+    std::array<std::uint64_t, 256> counts{};
+    for (const std::uint8_t value : state_->load(index)->mask) {
+      ++counts[value];
+    }
+    const std::scoped_lock lock(mutex);
+    for (std::size_t value = 0; value < counts.size(); ++value) {
+      const bool ignored = static_cast<int>(value) == state_->options.ignore_index;
+      if (ignored) {
+        total.not_labelled += counts[value];
+      } else if (value < total.of_class.size()) {
+        total.of_class[value] += counts[value];
+      }
+    }
+  });
+  const std::scoped_lock lock(state_->mutex);
+  state_->label_counts = std::move(total);
 }
+
+LabelCounts FolderDataset::label_counts() const {
+  const std::scoped_lock lock(state_->mutex);
+  return state_->label_counts;
+}
+
+ClassSource FolderDataset::class_source() const { return state_->class_source; }
 
 bool FolderDataset::has_masks() const { return state_->has_masks; }
 

@@ -77,6 +77,19 @@ class Dataset {
   virtual void validate_pixels() const;
 };
 
+/// Where the number of classes of a folder is from.
+enum class ClassSource {
+  kOptions,  ///< FolderOptions::classes
+  kNames,    ///< the lines of classes.txt
+  kMasks,    ///< the largest index in the masks, plus one
+};
+
+/// Pixels by label.
+struct LabelCounts {
+  std::vector<std::uint64_t> of_class;  ///< [classes]
+  std::uint64_t not_labelled = 0;
+};
+
 /// How to open a set of one folder.
 struct FolderOptions {
   std::filesystem::path path;  ///< the folder that holds `images/` and `masks/`
@@ -123,6 +136,9 @@ class FolderDataset final : public Dataset {
   [[nodiscard]] std::string name() const override;
   /// Uses all processor cores.
   void validate_pixels() const override;
+  /// What validate_pixels() found; of_class is empty before that, and without masks.
+  [[nodiscard]] LabelCounts label_counts() const;
+  [[nodiscard]] ClassSource class_source() const;  ///< of classes()
   /// False when the folder has no masks and `masks_optional` was set.
   [[nodiscard]] bool has_masks() const;
 

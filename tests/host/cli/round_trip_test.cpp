@@ -194,6 +194,37 @@ TEST_F(RoundTrip, OverwriteReplacesATraining) {
   EXPECT_EQ(parse_json_lines(read_text(out / "metrics.jsonl")).back().at("step"), 3);
 }
 
+/// A user who does not know that the masks have a value for "not labelled" sees it now, or never.
+TEST_F(RoundTrip, SaysWhichClassesTheMasksHold) {
+  const fs::path data = *folder_ / "classes";
+  write_split(data, "train", 4);  // half the pixels each of 0 and 1
+  write_split(data, "val", 1);
+  write_flat_mask(data / "train" / "masks" / "image3.png", 32, 32, 4);
+  const auto train = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments =
+        tiny_training(*folder_ / "of_classes",
+                      {"--data", data.string(), "--steps", "1", "--pictures", "0", "--overwrite"});
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_command(arguments).err;
+  };
+  expect_mentions(train({}), "5 classes (the largest index in the masks is 4)",
+                  "class 0 50.00 %, class 1 25.00 %, class 2 0.00 %", "class 4 25.00 %",
+                  " labelled 0.00 %", "value 255", "--ignore-index",
+                  "no pixel of the training images is of: class 2, class 3\n");
+  const std::string ignored = train({"--ignore-index", "4"});
+  expect_mentions(ignored, "2 classes (the largest index in the masks is 1)",
+                  "not labelled 25.00 %");
+  EXPECT_EQ(ignored.find("No pixel has"), std::string::npos) << ignored;
+  EXPECT_EQ(ignored.find("no pixel of"), std::string::npos) << ignored;
+  EXPECT_EQ(train({"--ignore-index", "-1"}).find("No pixel has"), std::string::npos);
+  expect_mentions(train({"--classes", "6"}), "6 classes (--classes)");
+  std::ofstream(data / "classes.txt") << "sky\nroad\ncar\nperson\nvoid\n";
+  expect_mentions(train({}), "5 classes (classes.txt)", "0 sky 50.00 %", "4 void 25.00 %",
+                  "is of: 2 car, 3 person\n");
+  EXPECT_EQ(train({}).find("No pixel has"), std::string::npos) << "somebody has named each";
+  EXPECT_EQ(train({"--no-check"}).find("50.00 %"), std::string::npos);
+}
+
 TEST_F(RoundTrip, FolderWithoutSplitsHoldsSomeImagesOut) {
   const fs::path data = *folder_ / "flat";
   write_split(data, "", 10);
