@@ -29,6 +29,9 @@ class Subset final : public Dataset {
   ImageSize image_size(std::size_t index) const override {
     return base_->image_size(indices_.at(index));
   }
+  std::string identity(std::size_t index) const override {
+    return base_->identity(indices_.at(index));
+  }
   int channels() const override { return base_->channels(); }
   int classes() const override { return base_->classes(); }
   std::vector<std::string> class_names() const override { return base_->class_names(); }

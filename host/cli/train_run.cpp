@@ -53,6 +53,24 @@ void check_all_sizes(const Model& model, const TrainingData& data, const Augment
   }
 }
 
+/// Going on with other data would give neither the bits of the old training nor a new one.
+void check_same_data(const Dataset& train, const DataFingerprint& trained_on,
+                     const fs::path& checkpoint) {
+  const DataFingerprint now = fingerprint(train);
+  if (now == trained_on) {
+    return;
+  }
+  const std::string what =
+      now.samples == trained_on.samples
+          ? fmt::format("{} training images, but names, order or sizes changed (fingerprint {})",
+                        now.samples, now.hash)
+          : fmt::format("{} training images", now.samples);
+  throw InputError(fmt::format(
+      "{} has {}, {} was trained on {}{}; bring those back, or start anew with --checkpoint",
+      train.name(), what, checkpoint.string(), trained_on.samples,
+      now.samples == trained_on.samples ? fmt::format(" (fingerprint {})", trained_on.hash) : ""));
+}
+
 /// fs::equivalent() throws where a file is missing.
 bool is_same_folder(const fs::path& a, const fs::path& b) {
   std::error_code error;
@@ -112,6 +130,9 @@ void TrainRun::open_data() {
     throw InputError(fmt::format("{} has {} channels and {} classes, {} was trained for {} and {}",
                                  train.name(), train.channels(), train.classes(), file.string(),
                                  start_->in_channels, start_->classes));
+  }
+  if (!arguments_.resume.empty() && start_->train_data) {
+    check_same_data(train, *start_->train_data, arguments_.resume);
   }
 }
 
@@ -219,6 +240,8 @@ Json TrainRun::start_line() const {
       {"data", to_json(settings_)},
       {"class_names", data_.train->class_names()},
       {"train_images", data_.train->size()},
+      {"train_fingerprint", fingerprint(*data_.train).hash},
+      {"class_pixels", data_.labels.of_class},
       {"model", trainer_->model().name()},
       {"parameters", count_parameters(trainer_->model())},
       {"device", device.device},

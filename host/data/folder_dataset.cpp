@@ -27,7 +27,19 @@ struct Entry {
   int width = 0;
   int channels = 0;   // in the file
   bool wide = false;  // 16 bits per sample
+  std::uintmax_t image_bytes = 0;
+  std::uintmax_t mask_bytes = 0;
 };
+
+/// Of a file whose header was read.
+std::uintmax_t file_bytes(const fs::path& path) {
+  std::error_code error;
+  const std::uintmax_t bytes = fs::file_size(path, error);
+  if (error) {
+    throw InputError(path.string() + ": " + error.message());
+  }
+  return bytes;
+}
 
 void pair_masks(std::vector<Entry>& entries, const fs::path& images, const fs::path& masks) {
   FilesByStem files = list_images(masks);
@@ -53,10 +65,12 @@ void check_headers(Entry& entry) {
   entry.width = image.width;
   entry.channels = image.channels;
   entry.wide = image.bit_depth == 16;
+  entry.image_bytes = file_bytes(entry.image);
   if (entry.mask.empty()) {
     return;
   }
   const ImageInfo mask = read_image_info(entry.mask);
+  entry.mask_bytes = file_bytes(entry.mask);
   if (!mask.is_index) {
     static_cast<void>(read_mask_png(entry.mask));  // throws with the precise reason
     throw InputError(entry.mask.string() + ": not a grey or palette PNG of 1 to 8 bits");
@@ -286,6 +300,12 @@ Sample FolderDataset::get(std::size_t index) const {
 ImageSize FolderDataset::image_size(std::size_t index) const {
   const Entry& entry = state_->entry(index);
   return {entry.height, entry.width};
+}
+
+std::string FolderDataset::identity(std::size_t index) const {
+  const Entry& entry = state_->entry(index);
+  return entry.stem + " " + size_text(entry.height, entry.width) + " " +
+         std::to_string(entry.image_bytes) + " " + std::to_string(entry.mask_bytes);
 }
 
 int FolderDataset::channels() const { return state_->channels; }

@@ -61,6 +61,9 @@ class Dataset {
   [[nodiscard]] virtual Sample get(std::size_t index) const = 0;
   /// Size of the image of sample @p index; known without decoding it.
   [[nodiscard]] virtual ImageSize image_size(std::size_t index) const = 0;
+  /// What is known of sample @p index without decoding it, and changes with it as far as that can
+  /// be seen: see fingerprint(). Here the size of the image.
+  [[nodiscard]] virtual std::string identity(std::size_t index) const;
   /// Channels of every image.
   [[nodiscard]] virtual int channels() const = 0;
   /// Number of classes; labels are 0..classes()-1 or kIgnoreLabel.
@@ -129,6 +132,8 @@ class FolderDataset final : public Dataset {
   [[nodiscard]] std::size_t size() const override;
   [[nodiscard]] Sample get(std::size_t index) const override;
   [[nodiscard]] ImageSize image_size(std::size_t index) const override;
+  /// The stem, the size of the image, and the bytes of both files.
+  [[nodiscard]] std::string identity(std::size_t index) const override;
   [[nodiscard]] int channels() const override;
   [[nodiscard]] int classes() const override;
   [[nodiscard]] std::vector<std::string> class_names() const override;
@@ -169,6 +174,8 @@ class CellsDataset final : public Dataset {
   [[nodiscard]] std::size_t size() const override;
   [[nodiscard]] Sample get(std::size_t index) const override;
   [[nodiscard]] ImageSize image_size(std::size_t index) const override;
+  /// What the sample depends on.
+  [[nodiscard]] std::string identity(std::size_t index) const override;
   [[nodiscard]] int channels() const override { return 1; }
   [[nodiscard]] int classes() const override { return 3; }
   [[nodiscard]] std::vector<std::string> class_names() const override;
@@ -209,6 +216,17 @@ std::unique_ptr<Dataset> open_dataset(const std::string& spec, const std::string
 /// True when open_dataset() would find that split; says nothing about the files in it.
 /// @throws InputError when the data set itself is not there or @p spec is malformed.
 bool has_split(const std::string& spec, const std::string& split);
+
+/// Tells one data set from another, cheaply: no sample is decoded.
+struct DataFingerprint {
+  std::uint64_t samples = 0;  ///< Dataset::size()
+  std::string hash;           ///< of every Dataset::identity(), in order: 16 hexadecimal digits
+  friend bool operator==(const DataFingerprint&, const DataFingerprint&) = default;
+};
+
+/// The same on every machine, wherever a folder lies. Files whose content changed but neither their
+/// names nor their lengths go unnoticed.
+DataFingerprint fingerprint(const Dataset& dataset);
 
 /// Per-channel affine map of the images: (x - mean) / stddev.
 struct Normalisation {
