@@ -98,6 +98,9 @@ void write_segmentation(const ImagePrediction& prediction, const PredictArgument
   }
 }
 
+/// Beside the overlays, not among them.
+fs::path legend_path(const PredictArguments& arguments) { return arguments.out / "legend.png"; }
+
 /// RFC 4180: in quotes when it must be.
 std::string csv_field(const std::string& text) {
   if (text.find_first_of(",\"\n") == std::string::npos) {
@@ -146,6 +149,10 @@ ConfusionCounts predict_all(Trainer& trainer, const Dataset& dataset,
     }
   }
   clear_status();
+  if (!is_classifier && !arguments.no_overlays) {
+    constexpr int kWidth = 1024;
+    write_png(legend_path(arguments), legend(names, confusion.total() > 0, kWidth));
+  }
   if (is_classifier) {
     write_file_atomically(arguments.out / "predictions.csv", csv);
   }
@@ -169,6 +176,7 @@ std::string summary(const PredictArguments& arguments, const Dataset& dataset, d
       (arguments.out / "classes").string() + "  a PNG per image, its pixels are class indices\n";
   if (!arguments.no_overlays) {
     text += (arguments.out / "overlays").string() + "  the image beside what was found in it\n";
+    text += legend_path(arguments).string() + "  which colour is which class\n";
   }
   return text;
 }
@@ -208,7 +216,8 @@ void add_predict(CLI::App& program, int& exit_code) {
       "Writes OUT/classes/NAME.png, whose pixels are class indices (with a palette, so that "
       "viewers "
       "show colours), and OUT/overlays/NAME.png, the image beside the image with its classes in "
-      "colour. Where there are masks, the overlays also show the truth and the errors. Of a "
+      "colour; OUT/legend.png tells which is which. Where there are masks, the overlays also show "
+      "the truth and the errors. Of a "
       "classifier: OUT/predictions.csv. Images of any size are taken whole.\n"
       "Without --split: test, else val, else train.");
   app->add_option(

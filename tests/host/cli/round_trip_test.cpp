@@ -2,6 +2,7 @@
 #include <set>
 
 #include "command.hpp"
+#include "host/io/overlay.hpp"
 
 namespace curvseg::test {
 namespace {
@@ -77,6 +78,25 @@ TEST_F(RoundTrip, MetricsAreJsonLines) {
   EXPECT_TRUE(metrics("end").front().contains("test"));
 }
 
+TEST_F(RoundTrip, GalleryBeginsWithAKeyOfTheColours) {
+  const Image gallery = read_image(*folder_ / "run" / "gallery.png");
+  const auto has = [&](Rgb color) {  // in one row of pixels near the top
+    int run = 0;
+    int longest = 0;
+    for (int x = 0; x < gallery.width; ++x) {
+      const std::uint8_t* p = gallery.pixels.data() + gallery.offset(15, x);
+      run = Rgb{p[0], p[1], p[2]} == color ? run + 1 : 0;
+      longest = std::max(longest, run);
+    }
+    return longest >= 20;
+  };
+  for (std::size_t c = 0; c < 3; ++c) {
+    EXPECT_TRUE(has(default_palette()[c])) << c;
+  }
+  EXPECT_TRUE(has(kWrongColor));
+  EXPECT_FALSE(has(default_palette()[3]));
+}
+
 TEST_F(RoundTrip, EvaluateAgreesWithTraining) {
   const CommandResult result = run_command({"evaluate", "--checkpoint", best(), "--json"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
@@ -106,6 +126,7 @@ TEST_F(RoundTrip, PredictOnTheDataOfTheTraining) {
   expect_mentions(result.out, "2 images", "mIoU");
   EXPECT_EQ(count_files(out / "classes"), 2U);
   EXPECT_EQ(count_files(out / "overlays"), 2U);
+  EXPECT_TRUE(fs::exists(out / "legend.png"));
 }
 
 TEST_F(RoundTrip, PredictOnFilesOfAnySize) {
@@ -156,6 +177,7 @@ TEST_F(RoundTrip, PredictOneFileWithoutOverlay) {
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_TRUE(fs::exists(out / "classes" / "one.png"));
   EXPECT_FALSE(fs::exists(out / "overlays"));
+  EXPECT_FALSE(fs::exists(out / "legend.png"));
 }
 
 TEST_F(RoundTrip, InfoDescribesACheckpoint) {
