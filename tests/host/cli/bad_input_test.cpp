@@ -137,7 +137,6 @@ TEST_F(BadInput, ValuesOutOfRange) {
   expect_refused(train({"--label-smoothing", "1.5"}), "--label-smoothing 1.5");
   expect_refused(train({"--clip", "-2"}), "--clip -2");
   expect_refused(train({"--holdout", "1"}), "--holdout 1");
-  expect_refused(train({"--epochs", "0"}), "--epochs 0", "--steps");
   expect_refused(train({"--ignore-index", "300"}), "--ignore-index 300");
   expect_refused(train({"--epochs", "many"}), "--epochs", "many");
   expect_refused(train({"--momentum", "0.5"}), "--momentum", "sgd", "adam");
@@ -252,6 +251,7 @@ TEST_F(BadInput, ResumeOfAnotherTraining) {
     arguments.insert(arguments.end(), more.begin(), more.end());
     return run_command(arguments);
   };
+  expect_refused(resume({"--epochs", "0"}), "--epochs 0", "--steps");
   expect_refused(resume({"--optimizer", "sgd"}), "--optimizer sgd", file, "adam");
   expect_refused(resume({"--seed", "7"}), "--seed 7", file, "trained with 1");
   expect_refused(resume({"--batch", "3"}), "--batch 3", file, "trained with 2");

@@ -60,6 +60,37 @@ TEST_F(Resume, GivesTheSameBitsAsARunThatNeverStopped) {
   }
 }
 
+TEST_F(Resume, FromTheStateBeforeTheFirstStep) {
+  const fs::path whole = folder_ / "whole";
+  const fs::path parts = folder_ / "parts";
+  ASSERT_EQ(run_command(tiny_training(whole, {"--epochs", "3"})).exit_code, 0);
+
+  const CommandResult initial = run_command(tiny_training(parts, {"--epochs", "0"}));
+  ASSERT_EQ(initial.exit_code, 0) << initial.err;
+  expect_mentions(initial.out, (parts / "checkpoint.safetensors").string());
+  EXPECT_EQ(steps(parts), 0U);
+  EXPECT_FALSE(fs::exists(parts / "best.safetensors"));
+  const TrainingState state = load_checkpoint(parts / "checkpoint.safetensors");
+  EXPECT_EQ(state.progress, TrainingProgress());
+  EXPECT_EQ(state.options.epochs, 20U);  // the default: what --resume alone would do
+  EXPECT_EQ(state.class_names.size(), 3U);
+  ASSERT_TRUE(state.normalisation.has_value());
+  ASSERT_FALSE(state.parameters.empty());
+  const auto zero = [](float value) { return value == 0.0F; };
+  const std::vector<float>& weights = state.parameters.front().values;
+  EXPECT_FALSE(std::all_of(weights.begin(), weights.end(), zero)) << "not initialised";
+
+  // It serves wherever a checkpoint does.
+  EXPECT_EQ(run_command({"evaluate", "--checkpoint", (parts / "checkpoint.safetensors").string()})
+                .exit_code,
+            0);
+  const CommandResult resumed = resume(parts, {"--epochs", "3"});
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+  for (const char* name : {"checkpoint.safetensors", "best.safetensors"}) {
+    EXPECT_TRUE(read_text(whole / name) == read_text(parts / name)) << name << " differs";
+  }
+}
+
 TEST_F(Resume, TerminationIsAnInterruptionToo) {
   const fs::path run = folder_ / "run";
   EXPECT_EQ(interrupted(run, SIGTERM).exit_code, 130);
