@@ -27,11 +27,18 @@ if(CURVSEG_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
 endif()
 
 # The flags of this project's own code, never handed to whoever links it.
+# Sources are named relative to the project, also when ccache has made the compiler's arguments
+# relative to where it runs (CCACHE_BASEDIR): at the top for Ninja, in a folder a target for make.
 add_library(curvseg_flags INTERFACE)
+set(compiler_runs_in ${CMAKE_BINARY_DIR})
+if(CMAKE_GENERATOR MATCHES Makefiles)
+  set(compiler_runs_in $<TARGET_PROPERTY:BINARY_DIR>)
+endif()
 target_compile_options(curvseg_flags INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wshadow -Wno-unknown-pragmas
     -Wno-missing-field-initializers
-    -ffile-prefix-map=${PROJECT_SOURCE_DIR}/=>
+    -ffile-prefix-map=${PROJECT_SOURCE_DIR}/=
+    -ffile-prefix-map=$<PATH:RELATIVE_PATH,${PROJECT_SOURCE_DIR},${compiler_runs_in}>/=>
   # g++ 12 sees overlaps in std::string's own code that are not there (GCC bug 105651).
   $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-restrict>
   $<$<AND:$<BOOL:${CURVSEG_WERROR}>,$<COMPILE_LANGUAGE:CXX>>:-Werror>)

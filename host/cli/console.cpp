@@ -1,15 +1,21 @@
 #include "host/cli/console.hpp"
 
+#include <fcntl.h>
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/base_sink.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <array>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <mutex>
 #include <string_view>
+
+#include "curvseg/error.hpp"
 
 namespace curvseg::cli {
 namespace {
@@ -101,8 +107,21 @@ void clear_status() {
 
 void print(const std::string& text) {
   clear_status();
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fflush(stdout);
+  errno = 0;
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
+    throw Error(std::string("stdout cannot be written to: ") +
+                (errno == EBADF ? "it is closed" : std::strerror(errno)));
+  }
+}
+
+void keep_standard_files_apart() {
+  // What is not readable or not writable fails when it is used, which is wanted.
+  constexpr std::array kFlags = {O_WRONLY, O_RDONLY, O_WRONLY};  // of stdin, stdout, stderr
+  for (int file = STDIN_FILENO; file <= STDERR_FILENO; ++file) {
+    if (fcntl(file, F_GETFD) == -1 && errno == EBADF) {
+      static_cast<void>(open("/dev/null", kFlags[static_cast<std::size_t>(file)]));
+    }
+  }
 }
 
 bool stdout_has_colors() {

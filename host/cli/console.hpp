@@ -32,7 +32,12 @@ void say(fmt::format_string<Arguments...> format, Arguments&&... arguments) {
 }
 
 /// Text for stdout: results. Takes the status line away first.
+/// \throws Error when it cannot all be written: nobody may take half a table for the whole.
 void print(const std::string& text);
+
+/// To be called first: where the caller has closed stdin, stdout or stderr, its number must not go
+/// to a file that is opened later, or what is printed would land in that file.
+void keep_standard_files_apart();
 
 /// True when stdout is a terminal that shows colours.
 bool stdout_has_colors();

@@ -3,9 +3,9 @@
 #include <array>
 #include <cctype>
 #include <map>
-#include <system_error>
 
 #include "host/cli/inputs.hpp"
+#include "host/io/folder.hpp"
 #include "host/io/image.hpp"
 
 namespace curvseg::cli {
@@ -76,30 +76,22 @@ class ImageFiles final : public Dataset {
   std::vector<ImageSize> sizes_;
 };
 
-bool is_image_file(const fs::path& path) {
+bool has_image_extension(const fs::path& path) {
   std::string extension = path.extension().string();
   std::transform(extension.begin(), extension.end(), extension.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   static constexpr std::array kExtensions = {".png", ".jpg", ".jpeg"};
-  return std::find(kExtensions.begin(), kExtensions.end(), extension) != kExtensions.end() &&
-         !path.filename().string().starts_with(".");
+  return std::find(kExtensions.begin(), kExtensions.end(), extension) != kExtensions.end();
 }
 
 }  // namespace
 
-std::vector<fs::path> list_image_files(const fs::path& folder) {
-  std::vector<fs::path> files;
-  std::error_code error;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
-    if (is_image_file(entry.path()) && entry.is_regular_file()) {
-      files.push_back(entry.path());
-    }
+ImageFolder list_image_files(const fs::path& folder) {
+  ImageFolder found;
+  for (const fs::path& path : list_files(folder)) {
+    (has_image_extension(path) ? found.images : found.others).push_back(path);
   }
-  if (error) {
-    throw InputError(folder.string() + ": cannot be listed: " + error.message());
-  }
-  std::sort(files.begin(), files.end());
-  return files;
+  return found;
 }
 
 std::shared_ptr<const Dataset> open_image_files(const std::vector<fs::path>& files,

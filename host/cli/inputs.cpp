@@ -29,6 +29,9 @@ class Subset final : public Dataset {
   ImageSize image_size(std::size_t index) const override {
     return base_->image_size(indices_.at(index));
   }
+  std::string identity(std::size_t index) const override {
+    return base_->identity(indices_.at(index));
+  }
   int channels() const override { return base_->channels(); }
   int classes() const override { return base_->classes(); }
   std::vector<std::string> class_names() const override { return base_->class_names(); }
@@ -125,6 +128,10 @@ TrainingData open_training_data(const DataSettings& settings, bool check) {
         each->validate_pixels();
       }
     }
+  }
+  if (const auto* folder = dynamic_cast<const FolderDataset*>(data.train.get())) {
+    data.class_source = folder->class_source();
+    data.labels = folder->label_counts();
   }
   if (!data.val) {
     hold_out(data, settings.holdout);

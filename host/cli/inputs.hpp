@@ -25,9 +25,11 @@ struct DataSettings {
 
 struct TrainingData {
   std::shared_ptr<const Dataset> train;
-  std::shared_ptr<const Dataset> val;   ///< may be nullptr
-  std::shared_ptr<const Dataset> test;  ///< may be nullptr
-  bool held_out = false;                ///< val is a part of the training split
+  std::shared_ptr<const Dataset> val;       ///< may be nullptr
+  std::shared_ptr<const Dataset> test;      ///< may be nullptr
+  bool held_out = false;                    ///< val is a part of the training split
+  std::optional<ClassSource> class_source;  ///< of a folder
+  LabelCounts labels;  ///< of a folder's training split, when its pixels were checked
 };
 
 /// Opens every split of the set. A folder without splits is a training split.
@@ -57,8 +59,14 @@ std::string absolute_spec(const std::string& spec);
 std::shared_ptr<const Dataset> open_image_files(const std::vector<std::filesystem::path>& files,
                                                 const TrainingState& state);
 
-/// PNG and JPEG files of @p folder, by name.
-std::vector<std::filesystem::path> list_image_files(const std::filesystem::path& folder);
+/// The files of a folder, by name.
+struct ImageFolder {
+  std::vector<std::filesystem::path> images;  ///< PNG and JPEG
+  std::vector<std::filesystem::path> others;  ///< which nobody looks at
+};
+
+/// Hidden files count as neither.
+ImageFolder list_image_files(const std::filesystem::path& folder);
 
 /// Whether a data set's samples carry a truth.
 bool has_truth(const Dataset& dataset);

@@ -1,6 +1,7 @@
 // curvseg: train, evaluate and use image segmenters from the command line.
 #include <cstdio>
 #include <new>
+#include <sstream>
 #include <string>
 
 #include "curvseg/error.hpp"
@@ -44,7 +45,9 @@ int run(int argc, char** argv) {
   try {
     program.parse(argc, argv);
   } catch (const CLI::Success& success) {  // --help, --version
-    return program.exit(success);
+    std::ostringstream text;
+    exit_code = program.exit(success, text, text);
+    print(text.str());
   } catch (const CLI::ParseError& error) {
     return fail(kInputError, parse_error_message(program, error));
   }
@@ -56,6 +59,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   using namespace curvseg::cli;
+  keep_standard_files_apart();
   try {
     return run(argc, argv);
   } catch (const curvseg::InputError& error) {

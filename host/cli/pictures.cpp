@@ -6,8 +6,10 @@
 #include <cmath>
 #include <system_error>
 
+#include "host/cli/class_report.hpp"
 #include "host/cli/run_folder.hpp"
 #include "host/data/augment.hpp"
+#include "host/io/legend.hpp"
 #include "host/io/overlay.hpp"
 
 namespace curvseg::cli {
@@ -59,6 +61,19 @@ Image overlay(const ImagePrediction& prediction) {
                                   : std::span<const std::int32_t>());
 }
 
+Image legend(const std::vector<std::string>& class_names, bool has_truth, int width) {
+  std::vector<LegendEntry> entries;
+  for (std::size_t c = 0; c < class_names.size(); ++c) {
+    entries.push_back({default_palette()[c], class_text(c, class_names[c])});
+  }
+  if (has_truth) {
+    entries.push_back({kWrongColor, "wrong"});
+    entries.push_back({kVoidColor, "not labelled"});
+  }
+  constexpr int kNarrowest = 512;
+  return draw_legend(entries, std::max(kNarrowest, width));
+}
+
 std::vector<RankedSample> rank_samples(Trainer& trainer, const Dataset& dataset, std::size_t most) {
   std::vector<RankedSample> ranked;
   const std::size_t count = std::min(most, dataset.size());
@@ -95,6 +110,11 @@ void write_worst(Trainer& trainer, const Dataset& dataset, std::size_t count,
     }
   }
   if (!rows.empty()) {
+    int width = 0;
+    for (const Image& row : rows) {
+      width = std::max(width, row.width);
+    }
+    rows.insert(rows.begin(), legend(dataset.class_names(), /*has_truth=*/true, width));
     write_gallery(gallery, rows);
   }
 }

@@ -28,6 +28,10 @@ ImagePrediction predict_sample(Trainer& trainer, const Dataset& dataset, std::si
 /// The image beside its prediction and, where there is a truth, that and the errors.
 Image overlay(const ImagePrediction& prediction);
 
+/// Which colour of an overlay() is which class, at least @p width pixels wide.
+/// \param has_truth  the overlays show errors and pixels without truth too
+Image legend(const std::vector<std::string>& class_names, bool has_truth, int width);
+
 /// Samples of @p dataset by mean IoU, the worst first; of large sets some, spread evenly.
 struct RankedSample {
   std::size_t index = 0;
@@ -36,7 +40,7 @@ struct RankedSample {
 std::vector<RankedSample> rank_samples(Trainer& trainer, const Dataset& dataset, std::size_t most);
 
 /// Writes overlays of the @p count worst samples to @p folder, named by rank, and the first of them
-/// as one picture, @p gallery.
+/// as one picture under a legend(), @p gallery.
 void write_worst(Trainer& trainer, const Dataset& dataset, std::size_t count,
                  const std::filesystem::path& folder, const std::filesystem::path& gallery);
 

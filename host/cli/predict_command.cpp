@@ -10,6 +10,7 @@
 #include "host/cli/model_source.hpp"
 #include "host/cli/pictures.hpp"
 #include "host/cli/report.hpp"
+#include "host/cli/text.hpp"
 #include "host/io/atomic_file.hpp"
 #include "host/io/overlay.hpp"
 
@@ -48,28 +49,44 @@ std::string wanted_split(const ModelArguments& arguments, const std::string& spe
   return "test";
 }
 
-std::shared_ptr<const Dataset> open_images(const ModelArguments& arguments,
-                                           const TrainingState& state) {
+struct Images {
+  std::shared_ptr<const Dataset> dataset;
+  std::string skipped;  // names of files that were passed over
+};
+
+std::string file_names(const std::vector<fs::path>& files) {
+  constexpr std::size_t kMost = 8;
+  std::vector<std::string> names;
+  for (const fs::path& file : files) {
+    names.push_back(file.filename().string());
+  }
+  return join_some(names, kMost);
+}
+
+Images open_images(const ModelArguments& arguments, const TrainingState& state) {
   DataSettings settings = data_settings(arguments);
   const std::string& spec = settings.spec;
   std::error_code error;
   if (!has_scheme(spec)) {
     if (fs::is_regular_file(spec, error)) {
-      return open_image_files({fs::path(spec)}, state);
+      return {open_image_files({fs::path(spec)}, state), {}};
     }
     if (!fs::is_directory(spec, error)) {
       throw InputError(spec + ": no such file or folder");
     }
     if (arguments.split.empty() && available_splits(spec).empty()) {
-      const std::vector<fs::path> files = list_image_files(spec);
-      if (files.empty()) {
-        throw InputError(spec + ": holds no PNG or JPEG file, nor a folder images");
+      const ImageFolder folder = list_image_files(spec);
+      const std::string others = file_names(folder.others);
+      if (folder.images.empty()) {
+        throw InputError(spec + ": holds no PNG or JPEG file, nor a folder images" +
+                         (others.empty() ? "" : "; there is " + others));
       }
-      return open_image_files(files, state);
+      return {open_image_files(folder.images, state), others};
     }
   }
-  return open_for_model(settings, wanted_split(arguments, spec), state, arguments.checkpoint,
-                        /*masks_optional=*/true);
+  return {open_for_model(settings, wanted_split(arguments, spec), state, arguments.checkpoint,
+                         /*masks_optional=*/true),
+          {}};
 }
 
 void write_segmentation(const ImagePrediction& prediction, const PredictArguments& arguments) {
@@ -80,6 +97,9 @@ void write_segmentation(const ImagePrediction& prediction, const PredictArgument
     write_png(arguments.out / "overlays" / (sample.name + ".png"), overlay(prediction));
   }
 }
+
+/// Beside the overlays, not among them.
+fs::path legend_path(const PredictArguments& arguments) { return arguments.out / "legend.png"; }
 
 /// RFC 4180: in quotes when it must be.
 std::string csv_field(const std::string& text) {
@@ -129,6 +149,10 @@ ConfusionCounts predict_all(Trainer& trainer, const Dataset& dataset,
     }
   }
   clear_status();
+  if (!is_classifier && !arguments.no_overlays) {
+    constexpr int kWidth = 1024;
+    write_png(legend_path(arguments), legend(names, confusion.total() > 0, kWidth));
+  }
   if (is_classifier) {
     write_file_atomically(arguments.out / "predictions.csv", csv);
   }
@@ -152,6 +176,7 @@ std::string summary(const PredictArguments& arguments, const Dataset& dataset, d
       (arguments.out / "classes").string() + "  a PNG per image, its pixels are class indices\n";
   if (!arguments.no_overlays) {
     text += (arguments.out / "overlays").string() + "  the image beside what was found in it\n";
+    text += legend_path(arguments).string() + "  which colour is which class\n";
   }
   return text;
 }
@@ -164,11 +189,14 @@ int predict(PredictArguments arguments) {
     arguments.out = checkpoint.parent_path() / "predictions";
   }
   check_writable_folder(arguments.out);
-  const std::shared_ptr<const Dataset> dataset = open_images(arguments.model, state);
+  const auto [dataset, skipped] = open_images(arguments.model, state);
   Trainer trainer = open_trainer(arguments.model, state);
   check_kind(trainer.model(), *dataset);
   check_sizes(trainer.model(), *dataset);
   dataset->validate_pixels();  // a damaged file shows before anything is written
+  if (!skipped.empty()) {
+    spdlog::warn("skipped, since only PNG and JPEG are read: {}", skipped);
+  }
   make_folders(arguments, trainer.model().is_classifier());
   const auto start = std::chrono::steady_clock::now();
   const ConfusionCounts confusion = predict_all(trainer, *dataset, arguments, state.class_names);
@@ -188,7 +216,8 @@ void add_predict(CLI::App& program, int& exit_code) {
       "Writes OUT/classes/NAME.png, whose pixels are class indices (with a palette, so that "
       "viewers "
       "show colours), and OUT/overlays/NAME.png, the image beside the image with its classes in "
-      "colour. Where there are masks, the overlays also show the truth and the errors. Of a "
+      "colour; OUT/legend.png tells which is which. Where there are masks, the overlays also show "
+      "the truth and the errors. Of a "
       "classifier: OUT/predictions.csv. Images of any size are taken whole.\n"
       "Without --split: test, else val, else train.");
   app->add_option(

@@ -1,5 +1,7 @@
 #include "host/cli/run_folder.hpp"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 #include <nlohmann/json.hpp>
 
@@ -85,6 +87,24 @@ void make_folder(const fs::path& folder) {
   fs::create_directories(folder, error);
   if (error) {
     throw InputError(folder.string() + ": cannot be made: " + error.message());
+  }
+}
+
+FolderLock::~FolderLock() {
+  if (file_ >= 0) {
+    close(file_);
+  }
+}
+
+void FolderLock::take(const fs::path& folder) {
+  if (file_ >= 0) {
+    return;
+  }
+  file_ = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  // A file system that knows no locks is no reason to refuse a training.
+  if (file_ >= 0 && flock(file_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    throw InputError(folder.string() +
+                     ": another training is under way in it; give another --out, or wait");
   }
 }
 

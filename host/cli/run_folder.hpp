@@ -42,6 +42,23 @@ void check_writable_folder(const std::filesystem::path& folder);
 /// \throws InputError when it cannot be made.
 void make_folder(const std::filesystem::path& folder);
 
+/// Keeps a folder for one training. It ends with the process, however that ends: a training that
+/// was killed keeps nobody out, and no file stays behind.
+class FolderLock {
+ public:
+  FolderLock() = default;
+  ~FolderLock();
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+
+  /// Takes @p folder, unless it is taken here or is not there yet.
+  /// \throws InputError when another training has it.
+  void take(const std::filesystem::path& folder);
+
+ private:
+  int file_ = -1;
+};
+
 /// What a training recorded about its data in the folder of @p checkpoint; nothing when there is no
 /// options.json. \throws InputError when it is damaged.
 std::optional<DataSettings> read_data_settings(const std::filesystem::path& checkpoint);

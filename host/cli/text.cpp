@@ -70,6 +70,17 @@ std::string join_or(const std::vector<std::string>& words) {
   return out;
 }
 
+std::string join_some(const std::vector<std::string>& words, std::size_t most) {
+  std::string out;
+  const std::size_t shown =
+      words.size() > most + 1 ? most : words.size();  // "1 more" is a name too
+  for (std::size_t i = 0; i < shown; ++i) {
+    out += (i == 0 ? "" : ", ") + words[i];
+  }
+  return shown == words.size() ? out
+                               : out + " and " + std::to_string(words.size() - shown) + " more";
+}
+
 std::string one_line(std::string text) {
   while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back())) != 0) {
     text.pop_back();

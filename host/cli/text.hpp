@@ -17,6 +17,9 @@ std::string nearest(std::string_view word, const std::vector<std::string>& known
 /// "a, b or c".
 std::string join_or(const std::vector<std::string>& words);
 
+/// "a, b, c and 12 more".
+std::string join_some(const std::vector<std::string>& words, std::size_t most);
+
 /// @p text on one line, for messages.
 std::string one_line(std::string text);
 

@@ -11,6 +11,10 @@ int run_training(const TrainArguments& arguments) {
   start_console(arguments.quiet);
   TrainRun run(arguments);  // checks everything, writes nothing
   run.begin();
+  if (wants_initial_state(arguments)) {
+    run.save_initial_state();
+    return kSuccess;
+  }
   try {
     const InterruptGuard guard;
     run.fit();

@@ -22,6 +22,8 @@ constexpr const char* kFooter = R"help(Examples:
       a larger network on larger crops
   curvseg train --data mnist:/usr/share/datasets/fashion-mnist
       a classifier of whole images
+  curvseg train --data DIR --epochs 0 --out runs/initial
+      the parameters before the first step, for other programs or to --resume from
   curvseg train --resume runs/first/checkpoint.safetensors
       continue where a training was stopped, by Ctrl-C for instance: the result has the same bits
   curvseg train --resume runs/first/checkpoint.safetensors --epochs 100
@@ -145,7 +147,8 @@ void add_optimizer_options(CLI::App& app, TrainArguments& a) {
 void add_length_options(CLI::App& app, TrainArguments& a) {
   const char* group = "Length and samples";
   app.add_option("--epochs", a.epochs,
-                 "Passes over the training set. Default 20, or as many as --steps takes")
+                 "Passes over the training set. Default 20, or as many as --steps takes. 0 without "
+                 "--steps trains nothing and writes the initial state to checkpoint.safetensors")
       ->type_name("N")
       ->check(not_negative())
       ->group(group);

@@ -92,12 +92,13 @@ void apply_loss(const TrainArguments& arguments, const Dataset& train, TrainerOp
 }
 
 void apply_length(const TrainArguments& arguments, TrainerOptions& options) {
-  if (arguments.epochs || arguments.steps) {
+  // A training that begins from there later has the usual length.
+  if ((arguments.epochs || arguments.steps) && !wants_initial_state(arguments)) {
     options.epochs = arguments.epochs.value_or(0);
     options.max_steps = arguments.steps.value_or(0);
   }
   require(options.epochs > 0 || options.max_steps > 0,
-          "--epochs 0 trains until --steps are done, which must then be given and above 0");
+          "--epochs 0 goes on until --steps are done, which must then be given and above 0");
   set(options.batch, arguments.batch);
   require(options.batch > 0, fmt::format("--batch {}: must be above 0", options.batch));
   set(options.convergence.patience, arguments.patience);
@@ -140,6 +141,11 @@ void check_same(const char* option, const std::string& given, const std::string&
 }
 
 }  // namespace
+
+bool wants_initial_state(const TrainArguments& arguments) {
+  return arguments.resume.empty() && arguments.epochs == std::uint64_t{0} &&
+         arguments.steps.value_or(0) == 0;
+}
 
 DataSettings data_settings(const TrainArguments& arguments,
                            const std::optional<DataSettings>& recorded) {

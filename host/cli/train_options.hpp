@@ -60,6 +60,9 @@ struct TrainArguments {
   bool json = false;
 };
 
+/// `--epochs 0`: nothing is trained, the state before the first step is wanted.
+bool wants_initial_state(const TrainArguments& arguments);
+
 void add_train_options(CLI::App& app, TrainArguments& arguments);
 
 /// The set that the arguments name; on a resume, what they leave open is taken from @p recorded.

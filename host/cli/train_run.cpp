@@ -8,6 +8,7 @@
 #include <system_error>
 #include <utility>
 
+#include "host/cli/class_report.hpp"
 #include "host/cli/console.hpp"
 #include "host/cli/crop_and_augment.hpp"
 #include "host/io/atomic_file.hpp"
@@ -52,6 +53,24 @@ void check_all_sizes(const Model& model, const TrainingData& data, const Augment
   }
 }
 
+/// Going on with other data would give neither the bits of the old training nor a new one.
+void check_same_data(const Dataset& train, const DataFingerprint& trained_on,
+                     const fs::path& checkpoint) {
+  const DataFingerprint now = fingerprint(train);
+  if (now == trained_on) {
+    return;
+  }
+  const std::string what =
+      now.samples == trained_on.samples
+          ? fmt::format("{} training images, but names, order or sizes changed (fingerprint {})",
+                        now.samples, now.hash)
+          : fmt::format("{} training images", now.samples);
+  throw InputError(fmt::format(
+      "{} has {}, {} was trained on {}{}; bring those back, or start anew with --checkpoint",
+      train.name(), what, checkpoint.string(), trained_on.samples,
+      now.samples == trained_on.samples ? fmt::format(" (fingerprint {})", trained_on.hash) : ""));
+}
+
 /// fs::equivalent() throws where a file is missing.
 bool is_same_folder(const fs::path& a, const fs::path& b) {
   std::error_code error;
@@ -85,6 +104,7 @@ void TrainRun::choose_folder() {
                                                           : fs::path(".");
   }
   check_writable_folder(paths_.folder);
+  lock_.take(paths_.folder);
   std::error_code error;
   const bool continues_here =
       !arguments_.resume.empty() &&
@@ -110,6 +130,9 @@ void TrainRun::open_data() {
     throw InputError(fmt::format("{} has {} channels and {} classes, {} was trained for {} and {}",
                                  train.name(), train.channels(), train.classes(), file.string(),
                                  start_->in_channels, start_->classes));
+  }
+  if (!arguments_.resume.empty() && start_->train_data) {
+    check_same_data(train, *start_->train_data, arguments_.resume);
   }
 }
 
@@ -152,6 +175,7 @@ void TrainRun::make_trainer() {
 
 void TrainRun::begin() {
   make_folder(paths_.folder);
+  lock_.take(paths_.folder);
   const bool resumes = !arguments_.resume.empty();
   if (resumes) {
     const RunPaths before{fs::absolute(arguments_.resume).parent_path()};
@@ -187,9 +211,10 @@ void TrainRun::say_beginning() const {
   const auto count = [](const std::shared_ptr<const Dataset>& set) {
     return set ? std::to_string(set->size()) : std::string("no");
   };
-  say("data    {}: {} images to train on, {} to validate{}, {} to test; {} classes", settings_.spec,
-      count(data_.train), count(data_.val), data_.held_out ? " (held out)" : "", count(data_.test),
-      data_.train->classes());
+  say("data    {}: {} images to train on, {} to validate{}, {} to test; {} classes{}",
+      settings_.spec, count(data_.train), count(data_.val), data_.held_out ? " (held out)" : "",
+      count(data_.test), data_.train->classes(), class_source_text(data_));
+  say_classes(data_, settings_.ignore_index);
   say("model   {}, {} parameters", trainer_->model().name(), count_parameters(trainer_->model()));
   say("device  {}: {}, {}, {} processors", device.device, device.name, device.instruction_set,
       device.processors);
@@ -215,6 +240,8 @@ Json TrainRun::start_line() const {
       {"data", to_json(settings_)},
       {"class_names", data_.train->class_names()},
       {"train_images", data_.train->size()},
+      {"train_fingerprint", fingerprint(*data_.train).hash},
+      {"class_pixels", data_.labels.of_class},
       {"model", trainer_->model().name()},
       {"parameters", count_parameters(trainer_->model())},
       {"device", device.device},

@@ -24,6 +24,8 @@ class TrainRun {
   void begin();
   void fit();
   void save_checkpoint();
+  /// In place of fit() and finish(): saves the state before the first step and says where.
+  void save_initial_state();
   /// Evaluates with the best parameters, writes pictures, prints the table.
   void finish();
 
@@ -52,6 +54,7 @@ class TrainRun {
   DataSettings settings_;
   TrainingData data_;
   RunPaths paths_;
+  FolderLock lock_;  // of paths_
   std::optional<Trainer> trainer_;
   std::optional<Progress> progress_;
   std::optional<MetricsLog> metrics_;

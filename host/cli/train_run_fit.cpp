@@ -81,6 +81,21 @@ void TrainRun::save_checkpoint() {
   has_saved_ = true;
 }
 
+void TrainRun::save_initial_state() {
+  TrainingState state = trainer_->state();
+  // What fit() would have found out.
+  if (!state.normalisation) {
+    state.normalisation = measure_normalisation(*data_.train);
+  }
+  state.class_names = data_.train->class_names();
+  state.train_data = fingerprint(*data_.train);
+  curvseg::save_checkpoint(paths_.checkpoint(), state);
+  metrics_->write({{"event", "end"}, {"step", 0}, {"reason", "initial"}});
+  if (!arguments_.json) {
+    print(paths_.checkpoint().string() + "  the state before the first step, to --resume from\n");
+  }
+}
+
 std::string TrainRun::last_checkpoint_hint() const {
   return has_saved_ ? fmt::format("; {} holds the state after step {}",
                                   paths_.checkpoint().string(), saved_step_)

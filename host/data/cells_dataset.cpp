@@ -401,6 +401,12 @@ ImageSize CellsDataset::image_size(std::size_t index) const {
   return {state_->options.size, state_->options.size};
 }
 
+std::string CellsDataset::identity(std::size_t index) const {
+  const CellsOptions& o = state_->options;
+  return "cells " + o.split + " " + std::to_string(o.size) + " " + std::to_string(o.seed) + " " +
+         std::to_string(index);
+}
+
 std::vector<std::string> CellsDataset::class_names() const {
   return {"background", "cell", "border"};
 }

@@ -1,14 +1,35 @@
+#include <array>
 #include <cmath>
 #include <cstddef>
+#include <cstdio>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "curvseg/data.hpp"
+#include "host/data/fnv1a.hpp"
 #include "host/data/parallel.hpp"
 
 namespace curvseg {
 
 void Dataset::validate_pixels() const {
   parallel_for_each_index(size(), [this](std::size_t index) { static_cast<void>(get(index)); });
+}
+
+std::string Dataset::identity(std::size_t index) const {
+  const ImageSize size = image_size(index);
+  return std::to_string(size.width) + "x" + std::to_string(size.height);
+}
+
+DataFingerprint fingerprint(const Dataset& dataset) {
+  std::uint64_t hash = kFnvOffset;
+  for (std::size_t i = 0; i < dataset.size(); ++i) {
+    const std::string identity = dataset.identity(i) + '\n';  // "a","bc" is not "ab","c"
+    hash = fnv1a(hash, std::as_bytes(std::span(identity)));
+  }
+  std::array<char, 17> digits{};
+  std::snprintf(digits.data(), digits.size(), "%016llx", static_cast<unsigned long long>(hash));
+  return {dataset.size(), digits.data()};
 }
 
 Normalisation measure_normalisation(const Dataset& dataset, std::size_t max_samples) {

@@ -1,14 +1,13 @@
 #include <algorithm>
 #include <array>
-#include <cctype>
-#include <fstream>
-#include <map>
 #include <mutex>
 #include <system_error>
 #include <utility>
 
 #include "curvseg/data.hpp"
+#include "host/data/folder_files.hpp"
 #include "host/data/parallel.hpp"
+#include "host/io/folder.hpp"
 #include "host/io/image.hpp"
 
 namespace curvseg {
@@ -16,54 +15,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-using FilesByStem = std::map<std::string, fs::path>;  // ordered: the order of the set
-
 std::string size_text(int height, int width) {
   return std::to_string(width) + "x" + std::to_string(height);
-}
-
-std::string lower_extension(const fs::path& path) {
-  std::string extension = path.extension().string();
-  for (char& letter : extension) {
-    letter = static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
-  }
-  return extension;
-}
-
-/// The PNG and JPEG files of @p folder. Files of other kinds (notes, thumbnails) are passed over,
-/// but an image in a format we cannot read must not vanish without a word.
-FilesByStem list_images(const fs::path& folder) {
-  static constexpr std::array kReadable = {".png", ".jpg", ".jpeg"};
-  static constexpr std::array kOther = {".tif", ".tiff", ".bmp", ".gif", ".webp", ".pgm", ".ppm"};
-  std::error_code error;
-  if (!fs::is_directory(folder, error)) {
-    throw InputError(folder.string() + ": no such folder");
-  }
-  FilesByStem files;
-  auto entry = fs::directory_iterator(folder, error);
-  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
-    const fs::path& path = entry->path();
-    const std::string extension = lower_extension(path);
-    if (path.filename().string().starts_with(".") || entry->is_directory()) {
-      continue;
-    }
-    if (std::find(kOther.begin(), kOther.end(), extension) != kOther.end()) {
-      throw InputError(path.string() + ": only PNG and JPEG files can be read");
-    }
-    if (std::find(kReadable.begin(), kReadable.end(), extension) == kReadable.end()) {
-      continue;
-    }
-    const auto [other, added] = files.emplace(path.stem().string(), path);
-    if (!added) {
-      const auto [first, second] = std::minmax(other->second, path);
-      throw InputError(first.string() + " and " + second.filename().string() +
-                       " have the same stem: which of them is meant?");
-    }
-  }
-  if (error) {
-    throw InputError(folder.string() + ": cannot be listed: " + error.message());
-  }
-  return files;
 }
 
 struct Entry {
@@ -74,7 +27,19 @@ struct Entry {
   int width = 0;
   int channels = 0;   // in the file
   bool wide = false;  // 16 bits per sample
+  std::uintmax_t image_bytes = 0;
+  std::uintmax_t mask_bytes = 0;
 };
+
+/// Of a file whose header was read.
+std::uintmax_t file_bytes(const fs::path& path) {
+  std::error_code error;
+  const std::uintmax_t bytes = fs::file_size(path, error);
+  if (error) {
+    throw InputError(path.string() + ": " + error.message());
+  }
+  return bytes;
+}
 
 void pair_masks(std::vector<Entry>& entries, const fs::path& images, const fs::path& masks) {
   FilesByStem files = list_images(masks);
@@ -100,10 +65,12 @@ void check_headers(Entry& entry) {
   entry.width = image.width;
   entry.channels = image.channels;
   entry.wide = image.bit_depth == 16;
+  entry.image_bytes = file_bytes(entry.image);
   if (entry.mask.empty()) {
     return;
   }
   const ImageInfo mask = read_image_info(entry.mask);
+  entry.mask_bytes = file_bytes(entry.mask);
   if (!mask.is_index) {
     static_cast<void>(read_mask_png(entry.mask));  // throws with the precise reason
     throw InputError(entry.mask.string() + ": not a grey or palette PNG of 1 to 8 bits");
@@ -142,102 +109,6 @@ std::vector<T> fit_channels(BasicImage<T> image, int channels) {
   return out;
 }
 
-/// Largest index of the mask that is a class; -1 when all is void.
-int largest_class(const fs::path& mask, int ignore_index) {
-  int largest = -1;
-  for (const std::uint8_t index : read_mask_png(mask).indices) {
-    if (index != ignore_index) {
-      largest = std::max(largest, static_cast<int>(index));
-    }
-  }
-  return largest;
-}
-
-/// The masks of @p split and, when it is one of train, val and test, of its siblings: the number of
-/// classes must not depend on the split that happens to be open.
-std::vector<fs::path> masks_of_all_splits(const fs::path& split) {
-  static constexpr std::array kSplits = {"train", "val", "test"};
-  const fs::path folder = split.has_filename() ? split : split.parent_path();
-  std::vector<fs::path> folders{folder};
-  if (std::find(kSplits.begin(), kSplits.end(), folder.filename().string()) != kSplits.end()) {
-    folders.clear();
-    for (const char* name : kSplits) {
-      folders.push_back(folder.parent_path() / name);
-    }
-  }
-  std::vector<fs::path> masks;
-  for (const fs::path& each : folders) {
-    std::error_code error;
-    if (fs::is_directory(each / "masks", error)) {
-      for (const auto& [stem, path] : list_images(each / "masks")) {
-        masks.push_back(path);
-      }
-    }
-  }
-  return masks;
-}
-
-int classes_of_masks(const fs::path& split, int ignore_index) {
-  const std::vector<fs::path> masks = masks_of_all_splits(split);
-  std::vector<int> largest(masks.size(), -1);
-  parallel_for_each_index(
-      masks.size(), [&](std::size_t i) { largest[i] = largest_class(masks[i], ignore_index); });
-  const auto result = std::max_element(largest.begin(), largest.end());
-  return result == largest.end() ? 0 : *result + 1;
-}
-
-/// Whether @p text is UTF-8 as Unicode defines it: no overlong forms, no surrogates.
-bool is_utf8(const std::string& text) {
-  for (std::size_t i = 0; i < text.size();) {
-    const auto lead = static_cast<unsigned char>(text[i]);
-    const std::size_t more = lead < 0x80                    ? 0
-                             : lead >= 0xC2 && lead <= 0xDF ? 1
-                             : lead >= 0xE0 && lead <= 0xEF ? 2
-                             : lead >= 0xF0 && lead <= 0xF4 ? 3
-                                                            : text.size();
-    if (more >= text.size() - i) {
-      return false;
-    }
-    for (std::size_t k = 1; k <= more; ++k) {
-      const auto byte = static_cast<unsigned char>(text[i + k]);
-      const int lowest = k > 1 ? 0x80 : lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
-      const int highest = k > 1 ? 0xBF : lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
-      if (byte < lowest || byte > highest) {
-        return false;
-      }
-    }
-    i += more + 1;
-  }
-  return true;
-}
-
-/// The lines of `classes.txt` beside or above @p split; empty when there is none.
-std::vector<std::string> read_class_names(const fs::path& split) {
-  const fs::path folder = split.has_filename() ? split : split.parent_path();
-  for (const fs::path& place : {folder, folder.parent_path()}) {
-    std::ifstream file(place / "classes.txt");
-    std::vector<std::string> names;
-    int number = 0;
-    for (std::string line; std::getline(file, line);) {
-      ++number;
-      if (!is_utf8(line)) {
-        throw InputError((place / "classes.txt").string() + ": line " + std::to_string(number) +
-                         " is not UTF-8, save the file in that encoding");
-      }
-      while (!line.empty() && std::isspace(static_cast<unsigned char>(line.back())) != 0) {
-        line.pop_back();
-      }
-      if (!line.empty()) {
-        names.push_back(line);
-      }
-    }
-    if (!names.empty()) {
-      return names;
-    }
-  }
-  return {};
-}
-
 /// A decoded sample as it is cached: the file's own precision is 2 to 4 times smaller than floats.
 struct Decoded {
   std::vector<std::uint8_t> narrow;  // [H,W,C], when the file has up to 8 bits
@@ -263,10 +134,12 @@ struct FolderDataset::State {
   std::vector<std::string> class_names;
   int channels = 0;
   bool has_masks = true;
+  ClassSource class_source = ClassSource::kOptions;
 
   mutable std::mutex mutex;  // guards what follows
   mutable std::vector<std::shared_ptr<const Decoded>> cache;
   mutable std::size_t cached_bytes = 0;
+  mutable LabelCounts label_counts;
 
   [[nodiscard]] const Entry& entry(std::size_t index) const {
     if (index >= entries.size()) {
@@ -346,10 +219,7 @@ FolderDataset::FolderDataset(FolderOptions options) : state_(std::make_unique<St
                      " classes and ignore index " + std::to_string(s.options.ignore_index) +
                      " asked for, masks have values from 0 to 255");
   }
-  std::error_code error;
-  if (!fs::is_directory(path, error)) {
-    throw InputError(path.string() + ": no such folder");
-  }
+  require_folder(path);
   const fs::path images = path / "images";
   const fs::path masks = path / "masks";
   for (const auto& [stem, file] : list_images(images)) {
@@ -361,7 +231,7 @@ FolderDataset::FolderDataset(FolderOptions options) : state_(std::make_unique<St
   if (s.entries.empty()) {
     throw InputError(images.string() + ": holds no PNG or JPEG file");
   }
-  s.has_masks = !s.options.masks_optional || fs::is_directory(masks, error);
+  s.has_masks = !s.options.masks_optional || is_folder(masks);
   if (s.has_masks) {
     pair_masks(s.entries, images, masks);
   }
@@ -377,9 +247,12 @@ FolderDataset::FolderDataset(FolderOptions options) : state_(std::make_unique<St
   }
   s.class_names = read_class_names(path);
   int classes = s.options.classes;
-  if (classes == 0) {
-    classes = !s.class_names.empty() ? static_cast<int>(s.class_names.size())
-                                     : classes_of_masks(path, s.options.ignore_index);
+  if (classes == 0 && !s.class_names.empty()) {
+    classes = static_cast<int>(s.class_names.size());
+    s.class_source = ClassSource::kNames;
+  } else if (classes == 0) {
+    classes = classes_of_masks(path, s.options.ignore_index);
+    s.class_source = ClassSource::kMasks;
   }
   if (classes == 0 && s.has_masks) {
     throw InputError(masks.string() + ": every pixel of every mask is ignored (index " +
@@ -429,6 +302,12 @@ ImageSize FolderDataset::image_size(std::size_t index) const {
   return {entry.height, entry.width};
 }
 
+std::string FolderDataset::identity(std::size_t index) const {
+  const Entry& entry = state_->entry(index);
+  return entry.stem + " " + size_text(entry.height, entry.width) + " " +
+         std::to_string(entry.image_bytes) + " " + std::to_string(entry.mask_bytes);
+}
+
 int FolderDataset::channels() const { return state_->channels; }
 
 int FolderDataset::classes() const { return static_cast<int>(state_->class_names.size()); }
@@ -438,9 +317,34 @@ std::vector<std::string> FolderDataset::class_names() const { return state_->cla
 std::string FolderDataset::name() const { return state_->options.path.string(); }
 
 void FolderDataset::validate_pixels() const {
-  parallel_for_each_index(size(),
-                          [this](std::size_t index) { static_cast<void>(state_->load(index)); });
+  LabelCounts total{std::vector<std::uint64_t>(state_->has_masks ? state_->class_names.size() : 0),
+                    0};
+  std::mutex mutex;
+  parallel_for_each_index(size(), [&](std::size_t index) {
+    std::array<std::uint64_t, 256> counts{};
+    for (const std::uint8_t value : state_->load(index)->mask) {
+      ++counts[value];
+    }
+    const std::scoped_lock lock(mutex);
+    for (std::size_t value = 0; value < counts.size(); ++value) {
+      const bool ignored = static_cast<int>(value) == state_->options.ignore_index;
+      if (ignored) {
+        total.not_labelled += counts[value];
+      } else if (value < total.of_class.size()) {
+        total.of_class[value] += counts[value];
+      }
+    }
+  });
+  const std::scoped_lock lock(state_->mutex);
+  state_->label_counts = std::move(total);
 }
+
+LabelCounts FolderDataset::label_counts() const {
+  const std::scoped_lock lock(state_->mutex);
+  return state_->label_counts;
+}
+
+ClassSource FolderDataset::class_source() const { return state_->class_source; }
 
 bool FolderDataset::has_masks() const { return state_->has_masks; }
 

@@ -2,10 +2,10 @@
 #include <charconv>
 #include <optional>
 #include <string_view>
-#include <system_error>
 
 #include "curvseg/data.hpp"
 #include "host/data/record_datasets.hpp"
+#include "host/io/folder.hpp"
 
 namespace curvseg {
 namespace {
@@ -96,19 +96,11 @@ std::size_t cells_count(const CellsSpec& cells, const std::string& split) {
   return 0;
 }
 
-void require_folder(const std::string& spec) {
-  std::error_code error;
-  if (!fs::is_directory(spec, error)) {
-    throw InputError(spec + ": no such folder");
-  }
-}
-
 /// The folders train, val and test that exist in @p folder, for messages.
 std::string list_splits(const fs::path& folder) {
   std::string list;
-  std::error_code error;
   for (const char* split : kSplits) {
-    if (fs::is_directory(folder / split, error)) {
+    if (is_folder(folder / split)) {
       list += (list.empty() ? "" : ", ") + std::string(split);
     }
   }
@@ -128,9 +120,7 @@ bool has_split(const std::string& spec, const std::string& split) {
     return mnist_has_split(*folder, split);
   }
   require_folder(spec);
-  std::error_code error;
-  return fs::is_directory(split.empty() ? fs::path(spec) / "images" : fs::path(spec) / split,
-                          error);
+  return is_folder(fs::path(spec) / (split.empty() ? "images" : split));
 }
 
 std::unique_ptr<Dataset> open_dataset(const std::string& spec, const std::string& split,

@@ -9,6 +9,8 @@
 #include <system_error>
 #include <utility>
 
+#include "host/data/fnv1a.hpp"
+#include "host/io/folder.hpp"
 #include "host/io/read_file.hpp"
 
 namespace curvseg {
@@ -34,9 +36,8 @@ class RecordDataset final : public Dataset {
     sample.channels = records_.channels;
     sample.name = std::to_string(index);
     sample.labels = {records_.labels[index]};
-    const std::size_t count = records_.pixels.size() / records_.labels.size();
-    const auto pixels = std::span(records_.pixels).subspan(index * count, count);
-    sample.image.resize(count);
+    const auto pixels = pixels_of(index);
+    sample.image.resize(pixels.size());
     std::transform(pixels.begin(), pixels.end(), sample.image.begin(),
                    [](std::uint8_t value) { return static_cast<float>(value) / 255.0F; });
     return sample;
@@ -45,6 +46,13 @@ class RecordDataset final : public Dataset {
   [[nodiscard]] ImageSize image_size(std::size_t index) const override {
     check(index);
     return {records_.height, records_.width};
+  }
+
+  /// The content itself, which is in memory anyway.
+  [[nodiscard]] std::string identity(std::size_t index) const override {
+    check(index);
+    const auto pixels = std::as_bytes(pixels_of(index));
+    return std::to_string(records_.labels[index]) + " " + std::to_string(fnv1a(kFnvOffset, pixels));
   }
 
   [[nodiscard]] int channels() const override { return records_.channels; }
@@ -59,6 +67,11 @@ class RecordDataset final : public Dataset {
   void validate_pixels() const override {}  // the files were read and checked on opening
 
  private:
+  [[nodiscard]] std::span<const std::uint8_t> pixels_of(std::size_t index) const {
+    const std::size_t count = records_.pixels.size() / records_.labels.size();
+    return std::span(records_.pixels).subspan(index * count, count);
+  }
+
   void check(std::size_t index) const {
     if (index >= size()) {
       throw Error(name() + ": sample " + std::to_string(index) + " of " + std::to_string(size()));
@@ -68,24 +81,15 @@ class RecordDataset final : public Dataset {
   Records records_;
 };
 
-void require_folder(const fs::path& folder) {
-  std::error_code error;
-  if (!fs::is_directory(folder, error)) {
-    throw InputError(folder.string() + ": no such folder");
-  }
-}
-
 std::vector<fs::path> cifar10_files(const fs::path& folder, const std::string& split) {
-  require_folder(folder);
   std::vector<fs::path> files;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
+  for (const fs::path& path : list_files(folder)) {
+    const std::string name = path.filename().string();
     const bool train = name.starts_with("data_batch_") && name.ends_with(".bin");
     if ((split == "train" && train) || (split == "test" && name == "test_batch.bin")) {
-      files.push_back(entry.path());
+      files.push_back(path);
     }
   }
-  std::sort(files.begin(), files.end());
   return files;
 }
 

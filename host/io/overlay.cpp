@@ -8,9 +8,6 @@
 namespace curvseg {
 namespace {
 
-constexpr Rgb kWrong{255, 0, 200};
-constexpr Rgb kVoid{64, 64, 64};
-
 constexpr std::array<Rgb, 256> make_palette() {
   std::array<Rgb, 256> palette{};
   for (unsigned i = 0; i < 256; ++i) {  // VOC: the bits of the index, spread over the channels
@@ -63,7 +60,7 @@ Image color_classes(const Image& base, std::span<const std::int32_t> labels,
   for (std::size_t i = 0; i < labels.size(); ++i) {
     const std::int32_t label = labels[i];
     if (label < 0) {
-      blend_pixel(out, i, kVoid, 0.85F);
+      blend_pixel(out, i, kVoidColor, 0.85F);
     } else if (static_cast<std::size_t>(label) < options.palette.size()) {
       blend_pixel(out, i, options.palette[static_cast<std::size_t>(label)], options.opacity);
     } else {
@@ -79,9 +76,9 @@ Image mark_errors(const Image& base, std::span<const std::int32_t> prediction,
   Image out = base;
   for (std::size_t i = 0; i < truth.size(); ++i) {
     if (truth[i] < 0) {
-      blend_pixel(out, i, kVoid, 0.85F);
+      blend_pixel(out, i, kVoidColor, 0.85F);
     } else if (prediction[i] != truth[i]) {
-      blend_pixel(out, i, kWrong, 0.9F);
+      blend_pixel(out, i, kWrongColor, 0.9F);
     } else {
       blend_pixel(out, i, {0, 0, 0}, 0.55F);
     }

@@ -17,6 +17,10 @@ namespace curvseg {
 /// 0 is black, 255 (void) is VOC's light beige.
 std::span<const Rgb> default_palette();
 
+/// Of pixels that were predicted wrong, and of pixels without a true class.
+inline constexpr Rgb kWrongColor{255, 0, 200};
+inline constexpr Rgb kVoidColor{64, 64, 64};
+
 /// How overlay_panels() draws.
 struct OverlayOptions {
   std::span<const Rgb> palette = default_palette();

@@ -54,6 +54,10 @@ Metadata make_metadata(const TrainingState& state) {
                   {"progress", to_json(state.progress)},
                   {"class_names", to_json(state.class_names)}};
   if (state.normalisation) result["normalisation"] = to_json(*state.normalisation);
+  if (state.train_data) {
+    result["train_samples"] = std::to_string(state.train_data->samples);
+    result["train_fingerprint"] = state.train_data->hash;
+  }
   for (const auto& [name, value] : state.optimizer_scalars)
     result[std::string(kScalarPrefix) + name] = value;
   return result;
@@ -65,9 +69,10 @@ const std::string& entry(const Metadata& metadata, const std::string& key) {
   return found->second;
 }
 
-int integer(const Metadata& metadata, const std::string& key) {
+template <class Integer = int>
+Integer integer(const Metadata& metadata, const std::string& key) {
   const std::string& text = entry(metadata, key);
-  int result = 0;
+  Integer result = 0;
   const auto parsed = std::from_chars(text.data(), text.data() + text.size(), result);
   if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size() || result < 0)
     throw InputError("damaged metadata: " + key + " is \"" + text + "\"");
@@ -100,6 +105,9 @@ TrainingState read_metadata(const Metadata& metadata) {
   state.class_names = texts_from_json(entry(metadata, "class_names"));
   if (metadata.contains("normalisation"))
     state.normalisation = normalisation_from_json(metadata.at("normalisation"));
+  if (metadata.contains("train_fingerprint"))
+    state.train_data = {integer<std::uint64_t>(metadata, "train_samples"),
+                        metadata.at("train_fingerprint")};
   for (const auto& [key, value] : metadata)
     if (key.starts_with(kScalarPrefix))
       state.optimizer_scalars[key.substr(kScalarPrefix.size())] = value;

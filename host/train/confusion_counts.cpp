@@ -16,6 +16,15 @@ std::size_t square(int classes) {
   return static_cast<std::size_t>(classes) * static_cast<std::size_t>(classes);
 }
 
+std::size_t index_of(int classes, int truth, int prediction) {
+  if (truth < 0 || truth >= classes || prediction < 0 || prediction >= classes)
+    throw std::out_of_range("ConfusionCounts: true class " + std::to_string(truth) +
+                            ", predicted class " + std::to_string(prediction) + ", there are " +
+                            std::to_string(classes));
+  return static_cast<std::size_t>(truth) * static_cast<std::size_t>(classes) +
+         static_cast<std::size_t>(prediction);
+}
+
 double ratio(std::uint64_t part, std::uint64_t whole) {
   return static_cast<double>(part) / static_cast<double>(whole);
 }
@@ -53,8 +62,7 @@ ConfusionCounts::ConfusionCounts(int classes, std::vector<std::uint64_t> counts)
 }
 
 std::uint64_t ConfusionCounts::count(int truth, int prediction) const {
-  return counts_.at(static_cast<std::size_t>(truth) * static_cast<std::size_t>(classes_) +
-                    static_cast<std::size_t>(prediction));
+  return counts_[index_of(classes_, truth, prediction)];
 }
 
 std::uint64_t ConfusionCounts::total() const {
@@ -63,8 +71,7 @@ std::uint64_t ConfusionCounts::total() const {
 
 void ConfusionCounts::add(int truth, int prediction) {
   if (truth < 0 || truth >= classes_) return;
-  ++counts_.at(static_cast<std::size_t>(truth) * static_cast<std::size_t>(classes_) +
-               static_cast<std::size_t>(prediction));
+  ++counts_[index_of(classes_, truth, prediction)];
 }
 
 ConfusionCounts& ConfusionCounts::operator+=(const ConfusionCounts& other) {

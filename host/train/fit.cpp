@@ -10,12 +10,21 @@
 namespace curvseg {
 namespace {
 
+std::string to_text(const DataFingerprint& data) {
+  return std::to_string(data.samples) + " samples of fingerprint " + data.hash;
+}
+
 /// The data sets fit, and the trainer knows what it takes from the training set.
 TrainerCore& prepare(TrainerCore& trainer, const Dataset& train, const Dataset* validation) {
   trainer.check_dataset(train);
   if (validation) trainer.check_dataset(*validation);
+  DataFingerprint data = fingerprint(train);
+  if (trainer.progress.batch_in_epoch > 0 && trainer.train_data && *trainer.train_data != data)
+    throw InputError(train.name() + ": has " + to_text(data) +
+                     ", the training stopped inside an epoch over " + to_text(*trainer.train_data));
   if (!trainer.normalisation) trainer.normalisation = measure_normalisation(train);
   trainer.class_names = train.class_names();
+  trainer.train_data = std::move(data);
   return trainer;
 }
 

@@ -44,7 +44,8 @@ struct TrainerCore {
   std::optional<Normalisation> normalisation;  // none: not known yet
   const Normalisation& normalisation_or_none() const;
   std::vector<std::string> class_names;
-  StepReport last_report;  // of the last step that was checked
+  std::optional<DataFingerprint> train_data;  // none: not known yet
+  StepReport last_report;                     // of the last step that was checked
 
  private:
   /// A step that is enqueued and whose loss has not been seen.

@@ -185,6 +185,7 @@ TrainingState Trainer::state() {
   result.progress = core_->progress;
   result.normalisation = core_->normalisation;
   result.class_names = core_->class_names;
+  result.train_data = core_->train_data;
   check_finite(result);
   return result;
 }
@@ -206,6 +207,7 @@ void Trainer::restore(const TrainingState& state, const std::string& source) {
   core_->progress = state.progress;
   core_->normalisation = state.normalisation;
   core_->class_names = state.class_names;
+  core_->train_data = state.train_data;
 }
 
 void Trainer::load_parameters(const TrainingState& state, const std::string& source) {

@@ -57,6 +57,8 @@ struct TrainingState {
   TrainingProgress progress;
   std::optional<Normalisation> normalisation;  ///< none: not known yet
   std::vector<std::string> class_names;
+  /// Of the set that fit() trained on; none: it has not been called, or by an older version.
+  std::optional<DataFingerprint> train_data;
 };
 
 /// Writes `state` to `path`, whole or not at all: the old file stays until the new one is complete.

@@ -61,6 +61,9 @@ class Dataset {
   [[nodiscard]] virtual Sample get(std::size_t index) const = 0;
   /// Size of the image of sample @p index; known without decoding it.
   [[nodiscard]] virtual ImageSize image_size(std::size_t index) const = 0;
+  /// What is known of sample @p index without decoding it, and changes with it as far as that can
+  /// be seen: see fingerprint(). Here the size of the image.
+  [[nodiscard]] virtual std::string identity(std::size_t index) const;
   /// Channels of every image.
   [[nodiscard]] virtual int channels() const = 0;
   /// Number of classes; labels are 0..classes()-1 or kIgnoreLabel.
@@ -75,6 +78,19 @@ class Dataset {
   /// of training. Decoded samples stay in the cache of the set, if it has one.
   /// @throws InputError for the first bad sample in index order.
   virtual void validate_pixels() const;
+};
+
+/// Where the number of classes of a folder is from.
+enum class ClassSource {
+  kOptions,  ///< FolderOptions::classes
+  kNames,    ///< the lines of classes.txt
+  kMasks,    ///< the largest index in the masks, plus one
+};
+
+/// Pixels by label.
+struct LabelCounts {
+  std::vector<std::uint64_t> of_class;  ///< [classes]
+  std::uint64_t not_labelled = 0;
 };
 
 /// How to open a set of one folder.
@@ -116,6 +132,8 @@ class FolderDataset final : public Dataset {
   [[nodiscard]] std::size_t size() const override;
   [[nodiscard]] Sample get(std::size_t index) const override;
   [[nodiscard]] ImageSize image_size(std::size_t index) const override;
+  /// The stem, the size of the image, and the bytes of both files.
+  [[nodiscard]] std::string identity(std::size_t index) const override;
   [[nodiscard]] int channels() const override;
   [[nodiscard]] int classes() const override;
   [[nodiscard]] std::vector<std::string> class_names() const override;
@@ -123,6 +141,9 @@ class FolderDataset final : public Dataset {
   [[nodiscard]] std::string name() const override;
   /// Uses all processor cores.
   void validate_pixels() const override;
+  /// What validate_pixels() found; of_class is empty before that, and without masks.
+  [[nodiscard]] LabelCounts label_counts() const;
+  [[nodiscard]] ClassSource class_source() const;  ///< of classes()
   /// False when the folder has no masks and `masks_optional` was set.
   [[nodiscard]] bool has_masks() const;
 
@@ -153,6 +174,8 @@ class CellsDataset final : public Dataset {
   [[nodiscard]] std::size_t size() const override;
   [[nodiscard]] Sample get(std::size_t index) const override;
   [[nodiscard]] ImageSize image_size(std::size_t index) const override;
+  /// What the sample depends on.
+  [[nodiscard]] std::string identity(std::size_t index) const override;
   [[nodiscard]] int channels() const override { return 1; }
   [[nodiscard]] int classes() const override { return 3; }
   [[nodiscard]] std::vector<std::string> class_names() const override;
@@ -193,6 +216,17 @@ std::unique_ptr<Dataset> open_dataset(const std::string& spec, const std::string
 /// True when open_dataset() would find that split; says nothing about the files in it.
 /// @throws InputError when the data set itself is not there or @p spec is malformed.
 bool has_split(const std::string& spec, const std::string& split);
+
+/// Tells one data set from another, cheaply: no sample is decoded.
+struct DataFingerprint {
+  std::uint64_t samples = 0;  ///< Dataset::size()
+  std::string hash;           ///< of every Dataset::identity(), in order: 16 hexadecimal digits
+  friend bool operator==(const DataFingerprint&, const DataFingerprint&) = default;
+};
+
+/// The same on every machine, wherever a folder lies. Files whose content changed but neither their
+/// names nor their lengths go unnoticed.
+DataFingerprint fingerprint(const Dataset& dataset);
 
 /// Per-channel affine map of the images: (x - mean) / stddev.
 struct Normalisation {
@@ -286,6 +320,7 @@ class DataLoader {
   /// Number of batches of epoch @p epoch.
   [[nodiscard]] std::size_t batches(std::uint64_t epoch) const;
 
+  /// Those of the constructor.
   [[nodiscard]] const LoaderOptions& options() const;
 
  private:

@@ -35,8 +35,8 @@ class Device {
   /// Every device that open() would find here.
   static std::vector<DeviceInfo> list();
 
-  DeviceInfo info() const;
-  bool is_host() const;  ///< kernels read and write ordinary host memory, at once
+  DeviceInfo info() const;  ///< what it is, asked anew
+  bool is_host() const;     ///< kernels read and write ordinary host memory, at once
 
   const Target& target() const { return *target_; }  ///< for this library's own use
   int index() const { return index_; }               ///< among the devices of its target
@@ -62,8 +62,8 @@ class Stream {
   /// default stream. The application keeps it alive.
   static Stream wrap(Device device, void* native);
 
-  Device device() const;
-  void* native() const;  ///< the `cudaStream_t` of a GPU
+  Device device() const;  ///< where its work runs
+  void* native() const;   ///< the `cudaStream_t` of a GPU
 
   /// Blocks until all work of this queue is done. \throws TargetError with what failed in it.
   void synchronise() const;
@@ -81,6 +81,7 @@ class Stream {
 /// Makes a stream's device current for this thread and restores the previous one on destruction.
 class CurrentDevice {
  public:
+  /// \throws TargetError if the device refuses.
   explicit CurrentDevice(const Device& device);
   ~CurrentDevice();
   CurrentDevice(const CurrentDevice&) = delete;

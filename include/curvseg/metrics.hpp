@@ -20,12 +20,15 @@ class ConfusionCounts {
   /// `counts[t·classes + p]`. \throws std::invalid_argument unless there are classes² of them.
   ConfusionCounts(int classes, std::vector<std::uint64_t> counts);
 
-  int classes() const { return classes_; }
+  int classes() const { return classes_; }  ///< 0 for a default object
+  /// n[t,p] at [t·classes + p].
   const std::vector<std::uint64_t>& counts() const { return counts_; }
+  /// n[t,p]. \throws std::out_of_range for a class that is none.
   std::uint64_t count(int truth, int prediction) const;
   std::uint64_t total() const;  ///< Σ n
 
   /// Counts one labelled pixel; a truth outside [0, classes) is left out.
+  /// \throws std::out_of_range for a prediction that is no class.
   void add(int truth, int prediction);
   /// Adds the counts of another part of the data. \throws std::invalid_argument if its number of
   /// classes differs.

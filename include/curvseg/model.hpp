@@ -39,9 +39,10 @@ class Model {
  public:
   /// "unet(width=16, depth=3, transpose=true)": zoo::make() builds the same model from it.
   const std::string& name() const;
-  int in_channels() const;
+  int in_channels() const;     ///< channels of the images
   int classes() const;         ///< channels of the output
   bool is_classifier() const;  ///< its output is [N,1,1,classes]
+  /// In the order of theta.
   const std::vector<Parameter>& parameters() const;
   /// Elements of theta, with the padding between parameters, which stays 0 for ever.
   std::int64_t parameter_count() const;
@@ -70,6 +71,9 @@ class Model {
 ///     Model model = b.build(b.conv(x, {.k = classes, .r = 1, .s = 1, .relu = false}));
 class ModelBuilder {
  public:
+  /// \param name  of the model; checkpoints can be loaded again where zoo::make() knows it
+  /// \param in_channels  of the images
+  /// \param image_h,image_w  the size of every image, which dense() needs; 0: any
   ModelBuilder(std::string name, int in_channels, int image_h = 0, int image_w = 0);
 
   /// A convolution with bias and ReLU.
@@ -82,12 +86,14 @@ class ModelBuilder {
     bool relu = true;
     bool bias = true;
   };
-  int input() const { return 0; }
-  int conv(int from, const Conv& options);
+  int input() const { return 0; }           ///< the number of the images
+  int conv(int from, const Conv& options);  ///< convolution, bias and ReLU of node `from`
   /// Transposed convolution to the size of node `like`, whose convolution must have from's size.
   /// Where no tap reaches (a row of an odd size), the output is the bias.
   int conv_transpose(int from, const Conv& options, int like);
+  /// The largest of each window; padding never is.
   int max_pool(int from, const PoolWindow& window = {});
+  /// The mean of each window, with `count_include_pad` over the padding too, as zeros.
   int average_pool(int from, const PoolWindow& window = {}, bool count_include_pad = false);
   int upsample(int from, int like);  ///< bilinear, to the size of node `like`
   int concat(int a, int b);          ///< channels of a, then of b
@@ -150,14 +156,14 @@ class Plan {
   Plan(Plan&&) noexcept;
   Plan& operator=(Plan&&) noexcept;
 
-  const Shape& input_shape() const;
-  const Shape& output_shape() const;
+  const Shape& input_shape() const;   ///< of x
+  const Shape& output_shape() const;  ///< [N,H,W,classes], of a classifier [N,1,1,classes]
   /// Device memory of this plan: activations, gradients, workspace; not theta and not the input.
   std::size_t memory_bytes() const;
 
   /// Runs the layers on x; the result is output() until the next forward(). Asynchronous.
   void forward(const Stream& stream, ConstVectorView theta, ConstTensorView x);
-  TensorView output() const;
+  TensorView output() const;  ///< [output_shape()], in memory of the plan
 
   /// r_output() = R{output()} = d output(theta + εv) / dε at ε = 0, for the theta and x of the last
   /// forward(), with ReLU masks and pooling winners as they were there; v [parameter_count()]. In

@@ -133,7 +133,7 @@ class Optimizer {
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
 
-  virtual std::string_view name() const = 0;
+  virtual std::string_view name() const = 0;  ///< as OptimizerOptions::name
   /// What it asks of StepContext::batch.
   virtual CurvatureKind curvature() const { return CurvatureKind::kNone; }
 

@@ -22,8 +22,8 @@ struct Shape {
   int w = 0;  ///< columns
   int c = 0;  ///< channels
 
-  std::int64_t pixels() const { return static_cast<std::int64_t>(n) * h * w; }
-  std::int64_t elements() const { return pixels() * c; }
+  std::int64_t pixels() const { return static_cast<std::int64_t>(n) * h * w; }  ///< N·H·W
+  std::int64_t elements() const { return pixels() * c; }                        ///< N·H·W·C
   friend bool operator==(const Shape&, const Shape&) = default;
 };
 
@@ -40,7 +40,9 @@ struct BasicTensorView {
   DType dtype = DType::kFloat32;
 
   BasicTensorView() = default;
+  /// Pixels without gaps: `ld` = C.
   BasicTensorView(T* memory, Shape extents) : data(memory), shape(extents), ld(extents.c) {}
+  /// Pixels `pixel_stride` elements apart; functions that take the view refuse one below C.
   BasicTensorView(T* memory, Shape extents, std::int64_t pixel_stride)
       : data(memory), shape(extents), ld(pixel_stride) {}
   /// A view of writable memory is a view of readable memory.
@@ -64,9 +66,12 @@ struct BasicFilterView {
   int r = 0, s = 0, c = 0, k = 0;
 
   BasicFilterView() = default;
+  /// Element (r,s,c,k) lies at `memory[((r·S + s)·C + c)·K + k]`.
   BasicFilterView(T* memory, int rows, int columns, int in, int out)
       : data(memory), r(rows), s(columns), c(in), k(out) {}
+  /// A view of writable memory is a view of readable memory.
   operator BasicFilterView<const T>() const { return {data, r, s, c, k}; }
+  /// R·S·C·K.
   std::int64_t elements() const { return static_cast<std::int64_t>(r) * s * c * k; }
 };
 /// Weights that are written.
@@ -81,7 +86,9 @@ struct BasicVectorView {
   std::int64_t size = 0;
 
   BasicVectorView() = default;
+  /// `elements` of them from `memory` on.
   BasicVectorView(T* memory, std::int64_t elements) : data(memory), size(elements) {}
+  /// A view of writable memory is a view of readable memory.
   operator BasicVectorView<const T>() const { return {data, size}; }
 };
 /// A vector that is written.
@@ -130,8 +137,9 @@ class DeviceArray {
   }
   ~DeviceArray();
 
-  T* data() const { return data_; }
-  std::int64_t size() const { return size_; }
+  T* data() const { return data_; }            ///< of the device; nullptr: there is none
+  std::int64_t size() const { return size_; }  ///< in elements
+  /// size() in bytes.
   std::size_t bytes() const { return static_cast<std::size_t>(size_) * sizeof(T); }
 
   /// Asynchronous copy of `count` elements from host memory, which must stay as it is until the
@@ -157,15 +165,20 @@ extern template class DeviceArray<unsigned long long>;
 class Tensor {
  public:
   Tensor() = default;
+  /// \throws TargetError if the device has no such memory left.
   Tensor(const Device& device, Shape shape) : shape_(shape), memory_(device, shape.elements()) {}
 
-  const Shape& shape() const { return shape_; }
-  float* data() const { return memory_.data(); }
+  const Shape& shape() const { return shape_; }   ///< all extents 0 for a default object
+  float* data() const { return memory_.data(); }  ///< of the device
+  /// All of it; valid as long as the tensor.
   TensorView view() const { return {memory_.data(), shape_}; }
-  operator TensorView() const { return view(); }
-  operator ConstTensorView() const { return view(); }
+  operator TensorView() const { return view(); }       ///< where one is written
+  operator ConstTensorView() const { return view(); }  ///< where one is read
 
+  /// Asynchronous copy of all elements [N,H,W,C]; `values` must stay as they are until the stream
+  /// has been synchronised. \throws std::invalid_argument for another number of values.
   void upload(const Stream& stream, const std::vector<float>& values);
+  /// All elements [N,H,W,C], after waiting for the stream.
   std::vector<float> to_host(const Stream& stream) const { return memory_.to_host(stream); }
 
  private:

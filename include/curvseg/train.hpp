@@ -42,6 +42,7 @@ struct TrainerCore;    // host/train
 /// message begins with the step: `step 37: the loss is nan (…)`.
 class DivergenceError : public Error {
  public:
+  /// \param step  1 for the first
   DivergenceError(std::uint64_t step, const std::string& message) : Error(message), step_(step) {}
   std::uint64_t step() const { return step_; }  ///< 1 for the first
 
@@ -186,9 +187,9 @@ class Trainer {
   Trainer(Trainer&&) noexcept;
   Trainer& operator=(Trainer&&) noexcept;
 
-  const Model& model() const;
-  const TrainerOptions& options() const;
-  const Stream& stream() const;
+  const Model& model() const;             ///< that is trained
+  const TrainerOptions& options() const;  ///< of the constructor, with the seed of restore()
+  const Stream& stream() const;           ///< that all work goes to
 
   /// Trains from where the trainer stands (the beginning, or a restored state) until the epochs or
   /// steps of the options are done, in batches of `train`, evaluating on `validation` (may be
@@ -224,7 +225,7 @@ class Trainer {
   /// Waits for the last step. \throws DivergenceError if its loss is bad.
   StepReport last_step();
 
-  std::uint64_t steps_done() const;
+  std::uint64_t steps_done() const;  ///< in all, those before a restore() included
 
   /// theta on the device, [Model::parameter_count()]: read or write it in the order of stream().
   VectorView theta();

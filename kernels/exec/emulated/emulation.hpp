@@ -61,8 +61,9 @@ struct LaunchRecord {
 std::vector<LaunchRecord> take_launch_records();
 
 /// Two emulated devices. Streams are late: work runs when something synchronises its stream, or a
-/// stream that waits for it. A defect found by a check is thrown from there as a TargetError, and
-/// drops all work that was still queued.
+/// stream that waits for it. A defect found by a check is thrown from there as a TargetError. It
+/// ends the work of its own stream and of streams that wait for it; each of them throws once, so
+/// that no result misses work without a word. Other streams go on.
 const Runtime& emulated_runtime();
 
 }  // namespace curvseg

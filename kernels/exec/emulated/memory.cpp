@@ -15,10 +15,14 @@ namespace {
 // Between allocations: an index that is a little off meets no other tensor.
 constexpr std::size_t kRedZone = 4096;
 constexpr std::size_t kAlignment = 256;
-// Freed memory that is not handed out again, so that a late reader is caught.
+// Freed memory that is not handed out again, so that a late reader is caught. Red zones count too:
+// else empty allocations would pile up for ever.
 constexpr std::size_t kQuarantineBytes = std::size_t{256} << 20;
 
 std::size_t round_up(std::size_t value, std::size_t to) { return (value + to - 1) / to * to; }
+
+/// A length of 0 gets an address of its own and no byte.
+std::size_t with_red_zone(std::size_t bytes) { return round_up(bytes + kRedZone, kAlignment); }
 
 /// Addresses without memory behind them until they are touched.
 void* reserve(std::size_t bytes) {
@@ -83,26 +87,23 @@ std::byte* Memory::find_gap(int device, std::size_t bytes) {
       const std::byte* limit = next == table.end() ? end : next->first;
       if (limit >= at && static_cast<std::size_t>(limit - at) >= bytes) return at;
       if (next == table.end()) break;
-      at =
-          const_cast<std::byte*>(next->first) + round_up(next->second.bytes + kRedZone, kAlignment);
+      at = const_cast<std::byte*>(next->first) + with_red_zone(next->second.bytes);
     }
   }
   return nullptr;
 }
 
 void* Memory::allocate(int device, std::size_t bytes) {
-  // A length of 0 gets an address of its own and no byte.
-  const std::size_t with_zone = round_up(bytes + kRedZone, kAlignment);
-  std::byte* at = bytes < kDeviceBytes ? find_gap(device, with_zone) : nullptr;
+  std::byte* at = bytes < kDeviceBytes ? find_gap(device, with_red_zone(bytes)) : nullptr;
   if (!at && bytes < kDeviceBytes) {
     shrink_quarantine(device, 0);
-    at = find_gap(device, with_zone);
+    at = find_gap(device, with_red_zone(bytes));
   }
   if (!at)
     throw TargetError("emulated: device " + std::to_string(device) + " has no room for " +
                       std::to_string(bytes) + " bytes");
   table_[device][at] = {bytes, false};
-  cursor_[device] = at + with_zone;
+  cursor_[device] = at + with_red_zone(bytes);
   last_ = {};
   clear_marks(at, bytes);
   fill_with_garbage(at, bytes);
@@ -116,7 +117,7 @@ bool Memory::release(int device, void* address) {
   found->second.freed = true;
   last_ = {};
   clear_marks(address, found->second.bytes);
-  quarantined_[device] += found->second.bytes;
+  quarantined_[device] += with_red_zone(found->second.bytes);
   if (quarantined_[device] > kQuarantineBytes) shrink_quarantine(device, kQuarantineBytes / 2);
   return true;
 }
@@ -130,7 +131,7 @@ void Memory::shrink_quarantine(int device, std::size_t keep_bytes) {
     }
     auto* begin = const_cast<std::byte*>(it->first);
     zero(begin, begin + it->second.bytes);
-    quarantined_[device] -= it->second.bytes;
+    quarantined_[device] -= with_red_zone(it->second.bytes);
     it = table.erase(it);
   }
   last_ = {};

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <exception>
 #include <string>
 #include <utility>
 
@@ -82,35 +83,83 @@ void Streams::enqueue(Stream& stream, Anything what) {
 void Streams::wait(Stream& later, const std::shared_ptr<Stream>& earlier) {
   if (&later == earlier.get()) return;
   later.clock.join(earlier->clock);
-  enqueue(later, WaitWork{earlier, earlier->queued});
+  enqueue(later, WaitWork{earlier, earlier->queued, earlier->failure});
 }
 
+namespace {
+
+/// `why` is a defect, or what this threw for one.
+[[noreturn]] void report_dropped(const std::string& why) {
+  const std::string dropped = "emulated: work queued or waited for here was dropped: ";
+  throw TargetError(why.starts_with(dropped) ? why : dropped + why);
+}
+
+}  // namespace
+
 void Streams::synchronise(Stream& stream) {
-  try {
-    drain(stream, stream.queued);
-    // A destroyed stream has nobody left to synchronise it.
-    for (const auto& other : std::vector(streams_))
-      if (other->destroyed && other->device == stream.device) drain(*other, other->queued);
-  } catch (...) {
-    drop_everything();
-    throw;
-  }
+  std::exception_ptr first;
+  const auto attempt = [&](Stream& each) {
+    try {
+      finish(each);
+    } catch (...) {
+      if (!first) first = std::current_exception();
+    }
+  };
+  attempt(stream);
   host_.join(stream.clock);
+  // A destroyed stream has nobody left to synchronise it.
+  for (const auto& other : std::vector(streams_))
+    if (other->destroyed && other->device == stream.device) attempt(*other);
   std::erase_if(streams_, [](const auto& s) { return s->destroyed && s->queue.empty(); });
   forget_ordered_spans();
+  if (first) std::rethrow_exception(first);
+}
+
+void Streams::finish(Stream& stream) {
+  try {
+    drain(stream, stream.queued);
+  } catch (...) {
+    stream.failure.clear();
+    throw;
+  }
+  if (stream.failure.empty()) return;
+  const std::string why = std::exchange(stream.failure, {});
+  // Of a destroyed stream nobody asks, and the defect itself was reported.
+  if (!stream.destroyed) report_dropped(why);
 }
 
 void Streams::drain(Stream& stream, std::uint64_t ticket) {
   while (stream.done < ticket) {
-    Work work = std::move(stream.queue.front());
-    stream.queue.pop_front();
-    run(stream, work);
+    try {
+      if (!stream.failure.empty()) report_dropped(stream.failure);
+      Work work = std::move(stream.queue.front());
+      stream.queue.pop_front();
+      run(stream, work);
+    } catch (const std::exception& error) {
+      drop(stream, error.what());
+      throw;
+    }
     ++stream.done;
   }
 }
 
+/// Whoever waits for what is dropped here must not go on as if it had run.
+void Streams::drop(Stream& stream, const std::string& why) {
+  for (const auto& other : streams_)
+    for (Work& work : other->queue) {
+      auto* wait = std::get_if<WaitWork>(&work.what);
+      if (wait && wait->earlier.get() == &stream && wait->ticket > stream.done &&
+          wait->lost.empty())
+        wait->lost = why;
+    }
+  stream.queue.clear();
+  stream.done = stream.queued;
+  stream.failure = why;
+}
+
 void Streams::run(Stream& stream, Work& work) {
   if (const auto* wait = std::get_if<WaitWork>(&work.what)) {
+    if (!wait->lost.empty()) report_dropped(wait->lost);
     drain(*wait->earlier, wait->ticket);
     return;
   }
@@ -158,16 +207,6 @@ void Streams::run_copy(const CopyWork& copy) {
     memory().copy_marks(copy.to, copy.from, copy.bytes, e.epoch);
   else if (to_device)
     memory().mark_written(copy.to, copy.bytes, e.epoch);
-}
-
-void Streams::drop_everything() {
-  for (const auto& stream : streams_) {
-    stream->queue.clear();
-    stream->done = stream->queued;
-    host_.join(stream->clock);
-  }
-  engine().spans.clear();
-  engine().latest.clear();
 }
 
 void Streams::forget_ordered_spans() {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <string>
 #include <variant>
 #include <vector>
 
@@ -22,6 +23,7 @@ struct CopyWork {
 struct WaitWork {
   std::shared_ptr<Stream> earlier;
   std::uint64_t ticket;  // of `earlier`: all up to it
+  std::string lost;      // the defect for which some of that was dropped; empty: none of it was
 };
 using Anything = std::variant<Launch, CopyWork, HostWork, WaitWork>;
 struct Work {
@@ -37,6 +39,7 @@ struct Stream {
   std::uint64_t done = 0;
   Clock clock;  // of the last work queued
   bool destroyed = false;
+  std::string failure;  // why work was dropped; empty: none was, or this stream has reported it
 };
 
 /// All streams of the process. Guarded by Engine::mutex.
@@ -49,14 +52,17 @@ class Streams {
 
   void enqueue(Stream& stream, Anything what);
   void wait(Stream& later, const std::shared_ptr<Stream>& earlier);
-  /// Runs everything in `stream`. On an error drops all work of all streams.
+  /// Runs everything in `stream`. A defect ends the work of its own stream and of those that wait
+  /// for it, each of which reports it once; the work of all others stays.
   void synchronise(Stream& stream);
 
  private:
+  /// drain() of everything, and the report of what was dropped before.
+  void finish(Stream& stream);
   void drain(Stream& stream, std::uint64_t ticket);
+  void drop(Stream& stream, const std::string& why);
   void run(Stream& stream, Work& work);
   void run_copy(const CopyWork& copy);
-  void drop_everything();
   void forget_ordered_spans();
 
   std::vector<std::shared_ptr<Stream>> streams_;

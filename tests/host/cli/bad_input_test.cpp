@@ -56,6 +56,22 @@ TEST_F(BadInput, NoImages) {
   expect_refused(train(), (data() / "train" / "images").string());
 }
 
+TEST_F(BadInput, LinksThatLeadToThemselves) {
+  const fs::path loop = data() / "train" / "images" / "loop.png";
+  fs::create_symlink("loop.png", loop);
+  expect_refused(train(), loop.string(), "symbolic links");
+  expect_refused(run_command({"predict", "--checkpoint", checkpoint().string(), "--data",
+                              loop.parent_path().string(), "--out", out().string()}),
+                 loop.string(), "symbolic links");
+  fs::remove(loop);
+  fs::rename(data() / "val", data() / "elsewhere");
+  fs::create_directory_symlink("val", data() / "val");
+  expect_refused(train(), (data() / "val").string(), "symbolic links");
+  fs::create_directory_symlink("record", in("record"));
+  expect_refused(train({"--data", "cifar10:" + in("record").string()}), in("record").string(),
+                 "symbolic links");
+}
+
 TEST_F(BadInput, ImageWithoutMask) {
   fs::remove(data() / "train" / "masks" / "image2.png");
   expect_refused(train(), "images/image2.png", "masks/image2.png");
@@ -121,7 +137,6 @@ TEST_F(BadInput, ValuesOutOfRange) {
   expect_refused(train({"--label-smoothing", "1.5"}), "--label-smoothing 1.5");
   expect_refused(train({"--clip", "-2"}), "--clip -2");
   expect_refused(train({"--holdout", "1"}), "--holdout 1");
-  expect_refused(train({"--epochs", "0"}), "--epochs 0", "--steps");
   expect_refused(train({"--ignore-index", "300"}), "--ignore-index 300");
   expect_refused(train({"--epochs", "many"}), "--epochs", "many");
   expect_refused(train({"--momentum", "0.5"}), "--momentum", "sgd", "adam");
@@ -219,6 +234,9 @@ TEST_F(BadInput, Predict) {
   expect_refused(predict(in("nowhere")), in("nowhere").string(), "no such file or folder");
   fs::create_directory(in("empty"));
   expect_refused(predict(in("empty")), in("empty").string(), "no PNG or JPEG");
+  std::ofstream(in("empty") / "scan.tif") << "II*";
+  expect_refused(predict(in("empty")), in("empty").string(), "no PNG or JPEG", "scan.tif");
+  expect_refused(predict(in("empty") / "scan.tif"), "scan.tif", "PNG", "JPEG");
   const fs::path image = data() / "val" / "images" / "image0.png";
   truncate_file(image, fs::file_size(image) - 20);
   expect_refused(predict(image), image.string());
@@ -233,6 +251,7 @@ TEST_F(BadInput, ResumeOfAnotherTraining) {
     arguments.insert(arguments.end(), more.begin(), more.end());
     return run_command(arguments);
   };
+  expect_refused(resume({"--epochs", "0"}), "--epochs 0", "--steps");
   expect_refused(resume({"--optimizer", "sgd"}), "--optimizer sgd", file, "adam");
   expect_refused(resume({"--seed", "7"}), "--seed 7", file, "trained with 1");
   expect_refused(resume({"--batch", "3"}), "--batch 3", file, "trained with 2");
@@ -246,6 +265,26 @@ TEST_F(BadInput, FolderThatHoldsATraining) {
   const std::string before = read_text(run / "metrics.jsonl");
   expect_refused(run_command(tiny_training(run)), run.string(), "--resume", "--overwrite");
   EXPECT_EQ(read_text(run / "metrics.jsonl"), before);
+}
+
+/// In its first epoch a training has no checkpoint that would tell.
+TEST_F(BadInput, FolderInWhichATrainingIsUnderWay) {
+  const fs::path run = in("run");
+  Command first(tiny_training(run, {"--samples-per-epoch", "1000000"}), folder_.path());
+  const auto steps = [&] { return read_text(run / "metrics.jsonl"); };
+  ASSERT_TRUE(wait_until([&] { return steps().find("\"step\":2") != std::string::npos; }));
+  for (const char* option : {"--quiet", "--overwrite"}) {
+    expect_refused(run_command(tiny_training(run, {option})), run.string(), "under way");
+  }
+  expect_refused(run_command({"demo", "--overwrite", "--out", run.string()}), run.string(),
+                 "under way");
+  EXPECT_FALSE(fs::exists(run / "checkpoint.safetensors"));
+  EXPECT_EQ(steps().substr(0, 16), "{\"event\":\"start\"");
+  EXPECT_NE(steps().find("\"step\":2"), std::string::npos) << "it was begun anew";
+  first.send(SIGKILL);
+  first.wait();
+  const CommandResult second = run_command(tiny_training(run, {"--pictures", "0"}));
+  EXPECT_EQ(second.exit_code, 0) << second.err;
 }
 
 TEST_F(BadInput, ValidationWithoutALabelledPixel) {

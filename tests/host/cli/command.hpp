@@ -43,10 +43,15 @@ struct CommandResult {
   std::string err;
 };
 
-/// `curvseg ARGUMENTS` under way; stdout and stderr go to files in @p folder.
+/// What a command finds as its stdout.
+enum class Stdout { kFile, kFull, kClosed };
+
+/// `curvseg ARGUMENTS` under way; stdout, unless it is to be something else, and stderr go to files
+/// in @p folder.
 class Command {
  public:
-  Command(const std::vector<std::string>& arguments, const std::filesystem::path& folder)
+  Command(const std::vector<std::string>& arguments, const std::filesystem::path& folder,
+          Stdout to = Stdout::kFile)
       : out_(folder / "stdout.txt"), err_(folder / "stderr.txt") {
     std::vector<char*> argv = {const_cast<char*>(CURVSEG_COMMAND_PATH)};
     for (const std::string& each : arguments) {
@@ -58,7 +63,11 @@ class Command {
     posix_spawn_file_actions_init(&actions);
     constexpr int kFlags = O_WRONLY | O_CREAT | O_TRUNC;
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, out_.c_str(), kFlags, 0600);
+    const char* out = to == Stdout::kFull ? "/dev/full" : out_.c_str();
+    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, out, kFlags, 0600);
+    if (to == Stdout::kClosed) {
+      posix_spawn_file_actions_addclose(&actions, STDOUT_FILENO);
+    }
     posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, err_.c_str(), kFlags, 0600);
     if (posix_spawn(&process_, CURVSEG_COMMAND_PATH, &actions, nullptr, argv.data(),
                     environment.data()) != 0) {
@@ -90,9 +99,10 @@ class Command {
   pid_t process_ = -1;
 };
 
-inline CommandResult run_command(const std::vector<std::string>& arguments) {
+inline CommandResult run_command(const std::vector<std::string>& arguments,
+                                 Stdout to = Stdout::kFile) {
   const TempDir folder;
-  return Command(arguments, folder.path()).wait();
+  return Command(arguments, folder.path(), to).wait();
 }
 
 /// The objects of a file of JSON lines; a failure for a line that is none.

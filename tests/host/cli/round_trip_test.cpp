@@ -2,6 +2,7 @@
 #include <set>
 
 #include "command.hpp"
+#include "host/io/overlay.hpp"
 
 namespace curvseg::test {
 namespace {
@@ -77,6 +78,25 @@ TEST_F(RoundTrip, MetricsAreJsonLines) {
   EXPECT_TRUE(metrics("end").front().contains("test"));
 }
 
+TEST_F(RoundTrip, GalleryBeginsWithAKeyOfTheColours) {
+  const Image gallery = read_image(*folder_ / "run" / "gallery.png");
+  const auto has = [&](Rgb color) {  // in one row of pixels near the top
+    int run = 0;
+    int longest = 0;
+    for (int x = 0; x < gallery.width; ++x) {
+      const std::uint8_t* p = gallery.pixels.data() + gallery.offset(15, x);
+      run = Rgb{p[0], p[1], p[2]} == color ? run + 1 : 0;
+      longest = std::max(longest, run);
+    }
+    return longest >= 20;
+  };
+  for (std::size_t c = 0; c < 3; ++c) {
+    EXPECT_TRUE(has(default_palette()[c])) << c;
+  }
+  EXPECT_TRUE(has(kWrongColor));
+  EXPECT_FALSE(has(default_palette()[3]));
+}
+
 TEST_F(RoundTrip, EvaluateAgreesWithTraining) {
   const CommandResult result = run_command({"evaluate", "--checkpoint", best(), "--json"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
@@ -106,6 +126,7 @@ TEST_F(RoundTrip, PredictOnTheDataOfTheTraining) {
   expect_mentions(result.out, "2 images", "mIoU");
   EXPECT_EQ(count_files(out / "classes"), 2U);
   EXPECT_EQ(count_files(out / "overlays"), 2U);
+  EXPECT_TRUE(fs::exists(out / "legend.png"));
 }
 
 TEST_F(RoundTrip, PredictOnFilesOfAnySize) {
@@ -125,6 +146,28 @@ TEST_F(RoundTrip, PredictOnFilesOfAnySize) {
   EXPECT_EQ(read_mask_png(out / "classes" / "small.png").height, 5);
 }
 
+TEST_F(RoundTrip, PredictNamesWhatItSkips) {
+  const fs::path images = *folder_ / "mixed";
+  fs::create_directory(images);
+  write_flat_png(images / "one.png", 20, 20, 1, 90);
+  const auto predict = [&] {
+    return run_command({"predict", "--checkpoint", best(), "--data", images.string(), "--out",
+                        (*folder_ / "predicted_mixed").string(), "--quiet"});
+  };
+  EXPECT_EQ(predict().err, "");
+  std::ofstream(images / "scan.TIF") << "II*";
+  std::ofstream(images / "notes.txt") << "?";
+  std::ofstream(images / ".hidden") << "?";
+  const CommandResult result = predict();
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.err, "skipped, since only PNG and JPEG are read: notes.txt, scan.TIF\n");
+  expect_mentions(result.out, "1 images");
+  for (int i = 0; i < 20; ++i) {
+    std::ofstream(images / ("more" + std::to_string(i))) << "?";
+  }
+  expect_mentions(predict().err, "more0, more1, ", " and 14 more\n");
+}
+
 TEST_F(RoundTrip, PredictOneFileWithoutOverlay) {
   const fs::path out = *folder_ / "predicted_file";
   write_flat_png(*folder_ / "one.png", 20, 20, 1, 90);
@@ -134,6 +177,7 @@ TEST_F(RoundTrip, PredictOneFileWithoutOverlay) {
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_TRUE(fs::exists(out / "classes" / "one.png"));
   EXPECT_FALSE(fs::exists(out / "overlays"));
+  EXPECT_FALSE(fs::exists(out / "legend.png"));
 }
 
 TEST_F(RoundTrip, InfoDescribesACheckpoint) {
@@ -170,6 +214,37 @@ TEST_F(RoundTrip, OverwriteReplacesATraining) {
   EXPECT_EQ(run_command(tiny_training(out)).exit_code, 0);
   EXPECT_EQ(run_command(tiny_training(out, {"--overwrite", "--epochs", "1"})).exit_code, 0);
   EXPECT_EQ(parse_json_lines(read_text(out / "metrics.jsonl")).back().at("step"), 3);
+}
+
+/// A user who does not know that the masks have a value for "not labelled" sees it now, or never.
+TEST_F(RoundTrip, SaysWhichClassesTheMasksHold) {
+  const fs::path data = *folder_ / "classes";
+  write_split(data, "train", 4);  // half the pixels each of 0 and 1
+  write_split(data, "val", 1);
+  write_flat_mask(data / "train" / "masks" / "image3.png", 32, 32, 4);
+  const auto train = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments =
+        tiny_training(*folder_ / "of_classes",
+                      {"--data", data.string(), "--steps", "1", "--pictures", "0", "--overwrite"});
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_command(arguments).err;
+  };
+  expect_mentions(train({}), "5 classes (the largest index in the masks is 4)",
+                  "class 0 50.00 %, class 1 25.00 %, class 2 0.00 %", "class 4 25.00 %",
+                  " labelled 0.00 %", "value 255", "--ignore-index",
+                  "no pixel of the training images is of: class 2, class 3\n");
+  const std::string ignored = train({"--ignore-index", "4"});
+  expect_mentions(ignored, "2 classes (the largest index in the masks is 1)",
+                  "not labelled 25.00 %");
+  EXPECT_EQ(ignored.find("No pixel has"), std::string::npos) << ignored;
+  EXPECT_EQ(ignored.find("no pixel of"), std::string::npos) << ignored;
+  EXPECT_EQ(train({"--ignore-index", "-1"}).find("No pixel has"), std::string::npos);
+  expect_mentions(train({"--classes", "6"}), "6 classes (--classes)");
+  std::ofstream(data / "classes.txt") << "sky\nroad\ncar\nperson\nvoid\n";
+  expect_mentions(train({}), "5 classes (classes.txt)", "0 sky 50.00 %", "4 void 25.00 %",
+                  "is of: 2 car, 3 person\n");
+  EXPECT_EQ(train({}).find("No pixel has"), std::string::npos) << "somebody has named each";
+  EXPECT_EQ(train({"--no-check"}).find("50.00 %"), std::string::npos);
 }
 
 TEST_F(RoundTrip, FolderWithoutSplitsHoldsSomeImagesOut) {

@@ -190,6 +190,82 @@ TEST_F(FolderTest, MissingFolders) {
   expect_mentions(open_error(), "images", "no such folder");
 }
 
+TEST_F(FolderTest, LinksThatLeadNowhere) {
+  add_pair("a");
+  std::filesystem::create_symlink("loop.png", file("images/loop.png"));
+  expect_mentions(open_error(), "images/loop.png", "symbolic links");
+  std::filesystem::remove(file("images/loop.png"));
+  std::filesystem::create_symlink("loop", file("images/loop"));  // of no known kind
+  expect_mentions(open_error(), "images/loop", "symbolic links");
+  std::filesystem::remove(file("images/loop"));
+  write_flat_mask(file("masks/gone.png"), 4, 6, 0);
+  std::filesystem::create_symlink("nowhere.png", file("images/gone.png"));
+  expect_mentions(open_error(), "images/gone.png", "no such file");
+  std::filesystem::remove_all(file("images"));
+  std::filesystem::create_symlink("images", file("images"));
+  expect_mentions(open_error(), "images", "symbolic links");
+}
+
+TEST_F(FolderTest, CountsLabelsWhileItChecks) {
+  add_pair("a", 2, 3, 1, 9, 0);
+  add_pair("b", 4, 4, 1, 9, 3);
+  add_pair("c", 5, 5, 1, 9, 255);
+  const FolderDataset set = open();
+  EXPECT_EQ(set.class_source(), ClassSource::kMasks);
+  EXPECT_TRUE(set.label_counts().of_class.empty());
+  set.validate_pixels();
+  set.validate_pixels();  // counts anew, not on top
+  EXPECT_EQ(set.label_counts().of_class, (std::vector<std::uint64_t>{6, 0, 0, 16}));
+  EXPECT_EQ(set.label_counts().not_labelled, 25U);
+  FolderOptions given;
+  given.classes = 4;
+  EXPECT_EQ(open(given).class_source(), ClassSource::kOptions);
+  std::ofstream(file("classes.txt")) << "a\nb\nc\nd\n";
+  EXPECT_EQ(open().class_source(), ClassSource::kNames);
+}
+
+TEST_F(FolderTest, FingerprintChangesWithTheFiles) {
+  add_pair("a");
+  add_pair("b", 8, 8);
+  const DataFingerprint whole = fingerprint(open());
+  EXPECT_EQ(whole.samples, 2U);
+  EXPECT_EQ(whole.hash.size(), 16U);
+  EXPECT_EQ(fingerprint(open()), whole);
+  const auto expect_changed = [&](const char* what) {
+    EXPECT_NE(fingerprint(open()).hash, whole.hash) << what;
+  };
+  add_pair("c");
+  expect_changed("another pair");
+  EXPECT_EQ(fingerprint(open()).samples, 3U);
+  for (const char* kind : {"images", "masks"}) {
+    const std::filesystem::path folder = file(kind);
+    std::filesystem::remove(folder / "c.png");
+    std::filesystem::rename(folder / "b.png", folder / "d.png");
+  }
+  expect_changed("a pair of another name");
+  for (const char* kind : {"images", "masks"}) {
+    const std::filesystem::path folder = file(kind);
+    std::filesystem::rename(folder / "d.png", folder / "b.png");
+  }
+  EXPECT_EQ(fingerprint(open()), whole);
+  for (const char* kind : {"images/b.png", "masks/b.png"}) {
+    const auto before = test::read_bytes(file(kind));
+    std::ofstream(file(kind), std::ios::app) << "behind the end";
+    expect_changed("a longer file");
+    test::write_bytes(file(kind), before);
+  }
+  EXPECT_EQ(fingerprint(open()), whole);
+}
+
+TEST(Fingerprint, OfGeneratedImagesIsThatOfTheirOptions) {
+  const DataFingerprint usual = fingerprint(CellsDataset({.count = 4}));
+  EXPECT_EQ(fingerprint(CellsDataset({.count = 4})), usual);
+  EXPECT_NE(fingerprint(CellsDataset({.count = 5})), usual);
+  EXPECT_NE(fingerprint(CellsDataset({.count = 4, .seed = 2})).hash, usual.hash);
+  EXPECT_NE(fingerprint(CellsDataset({.size = 64, .count = 4})).hash, usual.hash);
+  EXPECT_NE(fingerprint(CellsDataset({.split = "val", .count = 4})).hash, usual.hash);
+}
+
 TEST_F(FolderTest, PairsMustMatch) {
   add_pair("a");
   write_flat_png(file("images/b.png"), 2, 2, 1, 9);

@@ -66,6 +66,8 @@ TEST(Checkpoint, BringsBackWhatWasSaved) {
   EXPECT_EQ(after.optimizer, "sgd");
   EXPECT_EQ(after.class_names, before.class_names);
   EXPECT_EQ(after.progress, before.progress);
+  EXPECT_EQ(before.train_data, fingerprint(WavesDataset()));
+  EXPECT_EQ(after.train_data, before.train_data);
   EXPECT_EQ(after.normalisation->mean, before.normalisation->mean);
   EXPECT_EQ(after.normalisation->stddev, before.normalisation->stddev);
   EXPECT_TRUE(test::same_bits(after.parameters, before.parameters));
@@ -243,6 +245,35 @@ TEST(Checkpoint, FromTheMiddleOfAnEpochOfOtherBatchesIsRefused) {
   EXPECT_NO_THROW(trainer.restore(state)) << "between epochs it does not matter";
 }
 
+TEST(Checkpoint, FromTheMiddleOfAnEpochOverOtherDataIsRefused) {
+  const WavesDataset data;
+  const WavesDataset other({.count = 8});
+  TrainerOptions options = unusual_options();
+  options.max_steps = 1;  // of 2 in an epoch
+  Trainer stopped(test::host_stream(), test::tiny_model(), options);
+  stopped.fit(data);
+  TrainingState state = stopped.state();
+  ASSERT_EQ(state.progress.batch_in_epoch, 1u);
+  options.max_steps = 4;
+  const auto go_on = [&](const Dataset& with) {
+    Trainer trainer(test::host_stream(), test::tiny_model(), options);
+    trainer.restore(state);
+    trainer.fit(with);
+  };
+  expect_mentions(input_error([&] { go_on(other); }), "waves", "8 samples", "7 samples",
+                  state.train_data->hash);
+  EXPECT_NO_THROW(go_on(data));
+  state.train_data.reset();  // as an older version wrote it
+  EXPECT_NO_THROW(go_on(other));
+}
+
+TEST(Checkpoint, WithoutAFingerprintIsThatOfAnOlderVersion) {
+  const TempDir folder;
+  TrainingState state = trained_state();
+  state.train_data.reset();
+  EXPECT_EQ(load_checkpoint(saved(folder, state)).train_data, std::nullopt);
+}
+
 // ---- damage ------------------------------------------------------------------------------------
 
 std::string load_error(const SafetensorsFile& file) {
@@ -284,6 +315,7 @@ TEST(Checkpoint, DamagedMetadataIsRefused) {
                                                      {"options", "[1,2]"},
                                                      {"progress", "{\"step\":\"many\"}"},
                                                      {"class_names", "{}"},
+                                                     {"train_samples", "-7"},
                                                      {"normalisation", "{\"mean\":\"grey\"}"}};
   for (const auto& [key, text] : damage) {
     SafetensorsFile file = good_file();

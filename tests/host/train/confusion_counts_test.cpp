@@ -59,6 +59,16 @@ TEST(ConfusionCounts, CountsAndAdds) {
   EXPECT_EQ(counts.total(), 8U);
 }
 
+TEST(ConfusionCounts, RefusesAClassThatIsNone) {
+  ConfusionCounts counts = example();
+  for (const int none : {-1, 4}) {
+    EXPECT_THROW(static_cast<void>(counts.count(0, none)), std::out_of_range);
+    EXPECT_THROW(static_cast<void>(counts.count(none, 0)), std::out_of_range);
+    EXPECT_THROW(counts.add(0, none), std::out_of_range);
+  }
+  EXPECT_EQ(counts, example());
+}
+
 TEST(ConfusionCounts, RefusesWhatDoesNotFit) {
   EXPECT_THROW(ConfusionCounts(0), std::invalid_argument);
   EXPECT_THROW(ConfusionCounts(2, {1, 2, 3}), std::invalid_argument);

@@ -30,11 +30,13 @@ TEST_F(EmulatedKernels, FillWhatItMay) {
 TEST_F(EmulatedKernels, ReportAMisalignedPointer) {
   auto* bytes = reinterpret_cast<std::byte*>(allocate<float>(40));
   expect_parts(fill_error(reinterpret_cast<float*>(bytes + 2), 33),
-               {"misaligned", "a multiple of 4", "fill", "pointwise.cu"});
+               {"misaligned", "a multiple of 4", "fill", " at kernels/",
+                " < kernels/pointwise/pointwise.cu:"});
 }
 
 TEST_F(EmulatedKernels, ReportMemoryBeyondAnAllocation) {
-  expect_parts(fill_error(allocate<float>(33), 34), {"out of bounds", "fill", "pointwise.cu"});
+  expect_parts(fill_error(allocate<float>(33), 34),
+               {"out of bounds", "fill", " at kernels/", " < kernels/pointwise/pointwise.cu:"});
 }
 
 }  // namespace

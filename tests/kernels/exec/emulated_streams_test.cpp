@@ -1,4 +1,6 @@
 // Late streams: work runs when something synchronises it, so what nothing orders shows.
+#include <functional>
+
 #include "emulated_fixture.hpp"
 #include "planted_defects.hpp"
 
@@ -19,6 +21,9 @@ class EmulatedStreams : public EmulatedTest {
     b_ = allocate<float>(kFloats);
   }
   void TearDown() override {
+    // Late work must not run into the next test, its memory gone; what it reports does not matter.
+    for (const StreamHandle stream : {StreamHandle(), stream_[0], stream_[1]})
+      synchronise_and_report(stream);
     for (const StreamHandle stream : stream_) runtime_.destroy_stream(stream);
     EmulatedTest::TearDown();
   }
@@ -26,10 +31,10 @@ class EmulatedStreams : public EmulatedTest {
     return target_error([&] { runtime_.synchronise(0, stream); });
   }
   static std::string read_line() {
-    return "tests/kernels/exec/planted_defects.cu:" + std::to_string(kReadAllLine);
+    return " at tests/kernels/exec/planted_defects.cu:" + std::to_string(kReadAllLine);
   }
   static std::string write_line() {
-    return "tests/kernels/exec/planted_defects.cu:" + std::to_string(kWriteAllLine);
+    return " at tests/kernels/exec/planted_defects.cu:" + std::to_string(kWriteAllLine);
   }
 
   StreamHandle stream_[2] = {};
@@ -182,6 +187,71 @@ TEST_F(EmulatedStreams, AnErrorDropsQueuedWork) {
   EXPECT_EQ(b_[5], 1.0f);
 }
 
+TEST_F(EmulatedStreams, ADefectLeavesOtherStreamsTheirWork) {
+  read_all(stream_[0], a_, b_, kFloats);  // a_ is uninitialised
+  float* to = allocate<float>(kFloats);
+  write_all(stream_[1], to, kFloats);
+  expect_parts(synchronise_and_report(stream_[0]), {"uninitialised read"});
+  EXPECT_EQ(synchronise_and_report(stream_[1]), "");
+  EXPECT_EQ(to[499], 499.0f);
+}
+
+TEST_F(EmulatedStreams, WorkThatWaitsForDroppedWorkIsReported) {
+  read_all(stream_[0], a_, b_, kFloats);
+  runtime_.wait(stream_[1], stream_[0]);
+  float* to = upload(std::vector<float>(kFloats, 1.0f));
+  write_all(stream_[1], to, kFloats);
+  expect_parts(synchronise_and_report(stream_[0]), {"uninitialised read"});
+  expect_parts(synchronise_and_report(stream_[1]),
+               {"was dropped", "uninitialised read", "kernel read_all_kernel", read_line()});
+  EXPECT_EQ(to[5], 1.0f);
+  EXPECT_EQ(synchronise_and_report(stream_[1]), "");  // once
+  write_all(stream_[1], to, kFloats);
+  EXPECT_EQ(synchronise_and_report(stream_[1]), "");
+  EXPECT_EQ(to[5], 5.0f);
+}
+
+TEST_F(EmulatedStreams, ADefectThatAnotherStreamMetIsReportedByItsOwnToo) {
+  read_all(stream_[0], a_, b_, kFloats);
+  write_all(stream_[0], b_, kFloats);
+  runtime_.wait(stream_[1], stream_[0]);
+  const std::string met = synchronise_and_report(stream_[1]);
+  expect_parts(met, {"uninitialised read"});
+  EXPECT_EQ(met.find("was dropped"), std::string::npos) << met;
+  // What is queued behind the dropped work is no better, nor is a wait for it.
+  write_all(stream_[0], b_, kFloats);
+  runtime_.wait(stream_[1], stream_[0]);
+  expect_parts(synchronise_and_report(stream_[1]), {"was dropped", "uninitialised read"});
+  expect_parts(synchronise_and_report(stream_[0]), {"was dropped", "uninitialised read"});
+  EXPECT_EQ(synchronise_and_report(stream_[0]), "");
+}
+
+TEST_F(EmulatedStreams, AWaitForWhatRanBeforeADefectHolds) {
+  write_all(stream_[0], a_, kFloats);
+  runtime_.wait(stream_[1], stream_[0]);
+  read_all(stream_[1], a_, b_, kFloats);
+  float* to = allocate<float>(kFloats);
+  read_all(stream_[0], to, to, kFloats);  // uninitialised
+  expect_parts(synchronise_and_report(stream_[0]), {"uninitialised read"});
+  EXPECT_EQ(synchronise_and_report(stream_[1]), "");
+  EXPECT_EQ(b_[499], 499.0f);
+}
+
+TEST_F(EmulatedStreams, ADefectOfADestroyedStreamIsReportedBehindTheWorkOfTheLiving) {
+  for (int i = 0; i < 2; ++i) {  // two: neither hides the other's work
+    const StreamHandle stream = runtime_.create_stream(0);
+    if (i == 0) read_all(stream, a_, b_, kFloats);
+    if (i == 1) write_all(stream, b_, kFloats);
+    runtime_.destroy_stream(stream);
+  }
+  float* to = allocate<float>(kFloats);
+  write_all(nullptr, to, kFloats);
+  expect_parts(synchronise_and_report(nullptr), {"uninitialised read"});
+  EXPECT_EQ(to[7], 7.0f);
+  EXPECT_EQ(b_[7], 7.0f);
+  EXPECT_EQ(synchronise_and_report(nullptr), "");
+}
+
 TEST_F(EmulatedStreams, WorkOfADestroyedStreamStillRuns) {
   const StreamHandle stream = runtime_.create_stream(0);
   write_all(stream, a_, kFloats);
@@ -215,15 +285,39 @@ TEST_F(EmulatedStreams, AllocationsAreAlignedAndNeverNull) {
   expect_parts(target_error([&] { runtime_.release(0, a_ + 64); }), {"no live allocation"});
 }
 
+/// Empty allocations have an address and a red zone each, so that they use up a whole device in a
+/// second, and what is handed out then is what was there before.
 TEST_F(EmulatedStreams, MemoryIsFoundAgainAfterMuchUse) {
-  // Four times the memory of a device, half a GiB at a time, untouched but for its first page.
-  for (int i = 0; i < 40; ++i) {
-    float* memory = allocate<float>(1 << 20);
-    write_all(nullptr, memory, kFloats);
-    runtime_.synchronise(0, nullptr);
-    release(memory);
-  }
+  constexpr std::size_t kMany = std::size_t{1} << 27;  // half a GiB: more than stays in quarantine
+  const float* const before = allocate<float>(kMany);
+  for (std::size_t i = 0; i < kMany; i += kMany / 8)
+    write_all(nullptr, const_cast<float*>(before) + i, kFloats);
   EXPECT_EQ(synchronise_and_report(nullptr), "");
+  release(const_cast<float*>(before));
+  const std::less<const float*> less;
+  const auto stood_there = [&](const void* at) {
+    const auto* address = static_cast<const float*>(at);
+    return !less(address, before) && less(address, before + kMany);
+  };
+  const std::size_t most = runtime_.properties(0).memory_bytes / 4096 + 1;
+  bool again = false;
+  for (std::size_t i = 0; i < most && !again; ++i) {
+    void* memory = runtime_.allocate(0, 0);
+    again = stood_there(memory);
+    runtime_.release(0, memory);
+  }
+  ASSERT_TRUE(again);
+  const float* const memory = allocate<float>(kMany / 2);
+  ASSERT_TRUE(stood_there(memory));
+  // What was written there must not make it look initialised.
+  int written_before = 0;
+  for (const float* at = before; at < before + kMany; at += kMany / 8) {
+    if (less(at, memory) || !less(at + kFloats, memory + kMany / 2)) continue;
+    ++written_before;
+    read_all(nullptr, at, b_, kFloats);
+    expect_parts(synchronise_and_report(nullptr), {"uninitialised read"});
+  }
+  EXPECT_GT(written_before, 0);
 }
 
 }  // namespace
