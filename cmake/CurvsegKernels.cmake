@@ -12,15 +12,19 @@ set(CURVSEG_KERNEL_SOURCES
   pointwise/pointwise.cu
   pool/average_pool.cu
   pool/max_pool.cu
+  quadratic/quadratic_step.cu
   random/random_fill.cu
   resize/bilinear.cu
+  transpose/transpose.cu
   update/adam.cu
+  update/adam_direction.cu
   update/sgd.cu
   vector/cg_residual.cu
   vector/cg_step.cu
   vector/cg_step_length.cu
   vector/dot_products.cu
   vector/elementwise.cu
+  vector/inverse_roots.cu
   vector/linear_combination.cu
   kernel_table.cu)
 list(TRANSFORM CURVSEG_KERNEL_SOURCES PREPEND ${PROJECT_SOURCE_DIR}/kernels/)

@@ -9,8 +9,10 @@
 #include "patches/launchers.hpp"
 #include "pointwise/launchers.hpp"
 #include "pool/launchers.hpp"
+#include "quadratic/launchers.hpp"
 #include "random/launchers.hpp"
 #include "resize/launchers.hpp"
+#include "transpose/launchers.hpp"
 #include "update/launchers.hpp"
 #include "vector/launchers.hpp"
 
@@ -52,6 +54,12 @@ extern "C" const curvseg::Kernels* CURVSEG_JOIN(curvseg_kernels_, CURVSEG_TARGET
       .squared_norm = squared_norm,
       .sgd_update = sgd_update,
       .adam_update = adam_update,
+      .adam_direction = adam_direction,
+      .advance_mean = advance_mean,
+      .judge_loss = judge_loss,
+      .quadratic_step = quadratic_step,
+      .rate_step = rate_step,
+      .transpose = transpose,
       .random_fill = random_fill,
       .dot_products_workspace = dot_products_workspace,
       .dot_products = dot_products,
@@ -72,6 +80,7 @@ extern "C" const curvseg::Kernels* CURVSEG_JOIN(curvseg_kernels_, CURVSEG_TARGET
       .cg_step = cg_step,
       .cg_move = cg_move,
       .cg_residual = cg_residual,
+      .inverse_roots = inverse_roots,
   };
   return &kTable;
 }

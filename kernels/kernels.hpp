@@ -15,8 +15,10 @@
 #include "patches/patches.hpp"
 #include "pointwise/pointwise.hpp"
 #include "pool/pool.hpp"
+#include "quadratic/quadratic.hpp"
 #include "random/random.hpp"
 #include "resize/resize.hpp"
+#include "transpose/transpose.hpp"
 #include "update/update.hpp"
 #include "vector/cg.hpp"
 #include "vector/vector.hpp"
@@ -75,6 +77,16 @@ struct Kernels {
   Operation<SquaredNorm> squared_norm;
   Operation<SgdUpdate> sgd_update;
   Operation<AdamUpdate> adam_update;
+  Operation<AdamDirection> adam_direction;
+
+  // quadratic/: steps from a two-dimensional quadratic model
+  Operation<AdvanceMean> advance_mean;
+  Operation<JudgeLoss> judge_loss;
+  Operation<QuadraticStep> quadratic_step;
+  Operation<RateStep> rate_step;
+
+  // transpose/
+  Operation<Transpose> transpose;
 
   // random/
   Operation<RandomFill> random_fill;
@@ -103,6 +115,7 @@ struct Kernels {
   Operation<CgProblem> cg_step;
   Operation<CgProblem> cg_move;
   Operation<CgProblem> cg_residual;
+  Operation<InverseRoots> inverse_roots;
 };
 
 }  // namespace curvseg

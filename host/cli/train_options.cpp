@@ -11,11 +11,7 @@ namespace curvseg::cli {
 namespace {
 
 constexpr std::uint64_t kDefaultEpochs = 20;
-constexpr const char* kRecommendedOptimizer = "adam";  // what `auto` stands for
-
-std::string optimizer_name(const std::string& given) {
-  return given == "auto" ? kRecommendedOptimizer : given;
-}
+constexpr const char* kRecommendedOptimizer = "adam";
 
 template <class T>
 void set(T& field, const std::optional<T>& given) {
@@ -33,7 +29,7 @@ void require(bool condition, const std::string& message) {
 void apply_optimizer(const TrainArguments& arguments, TrainerOptions& options) {
   OptimizerOptions& o = options.optimizer;
   if (arguments.optimizer) {
-    o.name = optimizer_name(*arguments.optimizer);
+    o.name = *arguments.optimizer;
     static_cast<void>(default_learning_rate(o.name));  // throws for an unknown name
   }
   if (arguments.weight_decay) {
@@ -42,6 +38,8 @@ void apply_optimizer(const TrainArguments& arguments, TrainerOptions& options) {
     o.sgd.regularisation.l2 = decay;
     o.adam.regularisation.l2 = decay;
     o.adamw.regularisation.decoupled_l2 = decay;
+    o.soap.decoupled_l2 = o.muon.decoupled_l2 = decay;
+    o.foof.l2 = o.automatic.foof.l2 = decay;
   }
   if (arguments.momentum) {
     require(o.name == "sgd", "--momentum is an option of sgd, the optimizer is " + o.name);
@@ -49,6 +47,9 @@ void apply_optimizer(const TrainArguments& arguments, TrainerOptions& options) {
   }
   if (arguments.lr) {
     require(*arguments.lr > 0.0, fmt::format("--lr {}: must be above 0", *arguments.lr));
+    require(needs_learning_rate(o.name),
+            fmt::format("--lr {}: {} takes its step from curvature; leave --lr out", *arguments.lr,
+                        o.name));
     options.schedule.learning_rate = *arguments.lr;
   }
   if (arguments.schedule) {

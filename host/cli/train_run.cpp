@@ -71,6 +71,16 @@ void check_same_data(const Dataset& train, const DataFingerprint& trained_on,
       now.samples == trained_on.samples ? fmt::format(" (fingerprint {})", trained_on.hash) : ""));
 }
 
+/// "adam at 0.002", or "auto with steps from curvature".
+std::string method_text(const std::string& optimizer, const ScheduleOptions& schedule) {
+  if (!needs_learning_rate(optimizer)) {
+    return optimizer + " with steps from curvature";
+  }
+  const double rate =
+      schedule.learning_rate > 0.0 ? schedule.learning_rate : default_learning_rate(optimizer);
+  return fmt::format("{} at {:g}", optimizer, rate);
+}
+
 /// fs::equivalent() throws where a file is missing.
 bool is_same_folder(const fs::path& a, const fs::path& b) {
   std::error_code error;
@@ -218,12 +228,9 @@ void TrainRun::say_beginning() const {
   say("model   {}, {} parameters", trainer_->model().name(), count_parameters(trainer_->model()));
   say("device  {}: {}, {}, {} processors", device.device, device.name, device.instruction_set,
       device.processors);
-  say("method  {} at {:g}, {}; batches of {}, crop {}, augmentation {}; seed {}",
-      options.optimizer.name,
-      options.schedule.learning_rate > 0.0 ? options.schedule.learning_rate
-                                           : default_learning_rate(options.optimizer.name),
-      to_string(options.schedule.kind), options.batch, crop_text(options.augment),
-      augmentation_text(options.augment), options.seed);
+  say("method  {}, {}; batches of {}, crop {}, augmentation {}; seed {}",
+      method_text(options.optimizer.name, options.schedule), to_string(options.schedule.kind),
+      options.batch, crop_text(options.augment), augmentation_text(options.augment), options.seed);
   if (!arguments_.resume.empty()) {
     say("resume  {} after step {}", arguments_.resume.string(), trainer_->steps_done());
   }

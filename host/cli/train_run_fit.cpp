@@ -40,6 +40,9 @@ bool TrainRun::on_step(const StepReport& report) {
   if (report.gradient_norm) {
     line["gradient_norm"] = *report.gradient_norm;
   }
+  for (const NamedNumber& number : report.optimizer) {
+    line["optimizer"][number.name] = number.value;
+  }
   metrics_->write(line);
   progress_->on_step(report);
   interrupted_ = InterruptGuard::interrupted();

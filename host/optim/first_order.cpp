@@ -1,9 +1,9 @@
 #include "host/optim/first_order.hpp"
 
-#include <cmath>
-#include <stdexcept>
 #include <utility>
 
+#include "host/optim/bias_correction.hpp"
+#include "host/optim/check_step.hpp"
 #include "host/optim/flat_vector.hpp"
 #include "kernels/target.hpp"
 
@@ -14,24 +14,6 @@ Regularisation regularisation(const RegularisationOptions& options) {
   return {options.l1, options.l2, options.decoupled_l2, options.proximal_l1};
 }
 
-void check(std::string_view name, const StepContext& context, std::int64_t parameters) {
-  const auto refuse = [name](const std::string& why) {
-    throw std::invalid_argument(std::string(name) + ": " + why);
-  };
-  if (context.theta.size != parameters || context.grad.size != parameters)
-    refuse("theta has " + std::to_string(context.theta.size) + " elements and grad " +
-           std::to_string(context.grad.size) + ", the optimiser was made for " +
-           std::to_string(parameters));
-  if (context.step == 0) refuse("steps are counted from 1, this one is 0");
-  if (context.max_norm > 0.0f && !context.squared_norm)
-    refuse("max_norm is " + std::to_string(context.max_norm) + " but squared_norm is not given");
-}
-
-/// 1 − β^t, in double: in float it loses its digits for β near 1.
-float bias_correction(float beta, std::uint64_t t) {
-  return static_cast<float>(1.0 - std::pow(static_cast<double>(beta), static_cast<double>(t)));
-}
-
 }  // namespace
 
 Sgd::Sgd(const Stream& stream, const SgdOptions& options, std::int64_t parameters)
@@ -40,7 +22,7 @@ Sgd::Sgd(const Stream& stream, const SgdOptions& options, std::int64_t parameter
 }
 
 void Sgd::step(const StepContext& context) {
-  check(name(), context, parameters_);
+  check_step(name(), context, parameters_);
   UpdateScalars scalars;
   scalars.learning_rate = context.learning_rate;
   scalars.max_norm = context.max_norm;
@@ -75,7 +57,7 @@ Adam::Adam(const Stream& stream, std::string name, const AdamOptions& options,
       v_(zeroed_vector(stream, parameters)) {}
 
 void Adam::step(const StepContext& context) {
-  check(name_, context, parameters_);
+  check_step(name_, context, parameters_);
   UpdateScalars scalars;
   scalars.learning_rate = context.learning_rate;
   scalars.bias_correction1 = bias_correction(options_.beta1, context.step);

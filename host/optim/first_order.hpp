@@ -6,7 +6,8 @@
 
 #include "curvseg/optim.hpp"
 #include "curvseg/tensor.hpp"
-#include "host/optim/scalar_ring.hpp"
+#include "host/optim/upload_ring.hpp"
+#include "kernels/update/update.hpp"
 
 namespace curvseg {
 
@@ -22,7 +23,7 @@ class Sgd final : public Optimizer {
  private:
   SgdOptions options_;
   std::int64_t parameters_;
-  ScalarRing scalars_;
+  UploadRing<UpdateScalars> scalars_;
   DeviceArray<float> momentum_;  // empty when momentum is 0
 };
 
@@ -40,7 +41,7 @@ class Adam final : public Optimizer {
   std::string name_;
   AdamOptions options_;
   std::int64_t parameters_;
-  ScalarRing scalars_;
+  UploadRing<UpdateScalars> scalars_;
   DeviceArray<float> m_, v_;
 };
 

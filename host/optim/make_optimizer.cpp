@@ -3,8 +3,12 @@
 #include <string>
 
 #include "curvseg/error.hpp"
+#include "host/optim/auto.hpp"
 #include "host/optim/check_options.hpp"
 #include "host/optim/first_order.hpp"
+#include "host/optim/foof.hpp"
+#include "host/optim/muon.hpp"
+#include "host/optim/soap.hpp"
 
 namespace curvseg {
 namespace {
@@ -17,6 +21,12 @@ void check_range(const std::string& optimizer, const char* option, float value, 
                      (std::isinf(high)
                           ? "be finite and at least " + std::to_string(low)
                           : "lie in [" + std::to_string(low) + ", " + std::to_string(high) + ")"));
+}
+
+void check_count(const std::string& optimizer, const char* option, int value) {
+  if (value < 1)
+    throw InputError(optimizer + ": " + option + " is " + std::to_string(value) +
+                     ", it must be at least 1");
 }
 
 void check(const std::string& name, const RegularisationOptions& options) {
@@ -40,6 +50,38 @@ void check_adam(const std::string& name, const AdamOptions& options) {
   check(name, options.regularisation);
 }
 
+void check_foof(const std::string& name, const FoofOptions& o) {
+  check_range(name, "damping", o.damping, 1e-8f, INFINITY);
+  check_range(name, "factor_decay", o.factor_decay, 0.0f, 1.0f);
+  check_range(name, "momentum", o.momentum, 0.0f, 1.0f);
+  check_range(name, "batch_fraction", o.batch_fraction, 1e-6f, 1.0000001f);
+  check_range(name, "model_damping", o.model_damping, 0.0f, INFINITY);
+  check_range(name, "smoothing", o.smoothing, 0.0f, 1.0f);
+  check_range(name, "radius", o.radius, 1e-12f, INFINITY);
+  check_range(name, "l2", o.l2, 0.0f, INFINITY);
+  check_count(name, "positions", o.positions);
+  check_count(name, "factor_every", o.factor_every);
+  check_count(name, "inverse_every", o.inverse_every);
+}
+
+void check_soap(const std::string& name, const SoapOptions& o) {
+  check_range(name, "beta1", o.beta1, 0.0f, 1.0f);
+  check_range(name, "beta2", o.beta2, 0.0f, 1.0f);
+  check_range(name, "epsilon", o.epsilon, 0.0f, INFINITY);
+  check_range(name, "factor_decay", o.factor_decay, 0.0f, 1.0f);
+  check_range(name, "decoupled_l2", o.decoupled_l2, 0.0f, INFINITY);
+  check_count(name, "basis_every", o.basis_every);
+  check_count(name, "largest_side", o.largest_side);
+}
+
+void check_muon(const std::string& name, const MuonOptions& o) {
+  check_range(name, "momentum", o.momentum, 0.0f, 1.0f);
+  check_range(name, "beta1", o.beta1, 0.0f, 1.0f);
+  check_range(name, "beta2", o.beta2, 0.0f, 1.0f);
+  check_range(name, "epsilon", o.epsilon, 0.0f, INFINITY);
+  check_range(name, "decoupled_l2", o.decoupled_l2, 0.0f, INFINITY);
+}
+
 [[noreturn]] void unknown(std::string_view name) {
   std::string known;
   for (const std::string& each : optimizer_names()) known += (known.empty() ? "" : ", ") + each;
@@ -53,6 +95,13 @@ void check_optimizer_options(const OptimizerOptions& options) {
   if (name == "sgd") return check_sgd(name, options.sgd);
   if (name == "adam") return check_adam(name, options.adam);
   if (name == "adamw") return check_adam(name, options.adamw);
+  if (name == "foof") return check_foof(name, options.foof);
+  if (name == "soap") return check_soap(name, options.soap);
+  if (name == "muon") return check_muon(name, options.muon);
+  if (name == "auto") {
+    check_foof(name, options.automatic.foof);
+    return check_soap(name, options.automatic.soap);
+  }
   unknown(name);
 }
 
@@ -61,23 +110,44 @@ std::unique_ptr<Optimizer> make_optimizer(const Stream& stream, const OptimizerO
   check_optimizer_options(options);
   const std::string& name = options.name;
   if (name == "sgd") return std::make_unique<Sgd>(stream, options.sgd, parameters);
-  return std::make_unique<Adam>(stream, name, name == "adamw" ? options.adamw : options.adam,
-                                parameters);
+  if (name == "adam" || name == "adamw")
+    return std::make_unique<Adam>(stream, name, name == "adamw" ? options.adamw : options.adam,
+                                  parameters);
+  throw InputError(name + ": it looks at the layers of a model, and there is none");
 }
 
 std::unique_ptr<Optimizer> make_optimizer(const Stream& stream, const OptimizerOptions& options,
                                           const Model& model) {
+  check_optimizer_options(options);
+  const std::string& name = options.name;
+  if (name == "foof") return std::make_unique<Foof>(stream, options.foof, model);
+  if (name == "soap") return std::make_unique<Soap>(stream, options.soap, model);
+  if (name == "muon") return std::make_unique<Muon>(stream, options.muon, model);
+  if (name == "auto") return std::make_unique<Auto>(stream, options.automatic, model);
   return make_optimizer(stream, options, model.parameter_count());
 }
 
 void Optimizer::restore_scalars(const std::map<std::string, std::string>&) {}
 
-std::vector<std::string> optimizer_names() { return {"sgd", "adam", "adamw"}; }
+std::vector<std::string> optimizer_names() {
+  return {"auto", "foof", "soap", "muon", "sgd", "adam", "adamw"};
+}
 
 double default_learning_rate(std::string_view optimizer) {
   if (optimizer == "sgd") return 0.05;
   if (optimizer == "adam" || optimizer == "adamw") return 2e-3;
+  if (optimizer == "soap" || optimizer == "muon") return 3e-3;
+  if (optimizer == "auto" || optimizer == "foof") return 1.0;
   unknown(optimizer);
+}
+
+bool takes_clipping(std::string_view optimizer) {
+  return optimizer == "sgd" || optimizer == "adam" || optimizer == "adamw";
+}
+
+bool needs_learning_rate(std::string_view optimizer) {
+  static_cast<void>(default_learning_rate(optimizer));  // throws for an unknown name
+  return optimizer != "auto" && optimizer != "foof";
 }
 
 }  // namespace curvseg

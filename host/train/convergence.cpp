@@ -7,6 +7,9 @@
 namespace curvseg {
 namespace {
 
+/// A step taken back leads to the loss before it; more in a row are no matter of the step.
+constexpr std::uint64_t kMostBadLosses = 10;
+
 std::string number(double value) {
   char text[32];
   std::snprintf(text, sizeof text, "%.4g", value);
@@ -15,19 +18,26 @@ std::string number(double value) {
 
 }  // namespace
 
-void check_loss(TrainingProgress& progress, double factor, std::uint64_t step, double loss,
-                double learning_rate) {
+bool check_loss(TrainingProgress& progress, const LossLimits& limits, std::uint64_t step,
+                double loss, double learning_rate) {
   const std::string head = "step " + std::to_string(step) + ": the loss is " + number(loss);
-  const std::string advice = " (learning rate " + number(learning_rate) +
-                             "); a lower learning rate, a warm-up or a clip norm may help";
-  if (!std::isfinite(loss)) throw DivergenceError(step, head + advice);
-  if (!progress.first_loss) {
-    if (loss > 0.0) progress.first_loss = loss;
-    return;
+  const bool finite = std::isfinite(loss);
+  const bool high =
+      limits.factor > 0.0 && progress.first_loss && loss > limits.factor * *progress.first_loss;
+  if (finite && !high) {
+    if (!progress.first_loss && loss > 0.0) progress.first_loss = loss;
+    progress.bad_losses = 0;
+    return true;
   }
-  if (factor > 0.0 && loss > factor * *progress.first_loss)
-    throw DivergenceError(step, head + ", more than " + number(factor) + " times the " +
-                                    number(*progress.first_loss) + " it began with" + advice);
+  if (limits.recovers && ++progress.bad_losses < kMostBadLosses) return false;
+  const std::string advice =
+      limits.recovers ? ", the " + std::to_string(progress.bad_losses) +
+                            "th such loss in a row although the steps were taken back"
+                      : " (learning rate " + number(learning_rate) +
+                            "); a lower learning rate, a warm-up or a clip norm may help";
+  if (!finite) throw DivergenceError(step, head + advice);
+  throw DivergenceError(step, head + ", more than " + number(limits.factor) + " times the " +
+                                  number(*progress.first_loss) + " it began with" + advice);
 }
 
 bool record_evaluation(TrainingProgress& progress, const ConvergenceOptions& options,

@@ -10,10 +10,17 @@
 
 namespace curvseg {
 
-/// Remembers the first loss that is not 0. \throws DivergenceError for a loss that is not finite,
-/// or more than `factor` (0: any) times the first.
-void check_loss(TrainingProgress& progress, double factor, std::uint64_t step, double loss,
-                double learning_rate);
+/// What a loss is held against.
+struct LossLimits {
+  double factor = 0.0;    // times the first loss; 0: any
+  bool recovers = false;  // the optimiser takes back the step that led to a bad one
+};
+
+/// Remembers the first loss that is not 0; false for a bad loss that the optimiser recovers from:
+/// one that is not finite, or more than `factor` times the first. \throws DivergenceError for a bad
+/// loss otherwise, or for too many of them in a row.
+bool check_loss(TrainingProgress& progress, const LossLimits& limits, std::uint64_t step,
+                double loss, double learning_rate);
 
 /// Takes in a validation mIoU; true if it is the best so far. A NaN never is.
 bool record_evaluation(TrainingProgress& progress, const ConvergenceOptions& options,

@@ -88,6 +88,7 @@ void Fit::after_step(int images) {
   if (!events_.on_step || trainer_.progress.step % trainer_.options.log_every != 0) return;
   trainer_.finish_pending();
   StepReport report = trainer_.last_report;
+  report.optimizer = trainer_.engine.optimizer().report(trainer_.engine.stream());
   report.steps_planned = planned_steps_;
   report.steps_per_epoch = steps_in_epoch_;
   const Clock::time_point now = Clock::now();

@@ -88,11 +88,58 @@ void visit_adam(const V& v, T& o) {
 }
 
 template <class V, class T>
+void visit_foof(const V& v, T& o) {
+  v("damping", o.damping);
+  v("factor_decay", o.factor_decay);
+  v("positions", o.positions);
+  v("factor_every", o.factor_every);
+  v("inverse_every", o.inverse_every);
+  v("momentum", o.momentum);
+  v("batch_fraction", o.batch_fraction);
+  v("model_damping", o.model_damping);
+  v("smoothing", o.smoothing);
+  v("radius", o.radius);
+  v("l2", o.l2);
+}
+
+template <class V, class T>
+void visit_soap(const V& v, T& o) {
+  v("beta1", o.beta1);
+  v("beta2", o.beta2);
+  v("epsilon", o.epsilon);
+  v("factor_decay", o.factor_decay);
+  v("basis_every", o.basis_every);
+  v("largest_side", o.largest_side);
+  v("decoupled_l2", o.decoupled_l2);
+}
+
+template <class V, class T>
+void visit_muon(const V& v, T& o) {
+  v("momentum", o.momentum);
+  v("beta1", o.beta1);
+  v("beta2", o.beta2);
+  v("epsilon", o.epsilon);
+  v("decoupled_l2", o.decoupled_l2);
+}
+
+template <class V, class T>
+void visit_auto(const V& v, T& o) {
+  v("foof_steps", o.foof_steps);
+  v("measured_steps", o.measured_steps);
+  v.nested("foof", [&](const auto& w) { visit_foof(w, o.foof); });
+  v.nested("soap", [&](const auto& w) { visit_soap(w, o.soap); });
+}
+
+template <class V, class T>
 void visit_optimizer(const V& v, T& o) {
   v("name", o.name);
   v.nested("sgd", [&](const auto& w) { visit_sgd(w, o.sgd); });
   v.nested("adam", [&](const auto& w) { visit_adam(w, o.adam); });
   v.nested("adamw", [&](const auto& w) { visit_adam(w, o.adamw); });
+  v.nested("foof", [&](const auto& w) { visit_foof(w, o.foof); });
+  v.nested("soap", [&](const auto& w) { visit_soap(w, o.soap); });
+  v.nested("muon", [&](const auto& w) { visit_muon(w, o.muon); });
+  v.nested("auto", [&](const auto& w) { visit_auto(w, o.automatic); });
 }
 
 template <class V, class T>
@@ -177,6 +224,7 @@ void visit_progress(const V& v, T& o) {
   v("epoch_loss", o.epoch_loss);
   v("epoch_weight", o.epoch_weight);
   v("first_loss", o.first_loss);
+  v("bad_losses", o.bad_losses);
   v("best_mean_iou", o.best_mean_iou);
   v("best_step", o.best_step);
   v("evaluations_since_best", o.evaluations_since_best);

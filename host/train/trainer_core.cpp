@@ -79,8 +79,9 @@ void TrainerCore::check(const Pending& step) {
   last_report.learning_rate = step.learning_rate;
   if (options.clip_norm > 0.0f)
     last_report.gradient_norm = std::sqrt(step.slot->squared_norm_value());
-  check_loss(progress, options.divergence_factor, step.step, loss, step.learning_rate);
-  if (!step.counts) return;
+  const LossLimits limits{options.divergence_factor, engine.optimizer().recovers()};
+  const bool good = check_loss(progress, limits, step.step, loss, step.learning_rate);
+  if (!step.counts || !good) return;
   progress.epoch_loss += loss * step.slot->denominator_value();
   progress.epoch_weight += step.slot->denominator_value();
 }

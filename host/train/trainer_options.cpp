@@ -2,8 +2,8 @@
 #include <string>
 
 #include "host/data/augment.hpp"
-#include "host/optim/check_options.hpp"
 #include "host/nn/loss.hpp"
+#include "host/optim/check_options.hpp"
 #include "host/train/trainer_core.hpp"
 
 namespace curvseg {
@@ -49,6 +49,10 @@ void check_trainer_options(const TrainerOptions& options, const Model& model) {
           "epochs and max_steps are both 0, one must say when training ends");
   require(options.clip_norm >= 0.0f,
           "clip_norm is " + std::to_string(options.clip_norm) + ", it must be at least 0");
+  const std::string& optimizer = options.optimizer.name;
+  require(options.clip_norm == 0.0f || takes_clipping(optimizer),
+          "clip_norm is " + std::to_string(options.clip_norm) + ", but the steps of " + optimizer +
+              " do not depend on the length of the gradient; it must be 0");
   require(options.divergence_factor >= 0.0, "divergence_factor must be at least 0");
   require(options.log_every >= 1, "log_every is 0, it must be at least 1");
   require(options.evaluation_batch >= 0, "evaluation_batch is " +

@@ -35,6 +35,8 @@ struct TrainingProgress {
   double epoch_loss = 0.0;           ///< Σ loss · denominator over those batches
   double epoch_weight = 0.0;         ///< Σ denominator
   std::optional<double> first_loss;  ///< what divergence is measured against
+  /// Losses in a row that count as diverged, while the optimiser takes its steps back.
+  std::uint64_t bad_losses = 0;
   std::optional<double> best_mean_iou;
   std::uint64_t best_step = 0;
   std::uint64_t evaluations_since_best = 0;

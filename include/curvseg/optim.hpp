@@ -21,7 +21,6 @@
 
 namespace curvseg {
 
-
 // ---- learning-rate schedules -------------------------------------------------------------------
 
 /// The shape of a schedule, f(t) after t steps of T.
@@ -82,12 +81,60 @@ struct AdamOptions {
   RegularisationOptions regularisation = {};
 };
 
+/// FOOF (Benzing 2022), the input side of K-FAC, with step and momentum from the exact
+/// two-dimensional quadratic model (Martens & Grosse 2015, section 7): no learning rate. The
+/// learning rate of the schedule is a factor of the step, 1 by default.
+struct FoofOptions {
+  float damping = 0.01f;         ///< of a layer's factor, in its mean eigenvalues
+  float factor_decay = 0.95f;    ///< of the factors' means over observations
+  int positions = 512;           ///< patches of a layer that an observation looks at
+  int factor_every = 5;          ///< steps between observations
+  int inverse_every = 20;        ///< steps between inversions
+  float momentum = 0.7f;         ///< of the mean gradient
+  float batch_fraction = 0.25f;  ///< of the images that the quadratic model is measured on
+  float model_damping = 0.01f;   ///< λ of the quadratic model
+  float smoothing = 0.8f;        ///< of the quadratic model's numbers over steps
+  float radius = 0.05f;          ///< nats a pixel that a step may change the output by
+  float l2 = 0.0f;               ///< of the loss: + ½·l2·|θ|², in gradient and model
+};
+
+/// SOAP (Vyas et al. 2025): Adam in the eigenbasis of Shampoo's preconditioner.
+struct SoapOptions {
+  float beta1 = 0.9f;
+  float beta2 = 0.95f;
+  float epsilon = 1e-8f;
+  float factor_decay = 0.95f;  ///< of the factors L and R
+  int basis_every = 10;        ///< steps between refreshed bases
+  int largest_side = 2048;     ///< channels of a layer beyond which a side has no basis
+  float decoupled_l2 = 0.0f;
+};
+
+/// Muon (Jordan et al. 2024): orthogonalised momentum for weights, Adam for the rest.
+struct MuonOptions {
+  float momentum = 0.95f;
+  float beta1 = 0.9f, beta2 = 0.95f, epsilon = 1e-8f;  ///< of Adam
+  float decoupled_l2 = 0.0f;
+};
+
+/// FOOF for the first steps, then SOAP with a learning rate that curvature measured: none to set.
+/// The learning rate of the schedule is a factor of the step, 1 by default.
+struct AutoOptions {
+  std::uint64_t foof_steps = 40;
+  std::uint64_t measured_steps = 40;  ///< of SOAP, that its learning rate is measured on
+  FoofOptions foof = {};
+  SoapOptions soap = {};
+};
+
 /// Which optimiser, and the options of each; only those of the one that is named are used.
 struct OptimizerOptions {
   std::string name = "adam";  ///< one of optimizer_names()
   SgdOptions sgd = {};
   AdamOptions adam = {};
   AdamOptions adamw = {.regularisation = {.decoupled_l2 = 0.01f}};
+  FoofOptions foof = {};
+  SoapOptions soap = {};
+  MuonOptions muon = {};
+  AutoOptions automatic = {};
 };
 
 /// What an optimiser may use to make one step. All memory is on the stream's device and belongs to
@@ -136,6 +183,8 @@ class Optimizer {
   virtual std::string_view name() const = 0;  ///< as OptimizerOptions::name
   /// What it asks of StepContext::batch.
   virtual CurvatureKind curvature() const { return CurvatureKind::kNone; }
+  /// True if it takes back a step that led to a loss that is not finite or far too high.
+  virtual bool recovers() const { return false; }
 
   /// theta ← its next value. Asynchronous; any number of steps may be under way.
   /// \throws std::invalid_argument if theta or grad have another size than the optimiser was made
@@ -152,7 +201,7 @@ class Optimizer {
   virtual std::size_t state_bytes() const = 0;
 
   /// Numbers of the last step for a log, for instance {"lambda", 0.1}. May wait for the stream.
-  virtual std::vector<NamedNumber> report() { return {}; }
+  virtual std::vector<NamedNumber> report(const Stream& /*stream*/) { return {}; }
 
  protected:
   Optimizer() = default;
@@ -168,10 +217,13 @@ std::unique_ptr<Optimizer> make_optimizer(const Stream& stream, const OptimizerO
 std::unique_ptr<Optimizer> make_optimizer(const Stream& stream, const OptimizerOptions& options,
                                           std::int64_t parameters);
 
-/// "sgd", "adam", "adamw".
+/// "auto", "foof", "soap", "muon", "sgd", "adam", "adamw".
 std::vector<std::string> optimizer_names();
 
-/// A peak learning rate that trains the models of the zoo. \throws InputError for an unknown name.
+/// A peak learning rate that trains the models of the zoo; 1 for a method that needs none, where it
+/// is a factor of the step. \throws InputError for an unknown name.
 double default_learning_rate(std::string_view optimizer);
+/// Whether the method needs a learning rate. \throws InputError for an unknown name.
+bool needs_learning_rate(std::string_view optimizer);
 
 }  // namespace curvseg

@@ -97,6 +97,7 @@ struct StepReport {
   double loss = 0.0;                  ///< of this batch, before the update
   double learning_rate = 0.0;
   std::optional<double> gradient_norm = {};  ///< before clipping; only when clip_norm is set
+  std::vector<NamedNumber> optimizer = {};   ///< Optimizer::report(), in calls of on_step
   double images_per_second = 0.0;            ///< since the last report
   double seconds = 0.0;                      ///< since fit() began
 };

@@ -65,4 +65,17 @@ struct AdamUpdate {
   Regularisation regularisation;
 };
 
+/// The direction of Adam without its step: m and v as AdamUpdate without regularisation, and
+///   to = (m / bias_correction1) / (√(v / bias_correction2) + ε)
+/// `to` may be `grad`.
+struct AdamDirection {
+  std::int64_t n = 0;
+  const float* grad = nullptr;
+  float* m = nullptr;
+  float* v = nullptr;
+  float* to = nullptr;
+  const UpdateScalars* scalars = nullptr;  // device; the bias corrections are used
+  float beta1 = 0.9f, beta2 = 0.95f, epsilon = 1e-8f;
+};
+
 }  // namespace curvseg

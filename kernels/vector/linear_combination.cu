@@ -3,7 +3,8 @@
 //   to[i] = Σ_j scale_j · (coefficient_j ? *coefficient_j : 1) · x_j[i]
 //
 // Overwrites `to`. Every element is read before it is written by the thread that writes it, so `to`
-// may be one of the x_j.
+// may be one of the x_j. A term whose factor is 0 is not read, as in BLAS: a method that decides on
+// the device to take nothing of a gradient is safe from its NaNs.
 #include "exec/pixel_walk.hpp"
 #include "vector/launchers.hpp"
 
@@ -22,10 +23,11 @@ __global__ void __launch_bounds__(kGridThreads) linear_combination_kernel(Params
   for (PixelWalk<kWidth> at(p.walk); at.valid(); at.advance()) {
     const std::int64_t first = at.pixel() * p.walk.channels;
     at.each_run([&](int c, auto count) {
-      auto sum = factor[0] * load_lanes<kWidth>(f.term[0].x + first + c, count);
+      auto sum = fill_lanes<kWidth>(0.0f);
       CURVSEG_UNROLL
-      for (int j = 1; j < Terms; ++j)
-        sum = sum + factor[j] * load_lanes<kWidth>(f.term[j].x + first + c, count);
+      for (int j = 0; j < Terms; ++j)
+        if (factor[j] != 0.0f)  // the same in every thread
+          sum = sum + factor[j] * load_lanes<kWidth>(f.term[j].x + first + c, count);
       store_lanes(f.to + first + c, sum, count);
     });
   }

@@ -21,7 +21,8 @@ struct DotProducts {
 };
 
 /// to[i] = Σ_{j < terms} scale_j · (coefficient_j ? *coefficient_j : 1) · x_j[i], added in the
-/// order of j. Overwrites `to`, which may be one of the x_j. A factor of 0 still reads its vector.
+/// order of j. Overwrites `to`, which may be one of the x_j. A vector with a factor of 0 is not
+/// read, as in BLAS.
 struct LinearCombination {
   static constexpr int kMost = 4;
   struct Term {
@@ -56,6 +57,14 @@ struct Normalise {
   float floor = 0.0f;
   float* to = nullptr;
   float* norm = nullptr;  // device, may be nullptr
+
+/// result[i] = 1 / (√x[i] + epsilon) for i < n: from squared norms to factors that make unit
+/// vectors. `result` may be x. Overwrites.
+struct InverseRoots {
+  std::int64_t n = 0;
+  const float* x = nullptr;
+  float* result = nullptr;
+  float epsilon = 0.0f;
 };
 
 }  // namespace curvseg

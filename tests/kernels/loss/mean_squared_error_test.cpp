@@ -84,7 +84,6 @@ class MeanSquaredErrorKernel : public TargetTest {
     return result;
   }
 
- private:
   static std::vector<float> spread(const std::vector<float>& dense, int channels, int gap) {
     const auto c = static_cast<std::size_t>(channels), ld = c + static_cast<std::size_t>(gap);
     std::vector<float> all(dense.size() / c * ld, NAN);

@@ -1,0 +1,62 @@
+#include "host/optim/auto.hpp"
+
+#include "curvseg/ops.hpp"
+#include "host/optim/check_step.hpp"
+#include "host/optim/flat_vector.hpp"
+#include "host/optim/foof.hpp"
+
+namespace curvseg {
+
+Auto::Auto(const Stream& stream, const AutoOptions& options, const Model& model)
+    : options_(options),
+      parameters_(model.parameter_count()),
+      factors_(stream, model, factor_options(options.foof)),
+      moments_(stream, options.soap, model),
+      stepper_(stream, stepper_options(options.foof), parameters_),
+      d_(zeroed_vector(stream, parameters_)) {}
+
+void Auto::step(const StepContext& context) {
+  check_curvature_step(name(), context, parameters_, curvature());
+  const float l2 = options_.foof.l2;
+  if (l2 > 0.0f)
+    linear_combination(context.stream, {{context.grad}, {context.theta, l2}}, context.grad);
+  stepper_.judge(context);
+  if (context.step <= options_.foof_steps)
+    foof_step(context);
+  else
+    soap_step(context);
+}
+
+void Auto::foof_step(const StepContext& context) {
+  const Stream& stream = context.stream;
+  if (observes(options_.foof, context.step))
+    factors_.observe(stream, *context.batch, context.step, stepper_.accepted());
+  if (inverts(options_.foof, context.step)) factors_.invert(stream);
+  factors_.apply(stream, stepper_.mean_gradient(context), view(d_));
+  stepper_.step(context, context.grad, view(d_), options_.foof.l2);
+  // A rejected batch counts as a gradient of 0.
+  linear_combination(stream, {{context.grad, 1.0f, stepper_.accepted()}}, context.grad);
+  moments_.observe(stream, context.step, context.grad);
+}
+
+void Auto::soap_step(const StepContext& context) {
+  const Stream& stream = context.stream;
+  linear_combination(stream, {{context.grad, 1.0f, stepper_.accepted()}}, context.grad);
+  moments_.direction(stream, context.step, context.grad, view(d_));
+  const bool measure = context.step <= options_.foof_steps + options_.measured_steps;
+  stepper_.rate_step(context, context.grad, view(d_), measure);
+}
+
+OptimizerState Auto::state() {
+  OptimizerState result;
+  stepper_.append_state(result);
+  factors_.append_state(result);
+  moments_.append_state(result);
+  return result;
+}
+
+std::size_t Auto::state_bytes() const {
+  return factors_.bytes() + moments_.bytes() + stepper_.bytes() + d_.bytes();
+}
+
+}  // namespace curvseg

@@ -1,0 +1,38 @@
+// The default method: FOOF first, then SOAP, each with a step that curvature measures.
+#pragma once
+
+#include "curvseg/optim.hpp"
+#include "host/optim/input_factors.hpp"
+#include "host/optim/quadratic_stepper.hpp"
+#include "host/optim/rotated_moments.hpp"
+
+namespace curvseg {
+
+/// Steps 1 to foof_steps: FOOF with its quadratic model, while SOAP watches the gradients. After
+/// that SOAP, its learning rate measured along its own directions over measured_steps steps, then
+/// kept; steps that fail are taken back throughout. docs/second_order.md has the reasons.
+class Auto final : public Optimizer {
+ public:
+  Auto(const Stream& stream, const AutoOptions& options, const Model& model);
+
+  std::string_view name() const override { return "auto"; }
+  CurvatureKind curvature() const override { return CurvatureKind::kGaussNewton; }
+  bool recovers() const override { return true; }
+  void step(const StepContext& context) override;
+  OptimizerState state() override;
+  std::size_t state_bytes() const override;
+  std::vector<NamedNumber> report(const Stream& stream) override { return stepper_.report(stream); }
+
+ private:
+  void foof_step(const StepContext& context);
+  void soap_step(const StepContext& context);
+
+  AutoOptions options_;
+  std::int64_t parameters_;
+  InputFactors factors_;
+  RotatedMoments moments_;
+  QuadraticStepper stepper_;
+  DeviceArray<float> d_;
+};
+
+}  // namespace curvseg

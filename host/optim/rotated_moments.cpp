@@ -1,0 +1,245 @@
+#include "host/optim/rotated_moments.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <span>
+#include <utility>
+
+#include "host/ops/matrix.hpp"
+#include "host/optim/bias_correction.hpp"
+#include "host/optim/flat_vector.hpp"
+#include "kernels/target.hpp"
+
+namespace curvseg {
+namespace {
+
+const Kernels& kernels_of(const Stream& stream) { return *stream.device().target().kernels; }
+
+MatrixView square(const DeviceArray<float>& memory, int n) { return {memory.data(), n, n}; }
+
+/// As many operands from the i-th as a call may have.
+template <class T>
+std::span<const T> some_of(const std::vector<T>& operands, std::size_t i) {
+  return std::span(operands).subspan(
+      i, std::min<std::size_t>(kLargestMatrixBatch, operands.size() - i));
+}
+
+void transpose(const Stream& stream, std::int64_t batch, int rows, int columns, const float* from,
+               float* to) {
+  const CurrentDevice current(stream.device());
+  kernels_of(stream).transpose(stream.native(), {batch, rows, columns, from, to});
+}
+
+}  // namespace
+
+RotatedMoments::RotatedMoments(const Stream& stream, const SoapOptions& options, const Model& model)
+    : options_(options),
+      parameters_(model.parameter_count()),
+      scalars_(stream.device()),
+      m_(zeroed_vector(stream, parameters_)),
+      v_(zeroed_vector(stream, parameters_)),
+      rotated_(zeroed_vector(stream, parameters_)) {
+  for (const LayerMatrix& matrix : layer_matrices(model)) {
+    Layer layer;
+    layer.matrix = matrix;
+    layer.columns = matrix.columns();
+    layer.rows = matrix.rows() / matrix.taps;
+    make_side(stream, layer.left, layer.rows);
+    make_side(stream, layer.right, layer.columns);
+    layers_.push_back(std::move(layer));
+  }
+  allocate_scratch(stream);
+}
+
+void RotatedMoments::make_side(const Stream& stream, Side& side, int n) const {
+  if (n < 2 || n > options_.largest_side) return;
+  side.n = n;
+  side.factor = zeroed_vector(stream, static_cast<std::int64_t>(n) * n);
+  side.basis = zeroed_vector(stream, static_cast<std::int64_t>(n) * n);
+}
+
+std::vector<const RotatedMoments::Side*> RotatedMoments::sides() const {
+  std::vector<const Side*> result;
+  for (const Layer& layer : layers_)
+    for (const Side* side : {&layer.left, &layer.right})
+      if (side->n > 0) result.push_back(side);
+  return result;
+}
+
+void RotatedMoments::allocate_scratch(const Stream& stream) {
+  const Device& device = stream.device();
+  std::int64_t elements = 0, squares = 0;
+  std::size_t bytes = 0;
+  for (const Layer& layer : layers_) {
+    elements = std::max(elements, layer.matrix.elements());
+    for (const auto& [side, other] :
+         {std::pair{&layer.left, layer.columns}, std::pair{&layer.right, layer.rows}}) {
+      if (side->n == 0) continue;
+      const int rows = layer.matrix.taps * other, n = side->n;
+      bytes = std::max({bytes, multiply_workspace(device, rows, n, n),
+                        multiply_a_bt_workspace(device, rows, n, n),
+                        multiply_at_b_workspace(device, n, rows, n),
+                        multiply_workspace(device, n, n, n)});
+    }
+  }
+  std::vector<int> sizes;
+  for (const Side* side : sides()) {
+    sizes.push_back(side->n);
+    squares += side->factor.size() + side->n;
+  }
+  for (std::size_t i = 0; i < sizes.size(); i += kLargestMatrixBatch) {
+    const auto some =
+        std::span(sizes).subspan(i, std::min<std::size_t>(kLargestMatrixBatch, sizes.size() - i));
+    bytes = std::max({bytes, orthonormal_basis_workspace(device, some),
+                      symmetric_eigen_workspace(device, some)});
+  }
+  turned_ = DeviceArray<float>(device, elements);
+  product_ = DeviceArray<float>(device, elements);
+  squares_ = DeviceArray<float>(device, squares);
+  workspace_ = DeviceArray<float>(device, static_cast<std::int64_t>(bytes / sizeof(float)));
+}
+
+void RotatedMoments::direction(const Stream& stream, std::uint64_t step, ConstVectorView grad,
+                               VectorView d) {
+  observe(stream, step, grad);
+  rotate_all(stream, view(rotated_), d, /*back=*/true);
+}
+
+void RotatedMoments::observe(const Stream& stream, std::uint64_t step, ConstVectorView grad) {
+  for (const Layer& layer : layers_) update_factors(stream, layer, grad);
+  const auto every = static_cast<std::uint64_t>(options_.basis_every);
+  if (step == 1) {
+    first_bases(stream);
+  } else if (step % every == 0) {
+    rotate_all(stream, view(m_), view(m_), /*back=*/true);
+    refresh_bases(stream);
+    rotate_all(stream, view(m_), view(m_), /*back=*/false);
+  }
+  const VectorView rotated = view(rotated_);
+  rotate_all(stream, grad, rotated, /*back=*/false);
+  UpdateScalars scalars;
+  scalars.bias_correction1 = bias_correction(options_.beta1, step);
+  scalars.bias_correction2 = bias_correction(options_.beta2, step);
+  scalars_.upload(stream, scalars);
+  AdamDirection p;
+  p.n = parameters_;
+  p.grad = rotated.data;
+  p.m = m_.data();
+  p.v = v_.data();
+  p.to = rotated.data;
+  p.scalars = scalars_.device();
+  p.beta1 = options_.beta1;
+  p.beta2 = options_.beta2;
+  p.epsilon = options_.epsilon;
+  const CurrentDevice current(stream.device());
+  kernels_of(stream).adam_direction(stream.native(), p);
+}
+
+void RotatedMoments::update_factors(const Stream& stream, const Layer& layer,
+                                    ConstVectorView grad) {
+  const float* g = grad.data + layer.matrix.weight;
+  const int taps = layer.matrix.taps;
+  const float rest = std::sqrt(1.0f - options_.factor_decay);
+  const auto add_square = [&](const Side& side, const float* of, int rows) {
+    const VectorView factor = view(side.factor);
+    const std::int64_t elements = static_cast<std::int64_t>(rows) * side.n;
+    linear_combination(stream, {{factor, options_.factor_decay}}, factor);
+    linear_combination(stream, {{{of, elements}, rest}}, {product_.data(), elements});
+    const MatrixView scaled{product_.data(), rows, side.n};
+    multiply_at_b(stream, scaled, scaled, {.accumulate = true}, workspace(),
+                  square(side.factor, side.n));
+  };
+  if (layer.right.n > 0) add_square(layer.right, g, taps * layer.rows);
+  if (layer.left.n > 0) {
+    transpose(stream, taps, layer.rows, layer.columns, g, turned_.data());
+    add_square(layer.left, turned_.data(), taps * layer.columns);
+  }
+}
+
+void RotatedMoments::first_bases(const Stream& stream) {
+  std::vector<SymmetricEigenOperands> operands;
+  float* at = squares_.data();
+  for (const Side* side : sides()) {
+    // Of the negative, so that the largest come first: the order that orthogonal iteration keeps.
+    const VectorView negative{at, side->factor.size()};
+    linear_combination(stream, {{view(side->factor), -1.0f}}, negative);
+    at += negative.size;
+    operands.push_back(
+        {{negative.data, side->n, side->n}, {at, side->n}, square(side->basis, side->n)});
+    at += side->n;
+  }
+  for (std::size_t i = 0; i < operands.size(); i += kLargestMatrixBatch)
+    symmetric_eigen(stream, some_of(operands, i), workspace());
+}
+
+void RotatedMoments::refresh_bases(const Stream& stream) {
+  std::vector<OrthonormalBasisOperands> operands;
+  float* at = squares_.data();
+  for (const Side* side : sides()) {
+    const MatrixView iterated{at, side->n, side->n};
+    multiply(stream, square(side->factor, side->n), square(side->basis, side->n), {}, workspace(),
+             iterated);
+    operands.push_back({iterated, square(side->basis, side->n)});
+    at += side->factor.size();
+  }
+  for (std::size_t i = 0; i < operands.size(); i += kLargestMatrixBatch)
+    orthonormal_basis(stream, some_of(operands, i), workspace());
+}
+
+void RotatedMoments::rotate(const Stream& stream, const Layer& layer, ConstVectorView from,
+                            VectorView to, bool back) {
+  const int taps = layer.matrix.taps;
+  const std::int64_t elements = layer.matrix.elements();
+  const float* source = from.data + layer.matrix.weight;
+  float* target = to.data + layer.matrix.weight;
+  const auto times = [&](const Side& side, const float* x, int rows, float* y) {
+    const ConstMatrixView a{x, rows, side.n}, b = square(side.basis, side.n);
+    const MatrixView c{y, rows, side.n};
+    if (back)
+      multiply_a_bt(stream, a, b, {}, workspace(), c);
+    else
+      multiply(stream, a, b, {}, workspace(), c);
+  };
+  if (layer.right.n > 0) {
+    times(layer.right, source, taps * layer.rows, product_.data());
+    source = product_.data();
+  }
+  if (layer.left.n > 0) {
+    transpose(stream, taps, layer.rows, layer.columns, source, turned_.data());
+    times(layer.left, turned_.data(), taps * layer.columns, product_.data());
+    transpose(stream, taps, layer.columns, layer.rows, product_.data(), target);
+  } else {
+    linear_combination(stream, {{{source, elements}}}, {target, elements});
+  }
+}
+
+void RotatedMoments::rotate_all(const Stream& stream, ConstVectorView from, VectorView to,
+                                bool back) {
+  if (from.data != to.data) linear_combination(stream, {{from}}, to);
+  for (const Layer& layer : layers_)
+    if (layer.left.n > 0 || layer.right.n > 0) rotate(stream, layer, from, to, back);
+}
+
+void RotatedMoments::append_state(OptimizerState& state) {
+  state.tensors.push_back({"rotated_m", view(m_), {parameters_}});
+  state.tensors.push_back({"rotated_v", view(v_), {parameters_}});
+  for (Layer& layer : layers_)
+    for (const auto& [side, name] :
+         {std::pair{&layer.left, ".left"}, std::pair{&layer.right, ".right"}}) {
+      if (side->n == 0) continue;
+      const std::string prefix = "soap." + layer.matrix.name + name;
+      state.tensors.push_back({prefix + ".factor", view(side->factor), {side->n, side->n}});
+      state.tensors.push_back({prefix + ".basis", view(side->basis), {side->n, side->n}});
+    }
+}
+
+std::size_t RotatedMoments::bytes() const {
+  std::size_t result = m_.bytes() + v_.bytes() + rotated_.bytes() + turned_.bytes() +
+                       product_.bytes() + squares_.bytes() + workspace_.bytes();
+  for (const Layer& layer : layers_)
+    for (const Side* side : {&layer.left, &layer.right})
+      result += side->factor.bytes() + side->basis.bytes();
+  return result;
+}
+
+}  // namespace curvseg

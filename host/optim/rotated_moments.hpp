@@ -1,0 +1,77 @@
+// SOAP: Adam in the eigenbasis of Shampoo's preconditioner, layer by layer.
+//
+//   G [T, P, Q]: the gradient of a layer, taps x rows x columns of its filter's memory
+//   L ← β·L + (1−β) Σ_t G_t G_tᵀ,  R ← β·R + (1−β) Σ_t G_tᵀ G_t,  L = U·Λ·Uᵀ,  R = V·Λ'·Vᵀ
+//   G' = Uᵀ G_t V for every tap;  m, v: Adam's means of G' and G'²
+//   d_t = U · (m̂ / (√v̂ + ε))_t · Vᵀ
+//
+// Taps share the factors over channels, as in Shampoo with a factor a tensor extent: a factor of
+// the whole patch would cost T² to T³ times as much. Biases, and sides that are longer than the
+// limit, have no basis: there it is Adam. Source: Vyas et al., "SOAP: Improving and Stabilizing
+// Shampoo using Adam", ICLR 2025, algorithm 3; bases by one step of orthogonal iteration.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "curvseg/device.hpp"
+#include "curvseg/model.hpp"
+#include "curvseg/ops.hpp"
+#include "curvseg/optim.hpp"
+#include "host/optim/layer_matrices.hpp"
+#include "host/optim/upload_ring.hpp"
+#include "kernels/update/update.hpp"
+
+namespace curvseg {
+
+class RotatedMoments {
+ public:
+  RotatedMoments(const Stream& stream, const SoapOptions& options, const Model& model);
+
+  /// d ← the direction after `step` steps (1 for the first) with this gradient the last; both are
+  /// laid out as theta, and d may be grad.
+  void direction(const Stream& stream, std::uint64_t step, ConstVectorView grad, VectorView d);
+  /// The same without the direction: what later ones need to know of this gradient.
+  void observe(const Stream& stream, std::uint64_t step, ConstVectorView grad);
+
+  void append_state(OptimizerState& state);
+  std::size_t bytes() const;
+
+ private:
+  /// One side of a layer's matrices.
+  struct Side {
+    int n = 0;  // 0: it has no basis
+    DeviceArray<float> factor, basis;
+  };
+  struct Layer {
+    LayerMatrix matrix;
+    int rows = 0, columns = 0;  // P, Q
+    Side left, right;
+  };
+
+  void make_side(const Stream& stream, Side& side, int n) const;
+  void allocate_scratch(const Stream& stream);
+  std::vector<const Side*> sides() const;
+  void update_factors(const Stream& stream, const Layer& layer, ConstVectorView grad);
+  void first_bases(const Stream& stream);
+  void refresh_bases(const Stream& stream);
+  /// to_t = Uᵀ from_t V, or U from_t Vᵀ with `back`, in the layer's place of vectors laid out as
+  /// theta, which may be the same.
+  void rotate(const Stream& stream, const Layer& layer, ConstVectorView from, VectorView to,
+              bool back);
+  void rotate_all(const Stream& stream, ConstVectorView from, VectorView to, bool back);
+  Workspace workspace() const { return {workspace_.data(), workspace_.bytes()}; }
+
+  SoapOptions options_;
+  std::int64_t parameters_;
+  std::vector<Layer> layers_;
+  UploadRing<UpdateScalars> scalars_;
+  DeviceArray<float> m_, v_;             // in the rotated space
+  DeviceArray<float> rotated_;           // of the gradient, then of the direction
+  DeviceArray<float> turned_, product_;  // of one layer
+  DeviceArray<float> squares_;           // of all bases
+  DeviceArray<float> workspace_;
+};
+
+}  // namespace curvseg
