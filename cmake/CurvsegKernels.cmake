@@ -24,7 +24,6 @@ set(CURVSEG_KERNEL_SOURCES
   vector/cg_step_length.cu
   vector/dot_products.cu
   vector/elementwise.cu
-  vector/inverse_roots.cu
   vector/linear_combination.cu
   kernel_table.cu)
 list(TRANSFORM CURVSEG_KERNEL_SOURCES PREPEND ${PROJECT_SOURCE_DIR}/kernels/)

@@ -80,7 +80,6 @@ extern "C" const curvseg::Kernels* CURVSEG_JOIN(curvseg_kernels_, CURVSEG_TARGET
       .cg_step = cg_step,
       .cg_move = cg_move,
       .cg_residual = cg_residual,
-      .inverse_roots = inverse_roots,
   };
   return &kTable;
 }

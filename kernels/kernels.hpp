@@ -115,7 +115,6 @@ struct Kernels {
   Operation<CgProblem> cg_step;
   Operation<CgProblem> cg_move;
   Operation<CgProblem> cg_residual;
-  Operation<InverseRoots> inverse_roots;
 };
 
 }  // namespace curvseg

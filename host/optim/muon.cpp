@@ -14,7 +14,6 @@ namespace {
 
 constexpr float kA = 3.4445f, kB = -4.7750f, kC = 2.0315f;
 constexpr int kIterations = 5;
-constexpr float kEpsilon = 1e-7f;
 
 /// A matrix is iterated with the Gram matrix of its shorter side.
 bool columns_are_shorter(const LayerMatrix& layer) { return layer.columns() <= layer.rows(); }
@@ -75,7 +74,6 @@ void Muon::step(const StepContext& context) {
     const ConstVectorView x{context.grad.data + layers_[i].weight, layers_[i].elements()};
     dot_products(stream, {{x, x}}, workspace(), norms_.data() + i);
   }
-  kernels.inverse_roots(stream.native(), {norms_.size(), norms_.data(), norms_.data(), kEpsilon});
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const LayerMatrix& layer = layers_[i];
     float* x = context.grad.data + layer.weight;
@@ -88,7 +86,7 @@ void Muon::step(const StepContext& context) {
 }
 
 void Muon::orthogonalise(const Stream& stream, const LayerMatrix& layer, float* x,
-                         const float* inverse_norm) {
+                         const float* squared_norm) {
   const std::int64_t elements = layer.elements();
   const int rows = layer.rows(), columns = layer.columns(), n = shorter_side(layer);
   const VectorView flat{x, elements}, product{product_.data(), elements};
@@ -96,7 +94,12 @@ void Muon::orthogonalise(const Stream& stream, const LayerMatrix& layer, float* 
   const MatrixView gram{gram_.data(), n, n}, square{square_.data(), n, n};
   const VectorView flat_gram{gram_.data(), static_cast<std::int64_t>(n) * n};
   const VectorView flat_square{square_.data(), flat_gram.size};
-  linear_combination(stream, {{flat, 1.0f, inverse_norm}}, flat);
+  Normalise p;
+  p.n = elements;
+  p.x = p.to = x;
+  p.squared_norm = squared_norm;
+  const CurrentDevice current(stream.device());
+  stream.device().target().kernels->normalise(stream.native(), p);
   for (int i = 0; i < kIterations; ++i) {
     if (columns_are_shorter(layer))
       multiply_at_b(stream, matrix, matrix, {}, workspace(), gram);

@@ -32,9 +32,9 @@ class Muon final : public Optimizer {
 
  private:
   void allocate_scratch(const Stream& stream);
-  /// x ← the orthogonal factor of x, times the layer's scale; `inverse_norm` = 1 / |x|.
+  /// x ← its orthogonal factor; squared_norm = |x|², on the device.
   void orthogonalise(const Stream& stream, const LayerMatrix& layer, float* x,
-                     const float* inverse_norm);
+                     const float* squared_norm);
   Workspace workspace() const { return {workspace_.data(), workspace_.bytes()}; }
 
   MuonOptions options_;

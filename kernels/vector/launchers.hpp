@@ -21,6 +21,5 @@ void cg_step(StreamHandle, const CgProblem&);
 void cg_move(StreamHandle, const CgProblem&);
 void cg_residual(StreamHandle, const CgProblem&);
 
-void inverse_roots(StreamHandle, const InverseRoots&);
 
 }  // namespace curvseg::CURVSEG_TARGET

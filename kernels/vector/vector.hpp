@@ -57,14 +57,6 @@ struct Normalise {
   float floor = 0.0f;
   float* to = nullptr;
   float* norm = nullptr;  // device, may be nullptr
-
-/// result[i] = 1 / (√x[i] + epsilon) for i < n: from squared norms to factors that make unit
-/// vectors. `result` may be x. Overwrites.
-struct InverseRoots {
-  std::int64_t n = 0;
-  const float* x = nullptr;
-  float* result = nullptr;
-  float epsilon = 0.0f;
 };
 
 }  // namespace curvseg
