@@ -304,6 +304,37 @@ TEST_P(UpdateKernels, SquaredNorm) {
   EXPECT_TRUE(std::isnan(squared_norm({1.0f, NAN})));
 }
 
+TEST_P(UpdateKernels, AdamDirectionIsTheStepOfAdamWithoutTheStep) {
+  for (const std::size_t n : {1, 31, 1000, 20'011}) {
+    SCOPED_TRACE(n);
+    const auto start = uniform_floats(n, 120);
+    const UpdateScalars scalars{
+        .learning_rate = 1.0f, .bias_correction1 = 0.19f, .bias_correction2 = 0.05f};
+    std::vector<float> theta = start, m = uniform_floats(n, 121), v(n, 0.25f);
+    auto device_m = upload(m), device_v = upload(v);
+    auto device_scalars = upload(std::vector<UpdateScalars>{scalars});
+    const auto grad = uniform_floats(n, 122);
+    auto device_grad = upload(grad);
+    AdamDirection p;
+    p.n = static_cast<std::int64_t>(n);
+    p.grad = device_grad.get();
+    p.m = device_m.get();
+    p.v = device_v.get();
+    p.to = device_grad.get();
+    p.scalars = device_scalars.get();
+    kernels().adam_direction(stream(), p);
+    adam({}, scalars, {.beta1 = p.beta1, .beta2 = p.beta2, .epsilon = p.epsilon}, grad, nullptr,
+         theta, m, v);
+    EXPECT_EQ(download(device_m), m);
+    EXPECT_EQ(download(device_v), v);
+    const std::vector<float> d = download(device_grad);
+    for (std::size_t i = 0; i < n; ++i)
+      ASSERT_TRUE(std::fabs(start[i] - d[i] - theta[i]) <=
+                  4.0 * kEpsilon * (std::fabs(start[i]) + std::fabs(d[i])))
+          << i;
+  }
+}
+
 TEST_P(UpdateKernels, NothingToUpdate) {
   std::vector<float> theta, m, v, buffer;
   sgd({}, {.learning_rate = 1.0f}, 0.9f, true, {}, nullptr, theta, &buffer);

@@ -1,0 +1,274 @@
+// Steps from a two-dimensional quadratic model, on every target.
+#include "quadratic/quadratic.hpp"
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <optional>
+#include <random>
+
+#include "reference/quadratic.hpp"
+#include "support/targets.hpp"
+
+namespace curvseg::testing {
+namespace {
+
+using reference::Measured;
+
+class QuadraticStepKernel : public TargetTest {
+ protected:
+  void SetUp() override {
+    TargetTest::SetUp();
+    state_.emplace(upload(std::vector<float>(QuadraticState::kFloats, 0.0f)));
+  }
+
+  QuadraticState state() const {
+    const std::vector<float> numbers = download(*state_);
+    QuadraticState result;
+    std::memcpy(&result, numbers.data(), sizeof(result));
+    return result;
+  }
+  QuadraticState* device_state() const { return reinterpret_cast<QuadraticState*>(state_->get()); }
+
+  QuadraticState judge(float loss) const {
+    auto memory = upload(std::vector<float>{loss});
+    JudgeLoss p;
+    p.loss = memory.get();
+    p.state = device_state();
+    kernels().judge_loss(stream(), p);
+    return state();
+  }
+
+  QuadraticState step(const Measured& m, float factor = 1.0f, float smoothing = 0.8f) const {
+    const auto f = [](double x) { return static_cast<float>(x); };
+    auto form = upload(std::vector<float>{f(m.dgd), f(m.dgp), f(m.pgp)});
+    auto products = upload(std::vector<float>{f(m.gd), f(m.gp), f(m.dd), f(m.dp), f(m.pp)});
+    auto device_factor = upload(std::vector<float>{factor});
+    QuadraticStep p;
+    p.form = form.get();
+    p.products = products.get();
+    p.factor = device_factor.get();
+    p.state = device_state();
+    p.smoothing = smoothing;
+    kernels().quadratic_step(stream(), p);
+    return state();
+  }
+
+ private:
+  std::optional<DeviceBuffer<float>> state_;
+};
+
+/// Numbers that a positive definite G and three vectors have: small whole numbers and halves, exact
+/// in float.
+Measured measured(std::mt19937& engine) {
+  const auto pick = [&engine] { return 0.5 * (static_cast<double>(engine() % 9) - 4.0); };
+  const double d0 = pick() + 5.0, d1 = pick(), p0 = pick(), p1 = pick() + 5.0;
+  const double g0 = pick() + 3.0, g1 = pick();
+  return {2.0 * d0 * d0 + d1 * d1, 2.0 * d0 * p0 + d1 * p1, 2.0 * p0 * p0 + p1 * p1,
+          g0 * d0 + g1 * d1,       g0 * p0 + g1 * p1,       d0 * d0 + d1 * d1,
+          d0 * p0 + d1 * p1,       p0 * p0 + p1 * p1};
+}
+
+void expect_near(float actual, double expected, const char* what) {
+  // The state is in float, and a solution is a difference of products.
+  EXPECT_TRUE(std::fabs(actual - expected) <= 1e-5 * std::fabs(expected) + 1e-6)
+      << what << " is " << actual << ", expected " << expected;
+}
+
+TEST_P(QuadraticStepKernel, FollowsTheReferenceOverManySteps) {
+  for (unsigned seed = 0; seed < 20; ++seed) {
+    SCOPED_TRACE(seed);
+    SetUp();
+    std::mt19937 engine(seed);
+    reference::QuadraticModel model(0.01f, 0.8f, 0.05f);
+    for (int i = 0; i < 8; ++i) {
+      judge(1.0f);
+      const Measured m = measured(engine);
+      const bool has_previous = state().has_previous != 0.0f;
+      EXPECT_EQ(has_previous, i > 0);
+      const reference::Step expected = model.step(m, has_previous);
+      const QuadraticState actual = step(m, 0.5f);
+      expect_near(actual.alpha, expected.alpha, "alpha");
+      expect_near(actual.mu, expected.mu, "mu");
+      expect_near(actual.along_d, -expected.alpha * expected.scale * 0.5, "along d");
+      expect_near(actual.along_p, expected.mu * expected.scale * 0.5, "along p");
+    }
+  }
+}
+
+TEST_P(QuadraticStepKernel, FirstStepMinimisesTheModelAlongTheDirection) {
+  judge(1.0f);
+  // ½·0.02·(4 + 0.01·1)·… small enough for the trust region.
+  const QuadraticState s = step({4.0, 0.0, 0.0, 0.5, 0.0, 1.0, 0.0, 0.0});
+  expect_near(s.along_d, -0.5 / (4.0 + double(0.01f)), "along d");
+  EXPECT_EQ(s.along_p, 0.0f);
+  expect_near(s.decrease, 0.5 * 0.25 / (4.0 + double(0.01f)), "decrease");
+}
+
+TEST_P(QuadraticStepKernel, WithoutSmoothingNoNeighbourIsBetter) {
+  std::mt19937 engine(7);
+  for (int i = 0; i < 20; ++i) {
+    judge(1.0f);
+    Measured m = measured(engine);
+    m.gd *= 0.01;  // inside the trust region
+    m.gp *= 0.01;
+    const QuadraticState s = step(m, 1.0f, 0.0f);
+    if (s.mu == 0.0f || s.mu == 1.0f || s.alpha == 0.0f) continue;
+    const double lambda = double(0.01f);
+    const double c = std::fabs(m.dgp + lambda * m.dp) /
+                     std::sqrt((m.dgd + lambda * m.dd) * (m.pgp + lambda * m.pp));
+    if (c > 0.95) continue;  // clamped: another model
+    const auto phi = [&](double a, double u) {
+      return -a * m.gd + u * m.gp + 0.5 * a * a * (m.dgd + lambda * m.dd) -
+             a * u * (m.dgp + lambda * m.dp) + 0.5 * u * u * (m.pgp + lambda * m.pp);
+    };
+    const double a = s.alpha, u = s.mu, best = phi(a, u);
+    expect_near(s.decrease, -best, "decrease");
+    for (const double h : {1e-3, -1e-3}) {
+      EXPECT_GT(phi(a + h, u), best);
+      EXPECT_GT(phi(a, u + h), best);
+    }
+  }
+}
+
+TEST_P(QuadraticStepKernel, TrustRegionBoundsTheChangeOfTheOutput) {
+  judge(1.0f);
+  const QuadraticState s = step({4.0, 0.0, 0.0, 40.0, 0.0, 1.0, 0.0, 0.0});
+  expect_near(0.5f * s.along_d * s.along_d * 4.0f, 0.05, "the change");
+  EXPECT_LT(s.along_d, 0.0f);
+}
+
+TEST_P(QuadraticStepKernel, TakesBackAStepThatRaisedTheLoss) {
+  judge(1.0f);
+  const Measured m{4.0, 0.5, 2.0, 0.5, 0.1, 1.0, 0.25, 1.0};
+  step(m);
+  const QuadraticState judged = judge(1.7f);  // above 1.5 · 1 + 0.1
+  EXPECT_EQ(judged.accepted, 0.0f);
+  EXPECT_EQ(judged.keep, 1.0f);
+  EXPECT_EQ(judged.take, 0.0f);
+  EXPECT_EQ(judged.loss_mean, 1.0f);
+  const QuadraticState undone = step(m);
+  EXPECT_EQ(undone.along_d, 0.0f);
+  EXPECT_EQ(undone.along_p, -1.0f);
+  EXPECT_EQ(undone.rejected, 1.0f);
+  EXPECT_EQ(undone.radius, 0.05f * 0.25f);
+  // There is nothing left to take back: the same loss is now what the data are like.
+  EXPECT_EQ(judge(1.7f).accepted, 1.0f);
+  const QuadraticState next = step(m);
+  EXPECT_LT(next.along_d, 0.0f);
+  EXPECT_EQ(next.along_p, 0.0f);
+  expect_near(next.radius, 0.05 * 0.25 * double(1.1f), "radius");
+}
+
+TEST_P(QuadraticStepKernel, LossJustBelowTheLimitIsAccepted) {
+  judge(1.0f);
+  step({4.0, 0.5, 2.0, 0.5, 0.1, 1.0, 0.25, 1.0});
+  EXPECT_EQ(judge(1.59f).accepted, 1.0f);
+}
+
+TEST_P(QuadraticStepKernel, LossThatIsNotFiniteNeverCounts) {
+  for (const float bad : {std::numeric_limits<float>::quiet_NaN(),
+                          std::numeric_limits<float>::infinity()}) {
+    SetUp();
+    const QuadraticState first = judge(bad);
+    EXPECT_EQ(first.accepted, 0.0f);
+    EXPECT_EQ(first.loss_weight, 0.0f);
+    const Measured m{4.0, 0.5, 2.0, 0.5, 0.1, 1.0, 0.25, 1.0};
+    QuadraticState s = step(m);
+    EXPECT_EQ(s.along_d, 0.0f);
+    EXPECT_EQ(s.along_p, 0.0f);  // there is no step to take back
+    judge(1.0f);
+    step(m);
+    judge(bad);
+    s = step(m);
+    EXPECT_EQ(s.along_p, -1.0f);
+    EXPECT_EQ(s.rejected, 2.0f);
+  }
+}
+
+TEST_P(QuadraticStepKernel, StaysWhereTheModelMeansNothing) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  for (const double dgd : {nan, 0.0, std::numeric_limits<double>::infinity()}) {
+    SetUp();
+    judge(1.0f);
+    const QuadraticState s = step({dgd, 0.0, 0.0, 0.5, 0.0, 0.0, 0.0, 0.0});
+    EXPECT_EQ(s.along_d, 0.0f);
+    EXPECT_EQ(s.along_p, 0.0f);
+    EXPECT_EQ(s.weight_d, 0.0f);
+  }
+}
+
+TEST_P(QuadraticStepKernel, MeansWeighTheirValuesByAge) {
+  auto weights = upload(std::vector<float>(MeanWeights::kFloats, 0.0f));
+  auto accepted = upload(std::vector<float>{1.0f}), rejected = upload(std::vector<float>{0.0f});
+  const std::vector<double> values = {3.0, -1.0, 4.0, 1.0};
+  std::vector<double> taken;
+  double mean = 0.0;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    AdvanceMean p;
+    p.weights = reinterpret_cast<MeanWeights*>(weights.get());
+    p.accepted = i == 2 ? rejected.get() : i == 3 ? nullptr : accepted.get();
+    p.decay = 0.9f;
+    kernels().advance_mean(stream(), p);
+    const std::vector<float> w = download(weights);
+    mean = double(w[1]) * mean + double(w[2]) * values[i];
+    if (i != 2) taken.push_back(values[i]);
+    EXPECT_NEAR(mean, reference::weighted_mean(taken, double(0.9f)), 1e-6) << i;
+    EXPECT_NEAR(w[3] * w[3], w[2], 1e-7);
+  }
+}
+
+class RateStepKernel : public QuadraticStepKernel {
+ protected:
+  /// {slope, curvature, steps, rate} after it.
+  std::vector<float> rate_step(DeviceBuffer<float>& rate, const float* form, float slope,
+                               float factor = 1.0f) const {
+    auto device_form = upload(std::vector<float>{form ? *form : 0.0f});
+    auto products = upload(std::vector<float>{slope});
+    auto device_factor = upload(std::vector<float>{factor});
+    RateStep p;
+    p.form = form ? device_form.get() : nullptr;
+    p.products = products.get();
+    p.factor = device_factor.get();
+    p.state = device_state();
+    p.rate = reinterpret_cast<RateState*>(rate.get());
+    kernels().rate_step(stream(), p);
+    return download(rate);
+  }
+};
+
+TEST_P(RateStepKernel, MeasuresKeepsAndHalvesTheRate) {
+  auto rate = upload(std::vector<float>(RateState::kFloats, 0.0f));
+  judge(1.0f);
+  float form = 1000.0f;
+  rate_step(rate, &form, 2.0f);
+  EXPECT_EQ(state().along_d, -0.5f * 2.0f / 1000.0f);
+  judge(1.0f);
+  form = 3000.0f;
+  const std::vector<float> r = rate_step(rate, &form, -5.0f, 0.5f);  // uphill counts as flat
+  EXPECT_EQ(r[0], 2.0f);
+  EXPECT_EQ(r[1], 4000.0f);
+  EXPECT_EQ(r[3], 0.5f * 2.0f / 4000.0f);
+  EXPECT_EQ(state().along_d, -0.5f * r[3]);
+  judge(1.0f);
+  EXPECT_EQ(rate_step(rate, nullptr, 7.0f), r);  // not measured: it stays
+  judge(2.0f);                                   // too high
+  const std::vector<float> halved = rate_step(rate, nullptr, 7.0f);
+  EXPECT_EQ(halved[3], 0.5f * r[3]);
+  EXPECT_EQ(state().along_d, 0.0f);
+  EXPECT_EQ(state().along_p, -1.0f);
+}
+
+TEST_P(RateStepKernel, BoundsTheMeanChangeOfTheOutput) {
+  auto rate = upload(std::vector<float>(RateState::kFloats, 0.0f));
+  judge(1.0f);
+  const float form = 4.0f;
+  const std::vector<float> r = rate_step(rate, &form, 100.0f);
+  expect_near(0.5f * r[3] * r[3] * 4.0f, 0.01, "the change");
+}
+
+CURVSEG_INSTANTIATE_TARGETS(QuadraticStepKernel);
+CURVSEG_INSTANTIATE_TARGETS(RateStepKernel);
+
+}  // namespace
+}  // namespace curvseg::testing
