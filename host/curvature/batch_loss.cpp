@@ -60,7 +60,8 @@ struct BatchLoss::State {
   void require(CurvatureKind least, const char* what) const {
     require_linearised(what);
     if (kind < least)
-      throw std::logic_error(model.name() + ": " + what + ": the loss is not made for it, its kind " +
+      throw std::logic_error(model.name() + ": " + what +
+                             ": the loss is not made for it, its kind " +
                              (kind == CurvatureKind::kNone ? "is kNone" : "is kGaussNewton"));
   }
 

@@ -360,8 +360,8 @@ ConstTensorView Plan::layer_input(int node, ConstTensorView x) const {
     if (step.x.buffer != kImage) return step.x.view;
     return step.x.view.shape == x.shape ? x : ConstTensorView{x.data, step.x.view.shape};
   }
-  throw std::invalid_argument(state_->model.name() + ": layer_input: node " +
-                              std::to_string(node) + " is no convolution or dense layer");
+  throw std::invalid_argument(state_->model.name() + ": layer_input: node " + std::to_string(node) +
+                              " is no convolution or dense layer");
 }
 
 TensorView Plan::repeated_output_gradient() const {

@@ -32,7 +32,8 @@ Engine::Engine(Stream stream, Model model, const TrainerOptions& options)
       clip_norm_(options.clip_norm),
       theta_(zeroed_vector(stream_, model_.parameter_count())),  // also between the parameters
       loss_options_(options.loss),
-      batch_losses_(stream_, kTrainingShapes, [this](const Shape& x) { return make_batch_loss(x); }),
+      batch_losses_(stream_, kTrainingShapes,
+                    [this](const Shape& x) { return make_batch_loss(x); }),
       inferences_(stream_, kInferenceShapes, [this](const Shape& x) { return make_inference(x); }),
       slots_{BatchSlot(stream_.device()), BatchSlot(stream_.device())} {
   for (const BatchSlot& slot : slots_) slot.clear(stream_);

@@ -2,8 +2,8 @@
 #include <string>
 
 #include "host/data/augment.hpp"
-#include "host/optim/check_options.hpp"
 #include "host/nn/loss.hpp"
+#include "host/optim/check_options.hpp"
 #include "host/train/trainer_core.hpp"
 
 namespace curvseg {

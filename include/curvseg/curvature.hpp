@@ -68,8 +68,8 @@ class BatchLoss {
   const std::int32_t* labels() const;
   /// The logits [N,H,W,classes].
   ConstTensorView logits() const;
-  /// What layer `node` of Model::nodes() reads, a convolution's x; a dense layer's as [N,1,1,H·W·C].
-  /// \throws std::logic_error for kNone, where it is overwritten.
+  /// What layer `node` of Model::nodes() reads, a convolution's x; a dense layer's as
+  /// [N,1,1,H·W·C]. \throws std::logic_error for kNone, where it is overwritten.
   ConstTensorView layer_input(int node) const;
 
   /// L on the device, one float, since value() or gradient().

@@ -258,8 +258,8 @@ void softmax_cross_entropy(const Stream& stream, ConstTensorView logits, const s
 void mean_squared_error(const Stream& stream, ConstTensorView x, ConstTensorView target,
                         const float* denominator, bool accumulate, Workspace workspace, float* loss,
                         TensorView dx);
-/// The same against one-hot targets: 1 at a pixel's label, 0 elsewhere. `labels` [N,H,W]; pixels whose
-/// label is outside [0, C) add nothing and get dx = 0.
+/// The same against one-hot targets: 1 at a pixel's label, 0 elsewhere. `labels` [N,H,W]; pixels
+/// whose label is outside [0, C) add nothing and get dx = 0.
 void mean_squared_error(const Stream& stream, ConstTensorView x, const std::int32_t* labels,
                         const float* denominator, bool accumulate, Workspace workspace, float* loss,
                         TensorView dx);

@@ -21,7 +21,6 @@
 
 namespace curvseg {
 
-
 // ---- learning-rate schedules -------------------------------------------------------------------
 
 /// The shape of a schedule, f(t) after t steps of T.

@@ -61,9 +61,9 @@ struct SoftmaxCrossEntropyHessian {
   std::int64_t ld_hu = 0;
 };
 
-/// loss[0] = Σ (x − t)² / D, dx = 2 (x − t) / D over all elements, D = denominator[0]. With `labels`
-/// [pixels] there is no target tensor: t is 1 at the pixel's label and 0 elsewhere, and pixels whose
-/// label is not in [0, channels) contribute nothing and get dx = 0.
+/// loss[0] = Σ (x − t)² / D, dx = 2 (x − t) / D over all elements, D = denominator[0]. With
+/// `labels` [pixels] there is no target tensor: t is 1 at the pixel's label and 0 elsewhere, and
+/// pixels whose label is not in [0, channels) contribute nothing and get dx = 0.
 struct MeanSquaredError {
   std::int64_t pixels = 0;
   int channels = 0;
@@ -80,8 +80,8 @@ struct MeanSquaredError {
   const std::int32_t* labels = nullptr;  // or a target
 };
 
-/// The Hessian of MeanSquaredError times u: hu = 2·u / D over all elements, D = denominator[0]; with
-/// `labels`, 0 at pixels whose label is not in [0, channels). Overwrites; `hu` may be `u`.
+/// The Hessian of MeanSquaredError times u: hu = 2·u / D over all elements, D = denominator[0];
+/// with `labels`, 0 at pixels whose label is not in [0, channels). Overwrites; `hu` may be `u`.
 struct MeanSquaredErrorHessian {
   std::int64_t pixels = 0;
   int channels = 0;

@@ -4,8 +4,9 @@
 //   hu      = 2 u / D                                      its Hessian times u
 //
 // with t from a target tensor, or 1 at a pixel's label and 0 elsewhere; pixels without a label then
-// add nothing. Overwrites dx, which may be nullptr, and hu. D = 0 gives loss 0, dx 0 and hu 0. Squares and sums
-// in double, fixed order. Source: torch.nn.MSELoss, which has D = the number of elements.
+// add nothing. Overwrites dx, which may be nullptr, and hu. D = 0 gives loss 0, dx 0 and hu 0.
+// Squares and sums in double, fixed order. Source: torch.nn.MSELoss, which has D = the number of
+// elements.
 #include "loss/launchers.hpp"
 #include "math/long_sum.hpp"
 
