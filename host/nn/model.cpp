@@ -27,6 +27,13 @@ RandomFill random_values(const Parameter& parameter, std::uint64_t seed, std::ui
   return p;
 }
 
+void check_size(const Model& model, const char* function, const char* vector, std::int64_t size) {
+  if (size != model.parameter_count())
+    throw std::invalid_argument(std::string(function) + ": " + vector + " has " +
+                                std::to_string(size) + " elements, " + model.name() + " has " +
+                                std::to_string(model.parameter_count()));
+}
+
 }  // namespace
 
 const std::string& Model::name() const { return state_->name; }
@@ -46,10 +53,7 @@ bool Model::is_classifier() const {
 }
 
 void Model::initialise(const Stream& stream, std::uint64_t seed, VectorView theta) const {
-  if (theta.size != parameter_count())
-    throw std::invalid_argument("initialise: theta has " + std::to_string(theta.size) +
-                                " elements, " + name() + " has " +
-                                std::to_string(parameter_count()));
+  check_size(*this, "initialise", "theta", theta.size);
   if (theta.size == 0) return;
   fill(stream, theta, 0.0f);  // biases, and the padding between parameters
   const CurrentDevice current(stream.device());
@@ -59,6 +63,13 @@ void Model::initialise(const Stream& stream, std::uint64_t seed, VectorView thet
     if (parameter.initialiser != Initialiser::kZero)
       kernels.random_fill(stream.native(), random_values(parameter, seed, i, theta.data));
   }
+}
+
+void Model::mark_parameters(const Stream& stream, VectorView mask) const {
+  check_size(*this, "mark_parameters", "the mask", mask.size);
+  fill(stream, mask, 0.0f);
+  for (const Parameter& parameter : parameters())
+    fill(stream, {mask.data + parameter.offset, parameter.size}, 1.0f);
 }
 
 }  // namespace curvseg

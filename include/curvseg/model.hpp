@@ -54,6 +54,10 @@ class Model {
   /// 0. Asynchronous. \throws std::invalid_argument if theta has another size.
   void initialise(const Stream& stream, std::uint64_t seed, VectorView theta) const;
 
+  /// mask ← 1 where theta holds a parameter, 0 in the padding between them. Asynchronous.
+  /// \throws std::invalid_argument if the mask has another size than theta.
+  void mark_parameters(const Stream& stream, VectorView mask) const;
+
  private:
   friend class ModelBuilder;
   struct State;

@@ -4,10 +4,10 @@
 /// An operator is any function that multiplies: nothing here knows what a network is.
 ///
 /// ```
-/// curvseg::CurvatureOperator curvature(stream, model, shape);  // or anything else
-/// curvature.linearise(theta, images, labels);
+/// curvseg::BatchLoss loss(stream, model, images.shape());  // or anything else that multiplies
+/// loss.linearise(theta, images, labels);
 /// const curvseg::LinearMap damped = [&](curvseg::ConstVectorView v, curvseg::VectorView product) {
-///   curvature.ggnvp(v, product);
+///   loss.ggnvp(v, product);
 ///   curvseg::linear_combination(stream, {{product}, {v, lambda}}, product);
 /// };
 /// curvseg::ConjugateGradients solver(stream, theta.size);
@@ -17,6 +17,7 @@
 /// Vectors are flat, in device memory of the stream's device. Where some of their elements are
 /// padding, as between the parameters of a model, an operator has to map zeros there to zeros, and
 /// right-hand sides, starts and masks have to be zero there: then all that comes out is, too.
+/// Model::mark_parameters() writes the mask of a model.
 ///
 /// A solver or function enqueues on the one stream that it is given, and so must the operator.
 #pragma once

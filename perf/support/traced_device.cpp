@@ -163,6 +163,14 @@ TraceEntry describe(const SgdUpdate& p) {
 }
 TraceEntry describe(const AdamUpdate& p) { return describe_flat(p.n, 7.0 * kFloat); }
 TraceEntry describe(const RandomFill& p) { return describe_flat(p.n, kFloat); }
+TraceEntry describe(const DotProducts& p) { return describe_flat(p.n, 2.0 * p.count * kFloat); }
+TraceEntry describe(const LinearCombination& p) {
+  return describe_flat(p.n, (p.terms + 1.0) * kFloat);
+}
+TraceEntry describe(const ElementwiseProduct& p) {
+  return describe_flat(p.n, (p.accumulate ? 4.0 : 3.0) * kFloat);
+}
+TraceEntry describe(const Normalise& p) { return describe_flat(p.n, 2.0 * kFloat); }
 
 // ---- the table ---------------------------------------------------------------------------------
 
@@ -226,6 +234,10 @@ Kernels traced_table(const Kernels& kernels) {
   install<&Kernels::sgd_update>(table, "sgd_update");
   install<&Kernels::adam_update>(table, "adam_update");
   install<&Kernels::random_fill>(table, "random_fill");
+  install<&Kernels::dot_products>(table, "dot_products");
+  install<&Kernels::linear_combination>(table, "linear_combination");
+  install<&Kernels::multiply>(table, "multiply");
+  install<&Kernels::normalise>(table, "normalise");
   return table;
 }
 
