@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "curvseg/solvers.hpp"
-#include "host/solvers/orthonormal_basis.hpp"
+#include "host/solvers/vector_basis.hpp"
 
 namespace curvseg {
 
@@ -34,13 +34,13 @@ class LanczosProcess {
   }
   /// β_j, beside the diagonal: 0 after an invariant subspace, or where T was cut.
   std::span<const double> beside(int steps) const { return {beside_.data(), std::size_t(steps)}; }
-  const OrthonormalBasis& basis() const { return basis_; }
+  const VectorBasis& basis() const { return basis_; }
 
  private:
   Stream stream_;
   std::string name_;
   int max_steps_;
-  OrthonormalBasis basis_;
+  VectorBasis basis_;
   DeviceArray<float> scalars_;  // [2][max_steps]: the diagonal, beside it; then the norm of begin()
   std::vector<float> read_;     // copies write it later than they are asked for
   std::vector<double> diagonal_, beside_;

@@ -2,7 +2,7 @@
 #include <span>
 
 #include "curvseg/solvers.hpp"
-#include "host/solvers/orthonormal_basis.hpp"
+#include "host/solvers/vector_basis.hpp"
 #include "host/solvers/vector_ops.hpp"
 
 namespace curvseg {
@@ -104,7 +104,7 @@ TraceEstimate hutch_plus_plus_trace(const Stream& stream, const LinearMap& a, st
   check_optional_vector(kName, "the mask", options.mask, size);
   const Device device = stream.device();
   const int sketch = options.products / 3, rest = options.products - 2 * sketch;
-  OrthonormalBasis basis(stream, size, sketch);
+  VectorBasis basis(stream, size, sketch);
   const DeviceArray<float> probe_memory(device, size), product_memory(device, size);
   const DeviceArray<float> samples(device, sketch + rest), scratch = dot_workspace(device, size);
   const VectorView probe{probe_memory.data(), size}, product{product_memory.data(), size};

@@ -1,4 +1,4 @@
-#include "host/solvers/orthonormal_basis.hpp"
+#include "host/solvers/vector_basis.hpp"
 
 #include <algorithm>
 
@@ -13,7 +13,7 @@ constexpr float kFloor = 0x1p-36f;
 
 }  // namespace
 
-OrthonormalBasis::OrthonormalBasis(const Stream& stream, std::int64_t size, int capacity)
+VectorBasis::VectorBasis(const Stream& stream, std::int64_t size, int capacity)
     : stream_(stream),
       size_(size),
       capacity_(capacity),
@@ -25,7 +25,7 @@ OrthonormalBasis::OrthonormalBasis(const Stream& stream, std::int64_t size, int 
           static_cast<std::int64_t>(
               dot_products_workspace(stream.device(), size, DotProducts::kMost) / sizeof(float))) {}
 
-void OrthonormalBasis::project_out(VectorView v, int count) {
+void VectorBasis::project_out(VectorView v, int count) {
   const Workspace workspace{workspace_.data(), workspace_.bytes()};
   for (int time = 0; time < 2; ++time) {
     float* coefficients = coefficients_.data() + time * capacity_;
@@ -46,7 +46,7 @@ void OrthonormalBasis::project_out(VectorView v, int count) {
   }
 }
 
-void OrthonormalBasis::orthonormalise(int i, float* norm) {
+void VectorBasis::orthonormalise(int i, float* norm) {
   const Workspace workspace{workspace_.data(), workspace_.bytes()};
   const VectorView v = vector(i);
   float* before = norms_.data();
@@ -57,12 +57,12 @@ void OrthonormalBasis::orthonormalise(int i, float* norm) {
   normalise(stream_, v, after, before, kFloor, norm);
 }
 
-void OrthonormalBasis::copy_coefficient(int j, float* to) const {
+void VectorBasis::copy_coefficient(int j, float* to) const {
   float* first = coefficients_.data() + j;
   linear_combination(stream_, {{{first, 1}}, {{first + capacity_, 1}}}, {to, 1});
 }
 
-std::size_t OrthonormalBasis::memory_bytes() const {
+std::size_t VectorBasis::memory_bytes() const {
   return memory_.bytes() + coefficients_.bytes() + norms_.bytes() + workspace_.bytes();
 }
 

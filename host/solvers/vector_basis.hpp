@@ -11,9 +11,9 @@ namespace curvseg {
 /// Memory for some vectors, orthonormalised by classical Gram-Schmidt done twice: as orthogonal as
 /// float allows (Giraud, Langou, Rozložník and van den Eshof, Numer. Math. 101, 2005), and in
 /// passes of several vectors each. All asynchronous.
-class OrthonormalBasis {
+class VectorBasis {
  public:
-  OrthonormalBasis(const Stream& stream, std::int64_t size, int capacity);
+  VectorBasis(const Stream& stream, std::int64_t size, int capacity);
 
   VectorView vector(int i) const { return {memory_.data() + i * size_, size_}; }
 
