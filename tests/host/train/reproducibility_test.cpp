@@ -25,6 +25,13 @@ TrainerOptions busy(const std::string& optimizer) {
                          .clip_norm = 0.3f,
                          .log_every = 1};
   options.schedule = {.kind = ScheduleKind::kCosine, .learning_rate = 0.01, .warmup_steps = 3};
+  if (optimizer != "sgd" && optimizer != "adam" && optimizer != "adamw") {
+    options.clip_norm = 0.0f;                    // they refuse it
+    options.schedule.learning_rate = 0.0;        // their own
+    options.optimizer.automatic.foof_steps = 3;  // so that both phases are seen
+    options.optimizer.automatic.measured_steps = 3;
+    options.optimizer.soap.basis_every = options.optimizer.automatic.soap.basis_every = 4;
+  }
   return options;
 }
 
@@ -65,6 +72,18 @@ TEST(Reproducibility, ThreadsDoNotMatter) {
   omp_set_num_threads(threads);
 }
 
+TEST(Reproducibility, ThreadsDoNotMatterToAnyOptimizer) {
+  const int threads = omp_get_max_threads();
+  for (const std::string& optimizer : optimizer_names()) {
+    SCOPED_TRACE(optimizer);
+    omp_set_num_threads(1);
+    const TrainingState expected = train(busy(optimizer));
+    omp_set_num_threads(3);
+    expect_same(expected, train(busy(optimizer)));
+  }
+  omp_set_num_threads(threads);
+}
+
 TEST(Reproducibility, TrainersInTwoThreadsDoNotDisturbEachOther) {
   const TrainingState adam = train(busy("adam")), sgd = train(busy("sgd"));
   for (int round = 0; round < 3; ++round) {
@@ -101,7 +120,8 @@ TEST(Reproducibility, AnInterruptedRunIsEqualToTheWholeOne) {
   const WavesDataset data({.count = 10, .ignore = true});  // 4 steps an epoch
   const WavesDataset validation({.count = 3});
   const test::TempDir folder;
-  for (const char* optimizer : {"sgd", "adam", "adamw"}) {
+  for (const std::string& optimizer : optimizer_names()) {
+    SCOPED_TRACE(optimizer);
     Trainer whole(test::host_stream(), small_model(), busy(optimizer));
     whole.fit(data, &validation);
     const TrainingState expected = whole.state();

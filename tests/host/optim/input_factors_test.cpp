@@ -1,0 +1,193 @@
+// FOOF's preconditioner against factors formed explicitly in double, and its first step.
+#include "host/optim/input_factors.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "curvseg/error.hpp"
+#include "reference/dense.hpp"
+#include "reference/patches.hpp"
+#include "tests/host/optim/layers_case.hpp"
+
+namespace curvseg::testing {
+namespace {
+
+using reference::DenseMatrix;
+
+/// x of a layer without the gaps that its memory may have.
+std::vector<float> dense_copy(const Stream& stream, ConstTensorView x) {
+  const Tensor copy(stream.device(), x.shape);
+  copy_tensor(stream, x, 1.0f, false, copy.view());
+  return copy.to_host(stream);
+}
+
+/// The mean outer product of what the layer reads, at all positions.
+DenseMatrix factor(LayersCase& c, const LayerMatrix& layer) {
+  const Node& node = c.model.nodes()[static_cast<std::size_t>(layer.node)];
+  const ConstTensorView x = c.loss.layer_input(layer.node);
+  const int taps = layer.transposed ? 1 : node.r;
+  const reference::Conv2d g{.n = x.shape.n,
+                            .h = x.shape.h,
+                            .w = x.shape.w,
+                            .c = x.shape.c,
+                            .k = 1,
+                            .r = taps,
+                            .s = taps,
+                            .pad_h = layer.transposed ? 0 : node.geometry.pad_h,
+                            .pad_w = layer.transposed ? 0 : node.geometry.pad_w};
+  std::vector<std::int64_t> positions(static_cast<std::size_t>(g.n * g.p() * g.q()));
+  for (std::size_t i = 0; i < positions.size(); ++i) positions[i] = static_cast<std::int64_t>(i);
+  const bool one = !layer.transposed;
+  const std::size_t width = reference::Conv2d::size(1, taps, taps, g.c) + (one ? 1 : 0);
+  const DenseMatrix rows(positions.size(), width,
+                         reference::patch_rows(g, dense_copy(c.stream, x), positions,
+                                               static_cast<int>(positions.size()), one, 1.0));
+  return multiply(transpose(rows), rows);
+}
+
+/// (A + 0.01·trace(A)/n·I)⁻¹
+DenseMatrix damped_inverse(DenseMatrix a) {
+  double trace = 0.0;
+  for (std::size_t i = 0; i < a.rows; ++i) trace += a.at(i, i);
+  for (std::size_t i = 0; i < a.rows; ++i)
+    a.at(i, i) += double(0.01f) * trace / static_cast<double>(a.rows);
+  return inverse(a);
+}
+
+std::vector<double> values(const std::vector<float>& flat, std::int64_t first, std::int64_t count) {
+  return {flat.begin() + first, flat.begin() + first + count};
+}
+
+void expect_close(const std::vector<double>& actual, const std::vector<double>& expected,
+                  const std::string& what) {
+  double size = 0.0;
+  for (const double value : expected) size = std::max(size, std::fabs(value));
+  ASSERT_GT(size, 0.0) << what;
+  for (std::size_t i = 0; i < actual.size(); ++i)
+    // Condition numbers of the damped factors are in the hundreds.
+    ASSERT_TRUE(std::fabs(actual[i] - expected[i]) <= 1e-4 * size)
+        << what << ", element " << i << ": " << actual[i] << ", expected " << expected[i];
+}
+
+class InputFactorsTest : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(InputFactorsTest, AppliesTheInverseOfTheExplicitFactor) {
+  if (!has_device(GetParam())) GTEST_SKIP() << "there is no device " << GetParam();
+  LayersCase c(Device::open(GetParam()));
+  const std::vector<float> grad = c.gradient();
+  InputFactors factors(c.stream, c.model, {});
+  factors.observe(c.stream, c.loss, 1, nullptr);
+  factors.invert(c.stream);
+  DeviceArray<float> d(c.stream.device(), c.grad.size());
+  factors.apply(c.stream, {c.grad.data(), c.grad.size()}, {d.data(), d.size()});
+  const std::vector<float> actual = d.to_host(c.stream);
+  int transposed = 0, convolutions = 0, apart = 0;
+  for (const LayerMatrix& layer : layer_matrices(c.model)) {
+    const DenseMatrix inverse = damped_inverse(factor(c, layer));
+    const auto rows = static_cast<std::size_t>(layer.rows());
+    const auto columns = static_cast<std::size_t>(layer.columns());
+    if (layer.transposed) {
+      ++transposed;
+      const DenseMatrix m(rows, columns, values(grad, layer.weight, layer.elements()));
+      expect_close(values(actual, layer.weight, layer.elements()), multiply(m, inverse).values,
+                   layer.name);
+      EXPECT_EQ(values(actual, layer.bias, layer.out), values(grad, layer.bias, layer.out));
+    } else {
+      ++convolutions;
+      if (layer.bias != layer.weight + layer.elements()) ++apart;
+      std::vector<double> m = values(grad, layer.weight, layer.elements());
+      for (const double b : values(grad, layer.bias, layer.out)) m.push_back(b);
+      std::vector<double> all = values(actual, layer.weight, layer.elements());
+      for (const double b : values(actual, layer.bias, layer.out)) all.push_back(b);
+      expect_close(all, multiply(inverse, DenseMatrix(rows + 1, columns, m)).values, layer.name);
+    }
+  }
+  EXPECT_EQ(transposed, 1);
+  EXPECT_EQ(convolutions, 7);
+  EXPECT_GT(apart, 0) << "no layer has its bias apart from its weights";
+  std::vector<float> cleared = actual;
+  clear_padding(c.model, cleared);
+  EXPECT_EQ(cleared, actual) << "the padding between parameters is not 0 any more";
+}
+
+TEST_P(InputFactorsTest, MeansOfSeveralBatchesAndNoneOfARejectedOne) {
+  if (!has_device(GetParam())) GTEST_SKIP() << "there is no device " << GetParam();
+  LayersCase c(Device::open(GetParam()));
+  c.gradient();
+  const auto mean_of = [&](InputFactors& factors) {
+    OptimizerState state;
+    factors.append_state(state);
+    return c.read(state.tensors[1].data);  // the first layer's
+  };
+  InputFactors factors(c.stream, c.model, {.decay = 0.9f});
+  factors.observe(c.stream, c.loss, 1, nullptr);
+  const std::vector<float> first = mean_of(factors);
+  std::vector<float> twice = c.data.x;
+  for (float& value : twice) value *= 2.0f;
+  c.images.upload(c.stream, twice);
+  c.gradient();
+  const std::vector<float> zero{0.0f};
+  DeviceArray<float> rejected(c.stream.device(), 1);
+  rejected.upload(c.stream, zero.data(), 1);
+  factors.observe(c.stream, c.loss, 2, rejected.data());
+  EXPECT_EQ(mean_of(factors), first);
+  factors.observe(c.stream, c.loss, 3, nullptr);
+  const std::vector<float> second = mean_of(factors);
+  // The first layer reads the image: its factor grows by 4, but for the row of the bias. Weights
+  // 0.9 and 1, normalised.
+  const double share = 1.0 / 1.9;
+  const double expected = (1.0 - share) * first[0] + share * 4.0 * first[0];
+  EXPECT_TRUE(std::fabs(second[0] - expected) <= 1e-5 * std::fabs(expected));
+  EXPECT_TRUE(std::fabs(second.back() - 1.0f) <= 1e-5f);
+}
+
+TEST_P(InputFactorsTest, FirstStepOfFoofIsTheMinimumAlongItsDirection) {
+  if (!has_device(GetParam())) GTEST_SKIP() << "there is no device " << GetParam();
+  LayersCase c(Device::open(GetParam()));
+  const std::vector<float> grad = c.gradient();
+  InputFactors factors(c.stream, c.model, {});
+  factors.observe(c.stream, c.loss, 1, nullptr);
+  factors.invert(c.stream);
+  DeviceArray<float> d(c.stream.device(), c.grad.size()), gd(c.stream.device(), c.grad.size());
+  factors.apply(c.stream, {c.grad.data(), c.grad.size()}, {d.data(), d.size()});
+  const std::vector<float> direction = d.to_host(c.stream);
+  c.loss.ggnvp({d.data(), d.size()}, {gd.data(), gd.size()});
+  const std::vector<float> product = gd.to_host(c.stream);
+  double slope = 0.0, square = 0.0, curvature = 0.0;
+  for (std::size_t i = 0; i < direction.size(); ++i) {
+    slope += double(grad[i]) * direction[i];
+    square += double(direction[i]) * direction[i];
+    curvature += double(direction[i]) * product[i];
+  }
+  double alpha = slope / (curvature + double(0.01f) * square);
+  const double change = 0.5 * alpha * alpha * curvature;
+  if (change > 0.05) alpha *= std::sqrt(0.05 / change);
+
+  const auto foof =
+      make_optimizer(c.stream, {.name = "foof", .foof = {.batch_fraction = 1.0f}}, c.model);
+  c.gradient();
+  foof->step(c.context(1));
+  const std::vector<float> theta = c.theta.to_host(c.stream);
+  for (std::size_t i = 0; i < theta.size(); ++i)
+    ASSERT_TRUE(std::fabs(theta[i] - (c.data.theta[i] - alpha * direction[i])) <=
+                1e-4 * (std::fabs(alpha * direction[i]) + 1e-3))
+        << i;
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, InputFactorsTest, ::testing::Values("host", "emulated"),
+                         [](const auto& instance) { return instance.param; });
+
+TEST(Foof, NeedsAModelAndABatch) {
+  const Stream stream(Device::open("host"));
+  EXPECT_THROW(make_optimizer(stream, {.name = "foof"}, 10), InputError);
+  LayersCase c(Device::open("host"));
+  const auto foof = make_optimizer(c.stream, {.name = "foof"}, c.model);
+  c.gradient();
+  StepContext context = c.context(1);
+  context.batch = nullptr;
+  EXPECT_THROW(foof->step(context), std::invalid_argument);
+}
+
+}  // namespace
+}  // namespace curvseg::testing
