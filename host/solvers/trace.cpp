@@ -119,9 +119,10 @@ TraceEstimate hutch_plus_plus_trace(const Stream& stream, const LinearMap& a, st
   for (int j = 0; j < sketch; ++j) basis.orthonormalise(j, nullptr);
   for (int j = 0; j < sketch; ++j) sample(basis.vector(j), j);
   for (int j = 0; j < rest; ++j) {
-    random_signs(stream, options.seed, static_cast<std::uint64_t>(sketch + j), options.mask, probe);
+    const int index = sketch + j;  // of all probes, so that none comes twice
+    random_signs(stream, options.seed, static_cast<std::uint64_t>(index), options.mask, probe);
     basis.project_out(probe, sketch);
-    sample(probe, sketch + j);
+    sample(probe, index);
   }
   const std::vector<float> values = samples.to_host(stream);
   TraceEstimate result = estimate(std::span(values).subspan(static_cast<std::size_t>(sketch)));

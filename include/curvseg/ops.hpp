@@ -224,8 +224,8 @@ struct VectorTerm {
 };
 
 /// to = Σ_j scale_j · coefficient_j · x_j for 1 to 4 vectors as long as `to`, added in their order.
-/// Overwrites `to`, which may be one of the x_j. Asynchronous: coefficients are read when the
-/// stream gets there.
+/// Overwrites `to`, which may be one of the x_j. A vector with a factor of 0 is not read, as in
+/// BLAS. Asynchronous: coefficients are read when the stream gets there.
 void linear_combination(const Stream& stream, std::span<const VectorTerm> terms, VectorView to);
 /// The same, for terms in braces: `linear_combination(stream, {{x}, {v, -1.0f, alpha}}, x)`.
 void linear_combination(const Stream& stream, std::initializer_list<VectorTerm> terms,

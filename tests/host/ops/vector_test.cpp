@@ -49,6 +49,20 @@ TEST_P(VectorOps, ChainWithoutTheHost) {
   EXPECT_EQ(x.to_host(stream_), (std::vector<float>{-3.0f, -2.0f, -1.0f}));
 }
 
+TEST_P(VectorOps, ElementwiseProducts) {
+  const DeviceArray<float> x = upload({1.0f, 2.0f, 3.0f}), y = upload({2.0f, 0.0f, -1.0f}),
+                           to = upload({10.0f, 10.0f, 10.0f});
+  multiply(stream_, view(x), view(y), 2.0f, /*accumulate=*/true, view(to));
+  EXPECT_EQ(to.to_host(stream_), (std::vector<float>{14.0f, 10.0f, 4.0f}));
+  multiply(stream_, view(x), view(x), 1.0f, /*accumulate=*/false, view(x));
+  EXPECT_EQ(x.to_host(stream_), (std::vector<float>{1.0f, 4.0f, 9.0f}));
+  expect_refused(
+      [&] {
+        multiply(stream_, view(x), {y.data(), 2}, 1.0f, false, view(to));
+      },
+      "multiply: y has 2 elements, to has 3");
+}
+
 TEST_P(VectorOps, Refusals) {
   const DeviceArray<float> a = upload({1.0f, 2.0f}), b = upload({1.0f, 2.0f, 3.0f});
   DeviceArray<float> scratch(device_, 64);

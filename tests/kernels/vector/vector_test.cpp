@@ -209,10 +209,14 @@ TEST_P(LinearCombinationKernel, RandomDataWithinRoundingOfTheTerms) {
   expect_within(combine(x, scales, coefficients), value, bound);
 }
 
-TEST_P(LinearCombinationKernel, ZeroFactorsStillShowNan) {
-  const auto result = combine({{1.0f, 2.0f}, {NAN, 4.0f}}, {1.0f, 0.0f}, {});
-  EXPECT_TRUE(std::isnan(result[0]));
-  EXPECT_EQ(result[1], 2.0f);
+TEST_P(LinearCombinationKernel, VectorsWithAFactorOfZeroAreNotRead) {
+  const std::vector<float> x = {1.0f, 2.0f}, bad = {NAN, 4.0f};
+  EXPECT_EQ(combine({x, bad}, {1.0f, 0.0f}, {}), x);
+  EXPECT_EQ(combine({x, bad}, {1.0f, 1.0f}, {1.0f, 0.0f}), x);
+  EXPECT_EQ(combine({bad, bad}, {0.0f, 0.0f}, {}), (std::vector<float>{0.0f, 0.0f}));
+  // Any other factor shows it, and so does a factor that is no number.
+  EXPECT_TRUE(std::isnan(combine({x, bad}, {1.0f, 1e-30f}, {})[0]));
+  EXPECT_TRUE(std::isnan(combine({x, x}, {1.0f, 1.0f}, {1.0f, NAN})[0]));
 }
 
 TEST_P(LinearCombinationKernel, NothingToAdd) {
