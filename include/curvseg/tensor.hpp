@@ -104,10 +104,13 @@ struct BasicMatrixView {
   std::int64_t ld = 0;
 
   BasicMatrixView() = default;
+  /// Dense rows.
   BasicMatrixView(T* memory, int row_count, int column_count)
       : data(memory), rows(row_count), columns(column_count), ld(column_count) {}
+  /// Rows that begin `row_stride` elements apart.
   BasicMatrixView(T* memory, int row_count, int column_count, std::int64_t row_stride)
       : data(memory), rows(row_count), columns(column_count), ld(row_stride) {}
+  /// A view of writable memory is a view of readable memory.
   operator BasicMatrixView<const T>() const { return {data, rows, columns, ld}; }
   bool dense() const { return ld == columns; }  ///< no gaps between rows
 };
