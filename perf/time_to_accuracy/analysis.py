@@ -52,8 +52,9 @@ def read(run, folder, about, test):
     evaluations = [(line["step"], line["training_seconds"], line["mean_iou"])
                    for line in events(folder / "metrics.jsonl", "evaluation")
                    if line["split"] == "val"]
-    own = [(line["step"], line["gradient_equivalents"]) for line in steps
-           if "gradient_equivalents" in line]
+    # An optimiser's own numbers have an object of their own.
+    own = [(line["step"], each["gradient_equivalents"]) for line in steps
+           for each in (line, line.get("optimizer", {})) if "gradient_equivalents" in each]
     times = seconds_a_step(steps)
     return Trained(run, about["ending"], statistics.mean(about["gradient_seconds"]),
                    about["crops_an_epoch"], evaluations, own,

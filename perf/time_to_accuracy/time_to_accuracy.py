@@ -137,7 +137,7 @@ class Session:
     def group(self, setting, method, seeds):
         """Those seeds of a method that are there, or None."""
         runs = [Run(setting, method, seed) for seed in range(1, seeds + 1)]
-        trained = [self._read(run) for run in runs if self._trainings.is_done(run)]
+        trained = [self._read(run) for run in runs if self._trainings.about(run)]
         return analysis.Group(method, trained) if trained else None
 
     def groups(self, setting, methods, seeds):
@@ -177,7 +177,7 @@ class Session:
     def _read(self, run):
         folder = self._trainings.folder(run)
         test = folder / "test.json"
-        return analysis.read(run, folder, json.loads((folder / "run.json").read_text()),
+        return analysis.read(run, folder, self._trainings.about(run),
                              json.loads(test.read_text()) if test.is_file() else None)
 
 

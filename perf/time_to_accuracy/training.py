@@ -156,13 +156,16 @@ class Trainings:
     def folder(self, run):
         return self._out / "runs" / run.folder()
 
+    def about(self, run):
+        """The contents of its run.json, or None."""
+        path = self.folder(run) / "run.json"
+        return json.loads(path.read_text()) if path.is_file() else None
+
     def is_done(self, run):
         """Whether it ended, or had at least the time that it would have now."""
-        path = self.folder(run) / "run.json"
-        if not path.is_file():
-            return False
-        about = json.loads(path.read_text())
-        return about["ending"] != "out of time" or about["limit"] >= self._limit
+        about = self.about(run)
+        return about is not None and (about["ending"] != "out of time" or
+                                      about["limit"] >= self._limit)
 
     def make(self, run):
         """Trains, unless that was done. \\raises RuntimeError for wrong input."""
