@@ -1,16 +1,22 @@
 // What a curvature product of a U-Net costs, in ratio to one gradient (forward and backward pass).
 //
 //   curvature_cost [--width 16] [--depth 3] [--channels 1] [--classes 2] [--batch 8] [--size 96]
-//                  [--device host] [--pairs 15] [--clock wall|cpu]
+//                  [--device host] [--pairs 15 | --on-demand] [--clock wall|cpu]
 //
 // Warm: the forward pass at this theta is stored already; cold: it is part of the product's time.
 // The sides alternate, so that a change of the machine's speed hits both; a ratio is the median of
 // the pairs, with the least and the largest. Memory is that of the plans.
+//
+// With --on-demand it prints a JSON object about the work, and for each line it reads ("gradient",
+// "ggnvp warm", "ggnvp cold", "hvp warm", "hvp cold") one with its seconds: the counterpart of
+// perf/peers/pytorch_curvature.py.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <exception>
+#include <iostream>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "curvseg/curvature.hpp"
@@ -69,6 +75,20 @@ class Products {
     which.linearise(view(theta_), images_, labels_.data());
     (this->*product)();
   }
+  /// By its name on the lines of --on-demand.
+  void run(const std::string& work) {
+    if (work == "gradient") return gradient();
+    if (work == "ggnvp warm") return ggnvp();
+    if (work == "ggnvp cold") return cold(&Products::ggnvp);
+    if (work == "hvp warm") return hvp();
+    if (work == "hvp cold") return cold(&Products::hvp);
+    throw std::runtime_error("there is no work \"" + work + "\"");
+  }
+  std::int64_t parameters() const {
+    std::int64_t count = 0;
+    for (const Parameter& each : model_.parameters()) count += each.size;
+    return count;
+  }
   std::size_t gauss_newton_bytes() const { return gauss_newton_.memory_bytes(); }
   std::size_t hessian_bytes() const { return hessian_.memory_bytes(); }
   std::size_t training_bytes() const {
@@ -108,13 +128,22 @@ struct Ratio {
   }
 };
 
-void run(Arguments& arguments) {
-  const UnetRun options = unet_options(arguments);
-  const Device device = Device::open(arguments.text("device", "host"));
-  const int pairs = arguments.number("pairs", 15);
-  const Clock clock = arguments.clock();
-  arguments.done();
-  Products products(device, options);
+void answer_demands(const Device& device, Products& products) {
+  std::printf("{\"name\": \"curvseg, %s\", \"parameters\": %lld, \"threads\": %d}\n",
+              device.info().instruction_set.c_str(), static_cast<long long>(products.parameters()),
+              threads());
+  std::fflush(stdout);
+  for (std::string work; std::getline(std::cin, work);) {
+    const double wall = seconds(Clock::kWall), cpu = seconds(Clock::kCpu);
+    products.run(work);
+    std::printf("{\"work\": \"%s\", \"seconds\": %.9f, \"cpu_seconds\": %.9f}\n", work.c_str(),
+                seconds(Clock::kWall) - wall, seconds(Clock::kCpu) - cpu);
+    std::fflush(stdout);
+  }
+}
+
+void print_ratios(const Device& device, const UnetRun& options, Products& products, int pairs,
+                  Clock clock) {
   std::vector<double> gradients;
   Ratio ratios[4];
   void (Products::*const kinds[])() = {&Products::ggnvp, &Products::hvp};
@@ -151,6 +180,18 @@ void run(Arguments& arguments) {
   };
   print_memory("ggnvp", products.gauss_newton_bytes());
   print_memory("hvp", products.hessian_bytes());
+}
+
+void run(Arguments& arguments) {
+  const UnetRun options = unet_options(arguments);
+  const Device device = Device::open(arguments.text("device", "host"));
+  const int pairs = arguments.number("pairs", 15);
+  const Clock clock = arguments.clock();
+  const bool on_demand = arguments.flag("on-demand");
+  arguments.done();
+  Products products(device, options);
+  if (on_demand) return answer_demands(device, products);
+  print_ratios(device, options, products, pairs, clock);
 }
 
 }  // namespace

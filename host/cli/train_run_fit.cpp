@@ -36,7 +36,8 @@ bool TrainRun::on_step(const StepReport& report) {
                {"loss", report.loss},
                {"learning_rate", report.learning_rate},
                {"images_per_second", report.images_per_second},
-               {"seconds", report.seconds}};
+               {"seconds", report.seconds},
+               {"training_seconds", report.training_seconds}};
   if (report.gradient_norm) {
     line["gradient_norm"] = *report.gradient_norm;
   }
@@ -50,11 +51,9 @@ bool TrainRun::on_step(const StepReport& report) {
 }
 
 bool TrainRun::on_evaluation(const EvaluationReport& report) {
-  Json line = {{"event", "evaluation"},
-               {"split", "val"},
-               {"step", report.step},
-               {"epoch", report.epoch},
-               {"best", report.best}};
+  Json line = {{"event", "evaluation"}, {"split", "val"},
+               {"step", report.step},   {"epoch", report.epoch},
+               {"best", report.best},   {"training_seconds", report.training_seconds}};
   line.update(to_json(report.result));
   metrics_->write(line);
   progress_->on_evaluation(report);

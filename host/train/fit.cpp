@@ -71,6 +71,7 @@ void Fit::run_epoch() {
   loader_.start_epoch(progress.epoch, progress.batch_in_epoch);
   Batch batch;
   while (!steps_done() && loader_.next(batch)) {
+    training_.start();  // an epoch's first batch was waited for while the loader began anew
     const int images = batch.n;
     trainer_.run(batch, /*counts=*/true);
     ++progress.batch_in_epoch;
@@ -95,15 +96,19 @@ void Fit::after_step(int images) {
   const double since = std::chrono::duration<double>(now - last_report_).count();
   report.images_per_second = since > 0.0 ? static_cast<double>(images_since_report_) / since : 0.0;
   report.seconds = seconds();
+  training_.stop();
+  report.training_seconds = training_.seconds();
   last_report_ = now;
   images_since_report_ = 0;
   tell(events_.on_step(report));
+  training_.start();
 }
 
 void Fit::end_epoch() {
   TrainingProgress& progress = trainer_.progress;
   const TrainerOptions& options = trainer_.options;
   trainer_.finish_pending();
+  training_.stop();
   EpochReport report;
   report.epoch = progress.epoch;
   report.step = progress.step;
@@ -125,6 +130,7 @@ void Fit::end_epoch() {
 
 void Fit::end_inside_epoch() {
   trainer_.finish_pending();
+  training_.stop();
   if (validation_) evaluate(trainer_.progress.epoch);
 }
 
@@ -133,6 +139,7 @@ EvaluationResult Fit::evaluate(std::uint64_t epoch) {
   EvaluationReport report;
   report.step = progress.step;
   report.epoch = epoch;
+  report.training_seconds = training_.seconds();
   report.result = trainer_.evaluate(*validation_);
   // The last update of all is seen by no training loss.
   if (!std::isfinite(report.result.loss))

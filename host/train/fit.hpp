@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "host/train/stopwatch.hpp"
 #include "host/train/trainer_core.hpp"
 
 namespace curvseg {
@@ -41,6 +42,7 @@ class Fit {
   std::uint64_t planned_steps_ = 0;
   std::uint64_t steps_in_epoch_ = 0;
   std::optional<StopReason> stopped_;
+  Stopwatch training_;
   Clock::time_point start_ = Clock::now();
   Clock::time_point last_report_ = start_;
   std::uint64_t images_since_report_ = 0;

@@ -100,6 +100,9 @@ struct StepReport {
   std::vector<NamedNumber> optimizer = {};   ///< Optimizer::report(), in calls of on_step
   double images_per_second = 0.0;            ///< since the last report
   double seconds = 0.0;                      ///< since fit() began
+  /// Of the steps alone since fit() began, waiting for data included: without evaluations,
+  /// callbacks, and the wait for an epoch's first batch.
+  double training_seconds = 0.0;
 };
 
 /// What evaluate() found on a data set.
@@ -115,7 +118,8 @@ struct EvaluationReport {
   std::uint64_t step = 0;   ///< steps done
   std::uint64_t epoch = 0;  ///< epochs begun, minus one
   EvaluationResult result;
-  bool best = false;  ///< the highest mean IoU so far
+  bool best = false;              ///< the highest mean IoU so far
+  double training_seconds = 0.0;  ///< as in StepReport
 };
 
 /// One pass over the training set.

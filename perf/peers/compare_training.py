@@ -50,15 +50,17 @@ class Side:
     """A process that takes one sample for each line it is sent."""
 
     def __init__(self, command):
-        # Threads that spin while they wait would take the processor from the other side.
-        environment = {"OMP_WAIT_POLICY": "passive", **os.environ}
+        # Threads that spin while they wait would take the processor from the other side. Left to
+        # itself, PyTorch takes half of the processors where two of them share a core.
+        environment = {"OMP_WAIT_POLICY": "passive",
+                       "OMP_NUM_THREADS": str(len(os.sched_getaffinity(0))), **os.environ}
         self._process = subprocess.Popen(command, text=True, env=environment,
                                          stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.about = self._read()
         self.samples = []
 
-    def sample(self):
-        self._process.stdin.write("\n")
+    def sample(self, work=""):
+        self._process.stdin.write(f"{work}\n")
         self._process.stdin.flush()
         self.samples.append(self._read())
 
@@ -66,9 +68,9 @@ class Side:
         self._process.stdin.close()
         self._process.wait()
 
-    def seconds(self, measure):
+    def seconds(self, measure, work=None):
         key = "seconds" if measure == "wall" else "cpu_seconds"
-        return [sample[key] for sample in self.samples]
+        return [sample[key] for sample in self.samples if work in (None, sample["work"])]
 
     def _read(self):
         line = self._process.stdout.readline()

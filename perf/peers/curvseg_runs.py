@@ -13,6 +13,9 @@ from folder_data import IGNORED
 # ---- checkpoints ---------------------------------------------------------------------------------
 
 
+_DTYPES = {"F32": "<f4", "I32": "<i4"}
+
+
 def read_checkpoint(path):
     """(metadata, {name: array}) of a safetensors file."""
     data = Path(path).read_bytes()
@@ -22,7 +25,8 @@ def read_checkpoint(path):
     tensors = {}
     for name, about in header.items():
         first, last = (8 + length + offset for offset in about["data_offsets"])
-        tensors[name] = np.frombuffer(data[first:last], "<f4").reshape(about["shape"])
+        values = np.frombuffer(data[first:last], _DTYPES[about["dtype"]])
+        tensors[name] = values.reshape(about["shape"])
     return metadata, tensors
 
 

@@ -21,9 +21,9 @@ class TwoConvs(nn.Module):
 
 
 class UNet(nn.Module):
-    """zoo::unet(in_channels, classes, {width, depth, transpose = true})."""
+    """zoo::unet(in_channels, classes, {width, depth, transpose})."""
 
-    def __init__(self, in_channels, classes, width=16, depth=3):
+    def __init__(self, in_channels, classes, width=16, depth=3, transpose=True):
         super().__init__()
         widths = [width << level for level in range(depth)]
         self.encoders = nn.ModuleList()
@@ -36,7 +36,8 @@ class UNet(nn.Module):
         self.ups = nn.ModuleList()
         self.decoders = nn.ModuleList()
         for k in reversed(widths):
-            self.ups.append(nn.ConvTranspose2d(channels, k, 2, stride=2))
+            self.ups.append(nn.ConvTranspose2d(channels, k, 2, stride=2) if transpose
+                            else nn.Conv2d(channels, k, 3, padding=1))
             self.decoders.append(TwoConvs(2 * k, k))
             channels = k
         self.head = nn.Conv2d(channels, classes, 1)
@@ -51,7 +52,7 @@ class UNet(nn.Module):
         x = self.bottleneck(x)
         for up, decoder in zip(self.ups, self.decoders):
             skip = skips.pop()
-            x = up(x, output_size=skip.shape[-2:])
+            x = double_size(up, x, skip.shape[-2:])
             x = decoder(torch.cat([skip, x], 1))
         return self.head(x)
 
@@ -69,6 +70,13 @@ class UNet(nn.Module):
                 nn.init.uniform_(module.weight, -limit, limit)
             else:
                 nn.init.normal_(module.weight, 0.0, math.sqrt(2.0 / fan_in))
+
+
+def double_size(up, x, size):
+    """Up-sampling to the size of a skip connection."""
+    if isinstance(up, nn.ConvTranspose2d):
+        return up(x, output_size=size)
+    return up(functional.interpolate(x, size=size, mode="bilinear", align_corners=False))
 
 
 def fans(module):

@@ -15,6 +15,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "perf" / "peers"))
 
+import compare_curvature  # noqa: E402
 import compare_training  # noqa: E402
 import folder_data  # noqa: E402
 
@@ -83,6 +84,53 @@ class Ratio(unittest.TestCase):
                          (2.0, 2.0, 4.0))
 
 
+class Curvature(unittest.TestCase):
+    """What compare_curvature.py makes of its samples."""
+
+    def test_each_row_has_its_best_peer(self):
+        work = compare_curvature.WORK
+        ours = dict(zip(work, ([1.0], [1.5], [2.0], [2.0], [3.0])))
+        peers = [dict(zip(work, ([4.0], [20.0], [24.0], [12.0], []))),
+                 dict(zip(work, ([5.0], [6.0], [9.0], [14.0], [15.0])))]
+        records = compare_curvature.compare(ours, peers)
+        self.assertEqual([record["peer"] for record in records], [0, 1, 1, 0, 1])
+        self.assertEqual([record["faster"][0] for record in records], [4.0, 4.0, 4.5, 6.0, 5.0])
+        self.assertEqual([[each[0] for each in record["in_gradients"]] for record in records],
+                         [[1.0, 1.0], [1.5, 1.5], [2.0, 2.25], [2.0, 3.0], [3.0, 3.75]])
+
+
+@unittest.skipIf(torch is None, "PyTorch is not here (Debian: python3-torch)")
+class CurvatureProducts(unittest.TestCase):
+    """What pytorch_curvature.py measures is what it says."""
+
+    def setUp(self):
+        module = importlib.import_module("pytorch_curvature")
+        unet = importlib.import_module("pytorch_unet")
+        torch.manual_seed(1)
+        model = unet.UNet(1, 3, width=2, depth=1).double()
+        self.v = [torch.randn_like(parameter) for parameter in model.parameters()]
+        batch = (torch.randn(2, 1, 7, 6).double(), torch.randint(3, (2, 7, 6)))
+        self.runners = [module.Runner(kind(model, *batch, self.v))
+                        for kind in module.METHODS.values()]
+
+    def test_both_ways_give_the_same(self):
+        for work in compare_curvature.WORK:
+            for one, other in zip(*(runner.run(work) for runner in self.runners)):
+                torch.testing.assert_close(one, other)
+
+    def test_warm_is_cold(self):
+        for product in ("ggnvp", "hvp"):
+            for runner in self.runners:
+                for one, other in zip(runner.run(f"{product} warm"), runner.run(f"{product} cold")):
+                    torch.testing.assert_close(one, other)
+
+    def test_gauss_newton_is_positive_and_not_the_hessian(self):
+        ggnvp, hvp = (sum((v * each).sum() for v, each in zip(self.v, self.runners[0].run(work)))
+                      for work in ("ggnvp cold", "hvp cold"))
+        self.assertGreater(ggnvp, 0.0)
+        self.assertGreater(abs(ggnvp - hvp), 1e-3 * ggnvp)
+
+
 @unittest.skipIf(torch is None, "PyTorch is not here (Debian: python3-torch)")
 class Accuracy(unittest.TestCase):
     """What needs PyTorch to be imported."""
@@ -111,6 +159,8 @@ class Accuracy(unittest.TestCase):
     def test_any_size_of_image(self):
         model = self.unet.UNet(3, 5, width=2, depth=3)
         self.assertEqual(model(torch.zeros(1, 3, 45, 61)).shape, (1, 5, 45, 61))
+        bilinear = self.unet.UNet(3, 5, width=2, depth=3, transpose=False)
+        self.assertEqual(bilinear(torch.zeros(1, 3, 45, 61)).shape, (1, 5, 45, 61))
 
     def test_fans(self):
         self.assertEqual(self.unet.fans(torch.nn.Conv2d(3, 8, 3)), (27, 72))

@@ -67,10 +67,13 @@ TEST_F(RoundTrip, MetricsAreJsonLines) {
     EXPECT_GT(steps[i].at("loss").get<double>(), 0.0);
     EXPECT_GT(steps[i].at("gradient_norm").get<double>(), 0.0);
     EXPECT_GT(steps[i].at("images_per_second").get<double>(), 0.0);
+    EXPECT_GT(steps[i].at("training_seconds").get<double>(), 0.0);
+    EXPECT_LT(steps[i].at("training_seconds"), steps[i].at("seconds"));
   }
   const auto evaluations = metrics("evaluation");
   ASSERT_EQ(evaluations.size(), 2U);
   EXPECT_EQ(evaluations.front().at("iou").size(), 3U);
+  EXPECT_GE(evaluations.front().at("training_seconds"), steps[2].at("training_seconds"));
   EXPECT_EQ(evaluations.front().at("best"), true);
   EXPECT_EQ(metrics("epoch").size(), 2U);
   ASSERT_EQ(metrics("end").size(), 1U);

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <string>
 #include <thread>
@@ -126,6 +127,41 @@ TEST(Trainer, LogsAndEvaluatesAtTheCadenceAskedFor) {
                    }});
   EXPECT_EQ(steps, (std::vector<std::uint64_t>{4, 8, 12}));
   EXPECT_EQ(evaluations, (std::vector<std::uint64_t>{1, 3, 4})) << "the last epoch always counts";
+}
+
+TEST(Trainer, TrainingSecondsAreOfTheStepsAlone) {
+  const WavesDataset train({.count = 7}), validation({.count = 2});
+  TrainerOptions options = quick(0);
+  options.max_steps = 5;
+  Trainer trainer(test::host_stream(), test::tiny_model(), options);
+  using namespace std::chrono_literals;
+  double elsewhere = 0.0, last = 0.0;
+  const auto idle = [&] {
+    std::this_thread::sleep_for(20ms);
+    elsewhere += 0.02;
+    return true;
+  };
+  std::vector<double> at_evaluation;
+  TrainingEvents events;
+  events.on_step = [&](const StepReport& report) {
+    EXPECT_GT(report.training_seconds, last);
+    EXPECT_LE(report.training_seconds, report.seconds - elsewhere);
+    last = report.training_seconds;
+    return idle();
+  };
+  events.on_evaluation = [&](const EvaluationReport& report) {
+    EXPECT_GE(report.training_seconds, last);
+    elsewhere += report.result.seconds;
+    at_evaluation.push_back(report.training_seconds);
+    return idle();
+  };
+  events.on_epoch = [&](const EpochReport& report) {
+    EXPECT_LE(at_evaluation.back(), report.seconds - elsewhere);
+    return idle();
+  };
+  trainer.fit(train, &validation, events);
+  ASSERT_EQ(at_evaluation.size(), 2U);
+  EXPECT_GT(at_evaluation[1], at_evaluation[0]) << "an epoch and a part of one";
 }
 
 TEST(Trainer, EndsInsideAnEpochAfterMaxSteps) {

@@ -1,0 +1,129 @@
+"""From the lines of a training to when it reached which score, and from many trainings to medians
+and to the best of a grid."""
+
+import math
+import statistics
+from dataclasses import dataclass, field
+
+from training import events, seconds_a_step
+
+
+@dataclass
+class Trained:
+    """One training, as it went."""
+    run: object  # plan.Run
+    ending: str
+    gradient: float  # seconds of one
+    crops_an_epoch: int
+    evaluations: list  # of (step, seconds, mIoU)
+    own_counts: list  # of (step, gradients) as the optimiser itself counts them
+    step_seconds: float  # the median
+    about: dict = field(default_factory=dict)  # run.json
+    test: object = None  # the evaluation of the test split
+
+    def best(self):
+        return max((iou for _, _, iou in self.evaluations), default=math.nan)
+
+    def last(self):
+        return self.evaluations[-1][2] if self.evaluations else math.nan
+
+    def drift(self):
+        """How far the seconds of a gradient before and after it are apart, as a ratio."""
+        before, after = self.about["gradient_seconds"]
+        return max(before, after) / min(before, after)
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """The first evaluation at or above a level."""
+    step: float
+    seconds: float
+    gradients: float  # seconds in those of a gradient
+    own_gradients: float  # as the optimiser counts them; not a number when it does not
+    epochs: float
+
+
+NEVER = Crossing(math.inf, math.inf, math.inf, math.inf, math.inf)
+
+
+def read(run, folder, about, test):
+    """A training from its folder and the contents of its run.json and test.json."""
+    steps = events(folder / "metrics.jsonl", "step")
+    evaluations = [(line["step"], line["training_seconds"], line["mean_iou"])
+                   for line in events(folder / "metrics.jsonl", "evaluation")
+                   if line["split"] == "val"]
+    # An optimiser's own numbers have an object of their own.
+    own = [(line["step"], each["gradient_equivalents"]) for line in steps
+           for each in (line, line.get("optimizer", {})) if "gradient_equivalents" in each]
+    times = seconds_a_step(steps)
+    return Trained(run, about["ending"], statistics.mean(about["gradient_seconds"]),
+                   about["crops_an_epoch"], evaluations, own,
+                   statistics.median(times) if times else math.nan, about, test)
+
+
+def crossing(trained, level):
+    """When it reached a level, or NEVER."""
+    for step, seconds, iou in trained.evaluations:
+        if iou >= level:
+            own = [count for at, count in trained.own_counts if at <= step]
+            return Crossing(step, seconds, seconds / trained.gradient,
+                            own[-1] if own else math.nan,
+                            step * trained.run.setting.batch / trained.crops_an_epoch)
+    return NEVER
+
+
+def median_and_range(values):
+    """(median, least, largest). Infinite where not enough reached it."""
+    return statistics.median(values), min(values), max(values)
+
+
+@dataclass
+class Group:
+    """A method on a setting, all seeds."""
+    method: object  # plan.Method
+    trained: list
+
+    def crossings(self, level):
+        return [crossing(each, level) for each in self.trained]
+
+    def reached(self, level):
+        return sum(each is not NEVER for each in self.crossings(level))
+
+    def spread(self, level, what):
+        """(median, least, largest) of a field of Crossing."""
+        return median_and_range([getattr(each, what) for each in self.crossings(level)])
+
+
+def finalists(groups, levels):
+    """The methods of a grid that deserve more seeds: for each level the one that reaches it in the
+    fewest steps, and the one with the best score of all. A training that failed is out. The median
+    over the seeds of the grid decides; steps and not seconds, since steps have no noise."""
+    sound = [group for group in groups
+             if all(each.ending == "finished" for each in group.trained)]
+    chosen = []
+    for level in levels:
+        able = [group for group in sound if group.spread(level, "step")[0] < math.inf]
+        if able:
+            chosen.append(min(able, key=lambda group: group.spread(level, "step")[0]))
+    if sound:
+        chosen.append(max(sound, key=lambda group: statistics.median(
+            each.best() for each in group.trained)))
+    unique = []
+    for group in chosen:
+        if group.method not in [each.method for each in unique]:
+            unique.append(group)
+    return [group.method for group in unique]
+
+
+def on_the_edge(methods, grid):
+    """Of chosen methods, those whose learning rate is the least or largest of the grid: there may
+    be a better one outside."""
+    rates = sorted(grid["lr"])
+    return [method for method in methods if len(rates) > 1 and method.lr in (rates[0], rates[-1])]
+
+
+def best_first_order(groups, level):
+    """The tuned method with the least median of seconds, or None when none gets there."""
+    able = [group for group in groups
+            if group.method.is_tuned() and group.spread(level, "seconds")[0] < math.inf]
+    return min(able, key=lambda group: group.spread(level, "seconds")[0], default=None)
