@@ -56,6 +56,15 @@ class Products {
     gauss_newton_.gradient({out_.data(), out_.size()});
     stream_.synchronise();
   }
+  /// Of the pass at hand.
+  void backward() {
+    gauss_newton_.gradient({out_.data(), out_.size()});
+    stream_.synchronise();
+  }
+  void squared_gradients() {
+    gauss_newton_.squared_gradients({out_.data(), out_.size()});
+    stream_.synchronise();
+  }
   void ggnvp() {
     gauss_newton_.ggnvp(view(v_), {out_.data(), out_.size()});
     stream_.synchronise();
@@ -116,7 +125,7 @@ void run(Arguments& arguments) {
   arguments.done();
   Products products(device, options);
   std::vector<double> gradients;
-  Ratio ratios[4];
+  Ratio ratios[4], squares;
   void (Products::*const kinds[])() = {&Products::ggnvp, &Products::hvp};
   const auto time = [&](auto work) {
     const double start = seconds(clock);
@@ -130,6 +139,8 @@ void run(Arguments& arguments) {
       ratios[2 * k].samples.push_back(time([&] { (products.*kinds[k])(); }) / gradient);
       ratios[2 * k + 1].samples.push_back(time([&] { products.cold(kinds[k]); }) / gradient);
     }
+    const double backward = time([&] { products.backward(); });
+    squares.samples.push_back(time([&] { products.squared_gradients(); }) / backward);
   }
   std::sort(gradients.begin(), gradients.end());
   const double mib = 1024.0 * 1024.0;
@@ -143,6 +154,7 @@ void run(Arguments& arguments) {
   ratios[1].print("time of ggnvp, cold");
   ratios[2].print("time of hvp, warm");
   ratios[3].print("time of hvp, cold");
+  squares.print("time of squared gradients, to a backward pass");
   const double training = static_cast<double>(products.training_bytes());
   const auto print_memory = [&](const char* name, std::size_t bytes) {
     const double own = static_cast<double>(bytes);

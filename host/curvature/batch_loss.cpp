@@ -138,6 +138,14 @@ void BatchLoss::gradient(VectorView grad, bool accumulate) {
   s.plan.backward(s.stream, s.theta, s.x, accumulate, grad);
 }
 
+void BatchLoss::squared_gradients(VectorView to, bool accumulate) {
+  State& s = *state_;
+  s.require_linearised("squared_gradients");
+  s.loss.gradient(s.stream, s.plan.output(), s.labels, s.denominator(), s.loss_value(),
+                  s.plan.output_gradient());
+  s.plan.squared_gradients(s.stream, s.theta, s.x, accumulate, to);
+}
+
 void BatchLoss::ggnvp(ConstVectorView v, VectorView product, bool accumulate) {
   State& s = *state_;
   s.require(CurvatureKind::kGaussNewton, "ggnvp");

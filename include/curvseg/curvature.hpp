@@ -26,7 +26,9 @@ namespace curvseg {
 
 /// Which products a BatchLoss can form; more take more memory.
 enum class CurvatureKind : std::uint8_t {
-  kNone,         ///< none: one gradient() after each linearise(), which is what training needs
+  /// none: one gradient() or squared_gradients() after each linearise(), which is what training
+  /// needs
+  kNone,
   kGaussNewton,  ///< ggnvp(), quadratic_form()
   kHessian,      ///< hvp() too
 };
@@ -82,6 +84,11 @@ class BatchLoss {
   /// grad (+)= dL/dtheta, and the loss. \throws std::logic_error before linearise(), and for kNone
   /// when it is not the first time since.
   void gradient(VectorView grad, bool accumulate = false);
+
+  /// to (+)= Σ_n grad_n², and the loss, grad_n the share of image n in the gradient:
+  /// Σ_n grad_n = dL/dtheta, so grad_n is over the denominator of the whole batch. Exact for each
+  /// image, in about the time of gradient(), from the same kernels. \throws as gradient().
+  void squared_gradients(VectorView to, bool accumulate = false);
 
   /// product (+)= G·v. In arithmetic 4/3 of forward and backward pass together.
   /// \throws std::logic_error before linearise() or for kNone; std::invalid_argument for vectors of

@@ -104,9 +104,20 @@ std::size_t conv2d_backward_weights_workspace(const Device& device, const Shape&
                                               const ConstFilterView& w,
                                               const Conv2dGeometry& geometry);
 
+/// dw[r,s,c,k] = Σ_n (Σ_{p,q} x[n,…] · dy[n,p,q,k])² (+ dw if `accumulate`): the gradient that each
+/// image has alone, squared and added. In the workspace and about the time of
+/// conv2d_backward_weights(), from the same kernel.
+void conv2d_backward_weights_squared(const Stream& stream, ConstTensorView x, ConstTensorView dy,
+                                     const Conv2dGeometry& geometry, bool accumulate,
+                                     Workspace workspace, FilterView dw);
+
 /// db[k] = Σ_{n,p,q} dy[n,p,q,k] (+ db if `accumulate`).
 void conv2d_backward_bias(const Stream& stream, ConstTensorView dy, bool accumulate,
                           Workspace workspace, VectorView db);
+/// db[k] = Σ_n (Σ_{p,q} dy[n,p,q,k])² (+ db if `accumulate`), in the workspace of
+/// conv2d_backward_bias().
+void conv2d_backward_bias_squared(const Stream& stream, ConstTensorView dy, bool accumulate,
+                                  Workspace workspace, VectorView db);
 /// Bytes of scratch memory for conv2d_backward_bias().
 std::size_t conv2d_backward_bias_workspace(const Device& device, const Shape& dy);
 
@@ -127,6 +138,11 @@ void conv2d_transpose_backward_weights(const Stream& stream,
                                        std::span<const Conv2dGradientOperands> terms,
                                        const Conv2dGeometry& geometry, bool accumulate,
                                        Workspace workspace, FilterView dw);
+/// dw[r,s,c,k] = Σ_n (Σ dy[n,…,c] · x[n,…,k])², in the workspace of
+/// conv2d_transpose_backward_weights().
+void conv2d_transpose_backward_weights_squared(const Stream& stream, ConstTensorView x,
+                                               ConstTensorView dy, const Conv2dGeometry& geometry,
+                                               bool accumulate, Workspace workspace, FilterView dw);
 /// Bytes of scratch memory for conv2d_transpose_forward().
 std::size_t conv2d_transpose_forward_workspace(const Device& device, const Shape& y,
                                                const ConstFilterView& w,
