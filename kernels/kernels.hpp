@@ -64,9 +64,12 @@ struct Kernels {
   WorkspaceSize<SoftmaxCrossEntropy> softmax_cross_entropy_workspace;
   Operation<SoftmaxCrossEntropy> softmax_cross_entropy;
   Operation<SoftmaxCrossEntropyHessian> softmax_cross_entropy_hessian;
+  Operation<SampleLabels> sample_labels;
+  Operation<SoftmaxCrossEntropyFisher> softmax_cross_entropy_fisher;
   WorkspaceSize<MeanSquaredError> mean_squared_error_workspace;
   Operation<MeanSquaredError> mean_squared_error;
   Operation<MeanSquaredErrorHessian> mean_squared_error_hessian;
+  Operation<MeanSquaredErrorFisher> mean_squared_error_fisher;
 
   // metrics/
   Operation<Argmax> argmax;

@@ -48,6 +48,8 @@ struct BatchLoss::State {
     const std::int64_t logits = plan.output_shape().elements();
     for (DeviceArray<float>* array : {&r_first, &hr})
       *array = DeviceArray<float>(stream.device(), logits);
+    if (loss.kind() == LossKind::kCrossEntropy)
+      sampled = DeviceArray<std::int32_t>(stream.device(), plan.output_shape().pixels());
     workspace = DeviceArray<float>(
         stream.device(), static_cast<std::int64_t>(
                              dot_products_workspace(stream.device(), logits, 2) / sizeof(float)));
@@ -75,7 +77,22 @@ struct BatchLoss::State {
                  part_denominator(), u, hu);
   }
 
+  /// Draws a label a pixel from the model.
+  void sample(const char* what, const SampledLabels& from) const {
+    require(CurvatureKind::kGaussNewton, what);
+    if (loss.kind() != LossKind::kCrossEntropy)
+      throw std::logic_error(model.name() + ": " + what +
+                             ": the mean squared error has no labels to sample; its Fisher matrix "
+                             "is the Gauss-Newton matrix");
+    if (from.seed == nullptr)
+      throw std::invalid_argument(model.name() + ": " + what + ": there is no seed");
+    sample_labels(stream, plan.output(), labels, from.seed, from.stream | kLabelStreams,
+                  sampled.data());
+  }
+
   static constexpr std::int64_t kScalars = 3;
+  /// Random vectors from the same seed have streams with small numbers.
+  static constexpr std::uint64_t kLabelStreams = std::uint64_t{1} << 63;
 
   Stream stream;
   Model model;
@@ -85,6 +102,7 @@ struct BatchLoss::State {
   DeviceArray<float> scalars;
   // Of quadratic_form(): R{logits} along the first direction, H times R, scratch of the products.
   DeviceArray<float> r_first, hr, workspace;
+  DeviceArray<std::int32_t> sampled;  // labels
   // Of linearise().
   ConstVectorView theta;
   ConstTensorView x;
@@ -166,6 +184,33 @@ void BatchLoss::hvp(ConstVectorView v, VectorView product, bool accumulate) {
   s.plan.r_backward(s.stream, s.theta, v, s.x, accumulate, product);
 }
 
+void BatchLoss::empirical_fisher_vp(ConstVectorView v, VectorView product, bool accumulate) {
+  State& s = *state_;
+  s.require(CurvatureKind::kGaussNewton, "empirical_fisher_vp");
+  s.plan.r_forward(s.stream, s.theta, v, s.x);
+  s.loss.fisher(s.stream, s.plan.output(), s.labels, nullptr, s.denominator(), s.plan.r_output(),
+                s.plan.output_gradient());
+  s.plan.backward(s.stream, s.theta, s.x, accumulate, product);
+}
+
+void BatchLoss::fisher_vp(ConstVectorView v, SampledLabels labels, VectorView product,
+                          bool accumulate) {
+  State& s = *state_;
+  s.sample("fisher_vp", labels);
+  s.plan.r_forward(s.stream, s.theta, v, s.x);
+  s.loss.fisher(s.stream, s.plan.output(), s.labels, s.sampled.data(), s.denominator(),
+                s.plan.r_output(), s.plan.output_gradient());
+  s.plan.backward(s.stream, s.theta, s.x, accumulate, product);
+}
+
+void BatchLoss::sampled_gradient(SampledLabels labels, VectorView grad, bool accumulate) {
+  State& s = *state_;
+  s.sample("sampled_gradient", labels);
+  s.loss.fisher(s.stream, s.plan.output(), s.labels, s.sampled.data(), s.denominator(), {},
+                s.plan.output_gradient());
+  s.plan.backward(s.stream, s.theta, s.x, accumulate, grad);
+}
+
 void BatchLoss::quadratic_form(std::span<const ConstVectorView> directions, int images,
                                float* form) {
   State& s = *state_;
@@ -202,7 +247,7 @@ void BatchLoss::quadratic_form(std::span<const ConstVectorView> directions, int 
 std::size_t BatchLoss::memory_bytes() const {
   const State& s = *state_;
   return s.plan.memory_bytes() + s.loss.memory_bytes() + s.scalars.bytes() + s.r_first.bytes() +
-         s.hr.bytes() + s.workspace.bytes();
+         s.hr.bytes() + s.workspace.bytes() + s.sampled.bytes();
 }
 
 }  // namespace curvseg
