@@ -20,6 +20,8 @@ set(CURVSEG_KERNEL_SOURCES
   transpose/transpose.cu
   update/adam.cu
   update/adam_direction.cu
+  update/damped_diagonal.cu
+  update/gradient_descent.cu
   update/sgd.cu
   vector/cg_residual.cu
   vector/cg_step.cu

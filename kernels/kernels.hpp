@@ -81,12 +81,20 @@ struct Kernels {
   Operation<SgdUpdate> sgd_update;
   Operation<AdamUpdate> adam_update;
   Operation<AdamDirection> adam_direction;
+  WorkspaceSize<ProjectedUpdate> projected_update_workspace;
+  Operation<ProjectedUpdate> projected_update;
+  Operation<PreconditionedUpdate> preconditioned_update;
+  Operation<DiagonalMean> diagonal_mean;
+  Operation<ColumnMeans> column_means;
+  Operation<DampedDiagonalUpdate> damped_diagonal_update;
+  Operation<InverseThreeQuarterPower> inverse_three_quarter_power;
 
   // quadratic/: steps from a two-dimensional quadratic model
   Operation<AdvanceMean> advance_mean;
   Operation<JudgeLoss> judge_loss;
   Operation<QuadraticStep> quadratic_step;
   Operation<RateStep> rate_step;
+  Operation<GuardStep> guard_step;
 
   // transpose/
   Operation<Transpose> transpose;

@@ -21,5 +21,4 @@ void cg_step(StreamHandle, const CgProblem&);
 void cg_move(StreamHandle, const CgProblem&);
 void cg_residual(StreamHandle, const CgProblem&);
 
-
 }  // namespace curvseg::CURVSEG_TARGET

@@ -42,8 +42,7 @@ class QuadraticModel {
     double length_p = 0.0, correlation_now = 0.0;
     if (has_previous) {
       length_p = std::sqrt(m.pgp + damping_ * m.pp);
-      correlation_now =
-          std::clamp(-(m.dgp + damping_ * m.dp) / (length_d * length_p), -0.95, 0.95);
+      correlation_now = std::clamp(-(m.dgp + damping_ * m.dp) / (length_d * length_p), -0.95, 0.95);
       correlations_.push_back(correlation_now);
       slopes_p_.push_back(-m.gp / length_p);
       const double c = weighted_mean(correlations_, smoothing_);

@@ -167,8 +167,8 @@ TEST_P(QuadraticStepKernel, LossJustBelowTheLimitIsAccepted) {
 }
 
 TEST_P(QuadraticStepKernel, LossThatIsNotFiniteNeverCounts) {
-  for (const float bad : {std::numeric_limits<float>::quiet_NaN(),
-                          std::numeric_limits<float>::infinity()}) {
+  for (const float bad :
+       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     SetUp();
     const QuadraticState first = judge(bad);
     EXPECT_EQ(first.accepted, 0.0f);

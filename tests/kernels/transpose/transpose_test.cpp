@@ -28,7 +28,7 @@ std::vector<float> counted(std::size_t n) {
 }
 
 TEST_P(TransposeKernel, EveryElementFindsItsPlace) {
-  const int sizes[][3] = {{1, 1, 1},  {3, 1, 7},  {3, 7, 1},   {9, 16, 32}, {2, 31, 33},
+  const int sizes[][3] = {{1, 1, 1},   {3, 1, 7},  {3, 7, 1},   {9, 16, 32}, {2, 31, 33},
                           {1, 32, 64}, {5, 3, 65}, {1, 97, 50}, {9, 33, 8}};
   for (const auto& [batch, rows, columns] : sizes) {
     SCOPED_TRACE(std::to_string(batch) + "x" + std::to_string(rows) + "x" +
@@ -40,7 +40,8 @@ TEST_P(TransposeKernel, EveryElementFindsItsPlace) {
     for (std::size_t k = 0; k < b; ++k)
       for (std::size_t i = 0; i < r; ++i)
         for (std::size_t j = 0; j < c; ++j)
-          ASSERT_EQ(to[(k * c + j) * r + i], from[(k * r + i) * c + j]) << k << " " << i << " " << j;
+          ASSERT_EQ(to[(k * c + j) * r + i], from[(k * r + i) * c + j])
+              << k << " " << i << " " << j;
     EXPECT_EQ(transpose(batch, columns, rows, to), from);
   }
 }
