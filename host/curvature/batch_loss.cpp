@@ -36,13 +36,14 @@ BasicTensorView<T> first(BasicTensorView<T> view, int images) {
 }  // namespace
 
 struct BatchLoss::State {
-  State(const Stream& s, const Model& m, const Shape& input, const LossOptions& options,
+  State(const Stream& s, const Model& m, const Shape& input, const LossOptions& loss_options,
         CurvatureKind curvature)
       : stream(s),
         model(m),
         kind(curvature),
+        options(checked(loss_options, model)),
         plan(model, stream.device(), input, plan_mode(curvature)),
-        loss(stream, checked(options, model), plan.output_shape()),
+        loss(stream, options, plan.output_shape()),
         scalars(stream.device(), kScalars) {
     if (kind == CurvatureKind::kNone) return;
     const std::int64_t logits = plan.output_shape().elements();
@@ -97,6 +98,7 @@ struct BatchLoss::State {
   Stream stream;
   Model model;
   CurvatureKind kind;
+  LossOptions options;
   Plan plan;
   Loss loss;
   DeviceArray<float> scalars;
@@ -119,6 +121,7 @@ BatchLoss& BatchLoss::operator=(BatchLoss&&) noexcept = default;
 const Model& BatchLoss::model() const { return state_->model; }
 const Shape& BatchLoss::input_shape() const { return state_->plan.input_shape(); }
 CurvatureKind BatchLoss::kind() const { return state_->kind; }
+const LossOptions& BatchLoss::loss_options() const { return state_->options; }
 ConstVectorView BatchLoss::theta() const { return state_->theta; }
 ConstTensorView BatchLoss::x() const { return state_->x; }
 const std::int32_t* BatchLoss::labels() const { return state_->labels; }

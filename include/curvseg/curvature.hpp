@@ -67,6 +67,7 @@ class BatchLoss {
   const Model& model() const;
   const Shape& input_shape() const;
   CurvatureKind kind() const;
+  const LossOptions& loss_options() const;
 
   /// Forward pass at theta on images `x` and `labels` [N,H,W] of the output; labels outside
   /// [0, classes) are ignored. All three must stay as they are while products are taken.
