@@ -5,7 +5,9 @@ set(CURVSEG_KERNEL_SOURCES
   conv2d/conv2d_gather.cu
   conv2d/conv2d_weight_gradient.cu
   loss/mean_squared_error.cu
+  loss/sample_labels.cu
   loss/softmax_cross_entropy.cu
+  loss/softmax_cross_entropy_fisher.cu
   loss/softmax_cross_entropy_hessian.cu
   metrics/metrics.cu
   patches/gather_patches.cu
@@ -18,6 +20,8 @@ set(CURVSEG_KERNEL_SOURCES
   transpose/transpose.cu
   update/adam.cu
   update/adam_direction.cu
+  update/damped_diagonal.cu
+  update/gradient_descent.cu
   update/sgd.cu
   vector/cg_residual.cu
   vector/cg_step.cu

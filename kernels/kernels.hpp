@@ -64,9 +64,12 @@ struct Kernels {
   WorkspaceSize<SoftmaxCrossEntropy> softmax_cross_entropy_workspace;
   Operation<SoftmaxCrossEntropy> softmax_cross_entropy;
   Operation<SoftmaxCrossEntropyHessian> softmax_cross_entropy_hessian;
+  Operation<SampleLabels> sample_labels;
+  Operation<SoftmaxCrossEntropyFisher> softmax_cross_entropy_fisher;
   WorkspaceSize<MeanSquaredError> mean_squared_error_workspace;
   Operation<MeanSquaredError> mean_squared_error;
   Operation<MeanSquaredErrorHessian> mean_squared_error_hessian;
+  Operation<MeanSquaredErrorFisher> mean_squared_error_fisher;
 
   // metrics/
   Operation<Argmax> argmax;
@@ -78,12 +81,20 @@ struct Kernels {
   Operation<SgdUpdate> sgd_update;
   Operation<AdamUpdate> adam_update;
   Operation<AdamDirection> adam_direction;
+  WorkspaceSize<ProjectedUpdate> projected_update_workspace;
+  Operation<ProjectedUpdate> projected_update;
+  Operation<PreconditionedUpdate> preconditioned_update;
+  Operation<DiagonalMean> diagonal_mean;
+  Operation<ColumnMeans> column_means;
+  Operation<DampedDiagonalUpdate> damped_diagonal_update;
+  Operation<InverseThreeQuarterPower> inverse_three_quarter_power;
 
   // quadratic/: steps from a two-dimensional quadratic model
   Operation<AdvanceMean> advance_mean;
   Operation<JudgeLoss> judge_loss;
   Operation<QuadraticStep> quadratic_step;
   Operation<RateStep> rate_step;
+  Operation<GuardStep> guard_step;
 
   // transpose/
   Operation<Transpose> transpose;

@@ -35,6 +35,7 @@ class Products {
         model_(zoo::unet(o.channels, o.classes, {.width = o.width, .depth = o.depth})),
         images_(random_tensor(stream_, {o.batch, o.height, o.image_width, o.channels}, 1)),
         labels_(device, images_.shape().pixels()),
+        seed_(device, 1),
         theta_(device, model_.parameter_count()),
         v_(device, model_.parameter_count()),
         out_(device, model_.parameter_count()),
@@ -44,6 +45,8 @@ class Products {
     for (std::size_t i = 0; i < labels.size(); ++i)
       labels[i] = static_cast<std::int32_t>(i * 7 / 3 % static_cast<std::size_t>(o.classes));
     labels_.upload(stream_, labels.data(), labels_.size());
+    const unsigned long long seed = 1;
+    seed_.upload(stream_, &seed, 1);
     for (const DeviceArray<float>* vector : {&theta_, &v_})
       fill(stream_, {vector->data(), vector->size()}, 0.0f);
     model_.initialise(stream_, 1, {theta_.data(), theta_.size()});
@@ -62,8 +65,21 @@ class Products {
     gauss_newton_.gradient({out_.data(), out_.size()});
     stream_.synchronise();
   }
+  /// Of the pass at hand.
+  void backward() {
+    gauss_newton_.gradient({out_.data(), out_.size()});
+    stream_.synchronise();
+  }
+  void squared_gradients() {
+    gauss_newton_.squared_gradients({out_.data(), out_.size()});
+    stream_.synchronise();
+  }
   void ggnvp() {
     gauss_newton_.ggnvp(view(v_), {out_.data(), out_.size()});
+    stream_.synchronise();
+  }
+  void fisher_vp() {
+    gauss_newton_.fisher_vp(view(v_), {seed_.data()}, {out_.data(), out_.size()});
     stream_.synchronise();
   }
   void hvp() {
@@ -115,6 +131,7 @@ class Products {
   Model model_;
   Tensor images_;
   DeviceArray<std::int32_t> labels_;
+  DeviceArray<unsigned long long> seed_;
   DeviceArray<float> theta_, v_, out_;
   BatchLoss gauss_newton_, hessian_;
 };
@@ -145,7 +162,7 @@ void answer_demands(const Device& device, Products& products) {
 void print_ratios(const Device& device, const UnetRun& options, Products& products, int pairs,
                   Clock clock) {
   std::vector<double> gradients;
-  Ratio ratios[4];
+  Ratio ratios[4], squares, fisher;
   void (Products::*const kinds[])() = {&Products::ggnvp, &Products::hvp};
   const auto time = [&](auto work) {
     const double start = seconds(clock);
@@ -159,6 +176,9 @@ void print_ratios(const Device& device, const UnetRun& options, Products& produc
       ratios[2 * k].samples.push_back(time([&] { (products.*kinds[k])(); }) / gradient);
       ratios[2 * k + 1].samples.push_back(time([&] { products.cold(kinds[k]); }) / gradient);
     }
+    fisher.samples.push_back(time([&] { products.fisher_vp(); }) / gradient);
+    const double backward = time([&] { products.backward(); });
+    squares.samples.push_back(time([&] { products.squared_gradients(); }) / backward);
   }
   std::sort(gradients.begin(), gradients.end());
   const double mib = 1024.0 * 1024.0;
@@ -172,6 +192,8 @@ void print_ratios(const Device& device, const UnetRun& options, Products& produc
   ratios[1].print("time of ggnvp, cold");
   ratios[2].print("time of hvp, warm");
   ratios[3].print("time of hvp, cold");
+  fisher.print("time of fisher_vp, warm");
+  squares.print("time of squared gradients, to a backward pass");
   const double training = static_cast<double>(products.training_bytes());
   const auto print_memory = [&](const char* name, std::size_t bytes) {
     const double own = static_cast<double>(bytes);

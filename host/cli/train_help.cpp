@@ -128,6 +128,10 @@ void add_optimizer_options(CLI::App& app, TrainArguments& a) {
       ->type_name("X")
       ->check(CLI::Range(0.0, 1.0))
       ->group(group);
+  app.add_option("--preset", a.preset,
+                 "Of damped-diagonal: sophia, sophia-h or adahessian. Default sophia")
+      ->type_name("NAME")
+      ->group(group);
   app.add_option("--clip", a.clip,
                  "Largest norm of the gradient; a longer one is shortened to it. Default 0: never")
       ->type_name("NORM")

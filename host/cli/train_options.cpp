@@ -40,10 +40,19 @@ void apply_optimizer(const TrainArguments& arguments, TrainerOptions& options) {
     o.adamw.regularisation.decoupled_l2 = decay;
     o.soap.decoupled_l2 = o.muon.decoupled_l2 = decay;
     o.foof.l2 = o.automatic.foof.l2 = decay;
+    o.gd.l2 = o.preconditioned_gd.l2 = o.projected_gd.l2 = decay;
+    o.hessian_free.l2 = o.newton_cg.l2 = o.newton.l2 = decay;
+    o.damped_diagonal.decoupled_l2 = decay;
   }
   if (arguments.momentum) {
     require(o.name == "sgd", "--momentum is an option of sgd, the optimizer is " + o.name);
     o.sgd.momentum = *arguments.momentum;
+  }
+  if (arguments.preset) {
+    require(o.name == "damped-diagonal",
+            "--preset is an option of damped-diagonal, the optimizer is " + o.name);
+    static_cast<void>(damped_diagonal_preset(*arguments.preset));  // throws for an unknown name
+    o.damped_diagonal.preset = *arguments.preset;
   }
   if (arguments.lr) {
     require(*arguments.lr > 0.0, fmt::format("--lr {}: must be above 0", *arguments.lr));

@@ -36,6 +36,7 @@ struct TrainArguments {
   std::optional<std::uint64_t> warmup;
   std::optional<float> weight_decay;
   std::optional<float> momentum;
+  std::optional<std::string> preset;
   std::optional<float> clip;
 
   std::optional<float> label_smoothing;

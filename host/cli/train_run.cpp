@@ -72,13 +72,13 @@ void check_same_data(const Dataset& train, const DataFingerprint& trained_on,
 }
 
 /// "adam at 0.002", or "auto with steps from curvature".
-std::string method_text(const std::string& optimizer, const ScheduleOptions& schedule) {
-  if (!needs_learning_rate(optimizer)) {
-    return optimizer + " with steps from curvature";
+std::string method_text(const OptimizerOptions& optimizer, const ScheduleOptions& schedule) {
+  if (!needs_learning_rate(optimizer.name)) {
+    return optimizer.name + " with steps from curvature";
   }
   const double rate =
       schedule.learning_rate > 0.0 ? schedule.learning_rate : default_learning_rate(optimizer);
-  return fmt::format("{} at {:g}", optimizer, rate);
+  return fmt::format("{} at {:g}", optimizer.name, rate);
 }
 
 /// fs::equivalent() throws where a file is missing.
@@ -229,7 +229,7 @@ void TrainRun::say_beginning() const {
   say("device  {}: {}, {}, {} processors", device.device, device.name, device.instruction_set,
       device.processors);
   say("method  {}, {}; batches of {}, crop {}, augmentation {}; seed {}",
-      method_text(options.optimizer.name, options.schedule), to_string(options.schedule.kind),
+      method_text(options.optimizer, options.schedule), to_string(options.schedule.kind),
       options.batch, crop_text(options.augment), augmentation_text(options.augment), options.seed);
   if (!arguments_.resume.empty()) {
     say("resume  {} after step {}", arguments_.resume.string(), trainer_->steps_done());
@@ -240,34 +240,33 @@ void TrainRun::say_beginning() const {
 Json TrainRun::start_line() const {
   const TrainerOptions& o = trainer_->options();
   const DeviceInfo device = trainer_->stream().device().info();
-  return {
-      {"event", arguments_.resume.empty() ? "start" : "resume"},
-      {"curvseg", CURVSEG_VERSION},
-      {"step", trainer_->steps_done()},
-      {"data", to_json(settings_)},
-      {"class_names", data_.train->class_names()},
-      {"train_images", data_.train->size()},
-      {"train_fingerprint", fingerprint(*data_.train).hash},
-      {"class_pixels", data_.labels.of_class},
-      {"model", trainer_->model().name()},
-      {"parameters", count_parameters(trainer_->model())},
-      {"device", device.device},
-      {"instruction_set", device.instruction_set},
-      {"optimizer", o.optimizer.name},
-      {"learning_rate", o.schedule.learning_rate > 0.0 ? o.schedule.learning_rate
-                                                       : default_learning_rate(o.optimizer.name)},
-      {"schedule", to_string(o.schedule.kind)},
-      {"warmup", o.schedule.warmup_steps},
-      {"epochs", o.epochs},
-      {"steps", o.max_steps},
-      {"batch", o.batch},
-      {"crop", crop_text(o.augment)},
-      {"augment", augmentation_text(o.augment)},
-      {"samples_per_epoch", o.samples_per_epoch},
-      {"clip", o.clip_norm},
-      {"label_smoothing", o.loss.label_smoothing},
-      {"class_weights", o.loss.class_weights},
-      {"seed", o.seed}};
+  return {{"event", arguments_.resume.empty() ? "start" : "resume"},
+          {"curvseg", CURVSEG_VERSION},
+          {"step", trainer_->steps_done()},
+          {"data", to_json(settings_)},
+          {"class_names", data_.train->class_names()},
+          {"train_images", data_.train->size()},
+          {"train_fingerprint", fingerprint(*data_.train).hash},
+          {"class_pixels", data_.labels.of_class},
+          {"model", trainer_->model().name()},
+          {"parameters", count_parameters(trainer_->model())},
+          {"device", device.device},
+          {"instruction_set", device.instruction_set},
+          {"optimizer", o.optimizer.name},
+          {"learning_rate", o.schedule.learning_rate > 0.0 ? o.schedule.learning_rate
+                                                           : default_learning_rate(o.optimizer)},
+          {"schedule", to_string(o.schedule.kind)},
+          {"warmup", o.schedule.warmup_steps},
+          {"epochs", o.epochs},
+          {"steps", o.max_steps},
+          {"batch", o.batch},
+          {"crop", crop_text(o.augment)},
+          {"augment", augmentation_text(o.augment)},
+          {"samples_per_epoch", o.samples_per_epoch},
+          {"clip", o.clip_norm},
+          {"label_smoothing", o.loss.label_smoothing},
+          {"class_weights", o.loss.class_weights},
+          {"seed", o.seed}};
 }
 
 }  // namespace curvseg::cli

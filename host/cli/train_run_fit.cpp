@@ -42,7 +42,12 @@ bool TrainRun::on_step(const StepReport& report) {
     line["gradient_norm"] = *report.gradient_norm;
   }
   for (const NamedNumber& number : report.optimizer) {
-    line["optimizer"][number.name] = number.value;
+    Json& value = line["optimizer"][number.name];
+    if (number.text.empty()) {
+      value = number.value;
+    } else {
+      value = number.text;
+    }
   }
   metrics_->write(line);
   progress_->on_step(report);

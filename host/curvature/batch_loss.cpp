@@ -36,18 +36,21 @@ BasicTensorView<T> first(BasicTensorView<T> view, int images) {
 }  // namespace
 
 struct BatchLoss::State {
-  State(const Stream& s, const Model& m, const Shape& input, const LossOptions& options,
+  State(const Stream& s, const Model& m, const Shape& input, const LossOptions& loss_options,
         CurvatureKind curvature)
       : stream(s),
         model(m),
         kind(curvature),
+        options(checked(loss_options, model)),
         plan(model, stream.device(), input, plan_mode(curvature)),
-        loss(stream, checked(options, model), plan.output_shape()),
+        loss(stream, options, plan.output_shape()),
         scalars(stream.device(), kScalars) {
     if (kind == CurvatureKind::kNone) return;
     const std::int64_t logits = plan.output_shape().elements();
     for (DeviceArray<float>* array : {&r_first, &hr})
       *array = DeviceArray<float>(stream.device(), logits);
+    if (loss.kind() == LossKind::kCrossEntropy)
+      sampled = DeviceArray<std::int32_t>(stream.device(), plan.output_shape().pixels());
     workspace = DeviceArray<float>(
         stream.device(), static_cast<std::int64_t>(
                              dot_products_workspace(stream.device(), logits, 2) / sizeof(float)));
@@ -75,16 +78,33 @@ struct BatchLoss::State {
                  part_denominator(), u, hu);
   }
 
+  /// Draws a label a pixel from the model.
+  void sample(const char* what, const SampledLabels& from) const {
+    require(CurvatureKind::kGaussNewton, what);
+    if (loss.kind() != LossKind::kCrossEntropy)
+      throw std::logic_error(model.name() + ": " + what +
+                             ": the mean squared error has no labels to sample; its Fisher matrix "
+                             "is the Gauss-Newton matrix");
+    if (from.seed == nullptr)
+      throw std::invalid_argument(model.name() + ": " + what + ": there is no seed");
+    sample_labels(stream, plan.output(), labels, from.seed, from.stream | kLabelStreams,
+                  sampled.data());
+  }
+
   static constexpr std::int64_t kScalars = 3;
+  /// Random vectors from the same seed have streams with small numbers.
+  static constexpr std::uint64_t kLabelStreams = std::uint64_t{1} << 63;
 
   Stream stream;
   Model model;
   CurvatureKind kind;
+  LossOptions options;
   Plan plan;
   Loss loss;
   DeviceArray<float> scalars;
   // Of quadratic_form(): R{logits} along the first direction, H times R, scratch of the products.
   DeviceArray<float> r_first, hr, workspace;
+  DeviceArray<std::int32_t> sampled;  // labels
   // Of linearise().
   ConstVectorView theta;
   ConstTensorView x;
@@ -101,6 +121,7 @@ BatchLoss& BatchLoss::operator=(BatchLoss&&) noexcept = default;
 const Model& BatchLoss::model() const { return state_->model; }
 const Shape& BatchLoss::input_shape() const { return state_->plan.input_shape(); }
 CurvatureKind BatchLoss::kind() const { return state_->kind; }
+const LossOptions& BatchLoss::loss_options() const { return state_->options; }
 ConstVectorView BatchLoss::theta() const { return state_->theta; }
 ConstTensorView BatchLoss::x() const { return state_->x; }
 const std::int32_t* BatchLoss::labels() const { return state_->labels; }
@@ -138,6 +159,14 @@ void BatchLoss::gradient(VectorView grad, bool accumulate) {
   s.plan.backward(s.stream, s.theta, s.x, accumulate, grad);
 }
 
+void BatchLoss::squared_gradients(VectorView to, bool accumulate) {
+  State& s = *state_;
+  s.require_linearised("squared_gradients");
+  s.loss.gradient(s.stream, s.plan.output(), s.labels, s.denominator(), s.loss_value(),
+                  s.plan.output_gradient());
+  s.plan.squared_gradients(s.stream, s.theta, s.x, accumulate, to);
+}
+
 void BatchLoss::ggnvp(ConstVectorView v, VectorView product, bool accumulate) {
   State& s = *state_;
   s.require(CurvatureKind::kGaussNewton, "ggnvp");
@@ -156,6 +185,33 @@ void BatchLoss::hvp(ConstVectorView v, VectorView product, bool accumulate) {
   s.loss.hessian(s.stream, s.plan.output(), s.labels, s.denominator(), s.plan.r_output(),
                  s.plan.r_output_gradient());
   s.plan.r_backward(s.stream, s.theta, v, s.x, accumulate, product);
+}
+
+void BatchLoss::empirical_fisher_vp(ConstVectorView v, VectorView product, bool accumulate) {
+  State& s = *state_;
+  s.require(CurvatureKind::kGaussNewton, "empirical_fisher_vp");
+  s.plan.r_forward(s.stream, s.theta, v, s.x);
+  s.loss.fisher(s.stream, s.plan.output(), s.labels, nullptr, s.denominator(), s.plan.r_output(),
+                s.plan.output_gradient());
+  s.plan.backward(s.stream, s.theta, s.x, accumulate, product);
+}
+
+void BatchLoss::fisher_vp(ConstVectorView v, SampledLabels labels, VectorView product,
+                          bool accumulate) {
+  State& s = *state_;
+  s.sample("fisher_vp", labels);
+  s.plan.r_forward(s.stream, s.theta, v, s.x);
+  s.loss.fisher(s.stream, s.plan.output(), s.labels, s.sampled.data(), s.denominator(),
+                s.plan.r_output(), s.plan.output_gradient());
+  s.plan.backward(s.stream, s.theta, s.x, accumulate, product);
+}
+
+void BatchLoss::sampled_gradient(SampledLabels labels, VectorView grad, bool accumulate) {
+  State& s = *state_;
+  s.sample("sampled_gradient", labels);
+  s.loss.fisher(s.stream, s.plan.output(), s.labels, s.sampled.data(), s.denominator(), {},
+                s.plan.output_gradient());
+  s.plan.backward(s.stream, s.theta, s.x, accumulate, grad);
 }
 
 void BatchLoss::quadratic_form(std::span<const ConstVectorView> directions, int images,
@@ -194,7 +250,7 @@ void BatchLoss::quadratic_form(std::span<const ConstVectorView> directions, int 
 std::size_t BatchLoss::memory_bytes() const {
   const State& s = *state_;
   return s.plan.memory_bytes() + s.loss.memory_bytes() + s.scalars.bytes() + s.r_first.bytes() +
-         s.hr.bytes() + s.workspace.bytes();
+         s.hr.bytes() + s.workspace.bytes() + s.sampled.bytes();
 }
 
 }  // namespace curvseg

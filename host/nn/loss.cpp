@@ -70,4 +70,14 @@ void Loss::hessian(const Stream& stream, ConstTensorView logits, const std::int3
     softmax_cross_entropy_hessian(stream, logits, labels, denominator, cross_entropy(), u, hu);
 }
 
+void Loss::fisher(const Stream& stream, ConstTensorView logits, const std::int32_t* labels,
+                  const std::int32_t* sampled, const float* denominator, ConstTensorView u,
+                  TensorView fu) const {
+  if (kind_ == LossKind::kMeanSquaredError)
+    mean_squared_error_fisher(stream, logits, labels, denominator, u, fu);
+  else
+    softmax_cross_entropy_fisher(stream, logits, labels, sampled, denominator, cross_entropy(), u,
+                                 fu);
+}
+
 }  // namespace curvseg

@@ -33,6 +33,13 @@ class Loss {
   void hessian(const Stream& stream, ConstTensorView logits, const std::int32_t* labels,
                const float* denominator, ConstTensorView u, TensorView hu) const;
 
+  /// fu = F·u, F the empirical Fisher matrix with respect to the logits, or with labels `sampled`
+  /// from the model; without `u` the root of F's term of each pixel. Cross-entropy alone for both.
+  void fisher(const Stream& stream, ConstTensorView logits, const std::int32_t* labels,
+              const std::int32_t* sampled, const float* denominator, ConstTensorView u,
+              TensorView fu) const;
+
+  LossKind kind() const { return kind_; }
   std::size_t memory_bytes() const { return class_weights_.bytes() + workspace_.bytes(); }
 
  private:

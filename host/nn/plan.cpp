@@ -1,195 +1,10 @@
-#include <span>
 #include <stdexcept>
 
 #include "curvseg/error.hpp"
-#include "host/nn/schedule.hpp"
+#include "host/nn/executor.hpp"
 
 namespace curvseg {
 namespace {
-
-/// One call: what varies between calls of the same plan.
-struct Call {
-  const Stream& stream;
-  const float* theta;
-  const float* direction;  // of the R-pass
-  ConstTensorView image;
-  float* grad;
-  bool accumulate;  // into grad
-};
-
-class Executor {
- public:
-  Executor(const Model& model, const Call& call) : model_(model), call_(call) {}
-
-  void run(const Step& step) const {
-    const Node& node = model_.nodes()[static_cast<std::size_t>(step.node)];
-    switch (step.kind) {
-      case StepKind::kConvForward:
-      case StepKind::kConvTransposeForward:
-        return convolve(step, node);
-      case StepKind::kConvRForward:
-      case StepKind::kConvTransposeRForward:
-        return r_convolve(step, node);
-      case StepKind::kMaxPoolSelect:
-        return max_pool_select(call_.stream, step.rx.view, step.index, node.window, step.out.view);
-      case StepKind::kMaxPoolForward:
-        return max_pool_forward(call_.stream, x_of(step), node.window, step.out.view, step.index);
-      case StepKind::kAveragePoolForward:
-        return average_pool_forward(call_.stream, x_of(step), node.window, node.count_include_pad,
-                                    step.out.view);
-      case StepKind::kUpsampleForward:
-        return bilinear_forward(call_.stream, x_of(step), step.out.view);
-      case StepKind::kReluForward:
-        return relu_forward(call_.stream, x_of(step), step.out.view);
-      case StepKind::kCopy:
-        return copy(step);
-      case StepKind::kZero:
-        return copy_tensor(call_.stream, step.out.view, 0.0f, false, step.out.view);
-      case StepKind::kReluBackward:
-        return relu_backward(call_.stream, step.x.view, step.dy.view, step.accumulate,
-                             step.out.view);
-      case StepKind::kBiasGradient:
-        return conv2d_backward_bias(call_.stream, step.dy.view, call_.accumulate, step.workspace,
-                                    bias_gradient(node));
-      case StepKind::kConvWeightGradient:
-      case StepKind::kConvTransposeWeightGradient:
-        return weight_gradient(step, node);
-      case StepKind::kConvRWeightGradient:
-      case StepKind::kConvTransposeRWeightGradient:
-        return r_weight_gradient(step, node);
-      case StepKind::kConvRDataGradient:
-      case StepKind::kConvTransposeRDataGradient:
-        return r_data_gradient(step, node);
-      case StepKind::kConvDataGradient:
-      case StepKind::kConvTransposeDataGradient:
-        return data_gradient(step, node);
-      case StepKind::kMaxPoolBackward:
-        return max_pool_backward(call_.stream, step.dy.view, step.index, node.window,
-                                 {step.mask.view, step.accumulate}, step.out.view);
-      case StepKind::kAveragePoolBackward:
-        return average_pool_backward(call_.stream, step.dy.view, node.window,
-                                     node.count_include_pad, {step.mask.view, step.accumulate},
-                                     step.out.view);
-      case StepKind::kUpsampleBackward:
-        return bilinear_backward(call_.stream, step.dy.view, {step.mask.view, step.accumulate},
-                                 step.out.view);
-    }
-  }
-
- private:
-  /// The image of this call, or an activation of the plan, or the derivative of one.
-  ConstTensorView x_of(const Step& step) const {
-    if (step.x.buffer == kNoBuffer) return step.rx.view;
-    if (step.x.buffer != kImage) return step.x.view;
-    if (step.x.view.shape == call_.image.shape) return call_.image;
-    return {call_.image.data, step.x.view.shape};  // flattened; forward() saw that it is dense
-  }
-
-  /// Of theta, or of the direction.
-  ConstFilterView weights(const Node& node, const float* parameters) const {
-    return filter_view<const float>(node, parameters + offset(node.weight));
-  }
-  ConstVectorView bias(const Node& node, const float* parameters) const {
-    if (node.bias < 0) return {};
-    return {parameters + offset(node.bias), node.channels};
-  }
-  VectorView bias_gradient(const Node& node) const {
-    return {call_.grad + offset(node.bias), node.channels};
-  }
-  std::int64_t offset(int parameter) const {
-    return model_.parameters()[static_cast<std::size_t>(parameter)].offset;
-  }
-
-  void convolve(const Step& step, const Node& node) const {
-    const Conv2dForwardOptions options{.geometry = node.geometry,
-                                       .bias = bias(node, call_.theta),
-                                       .relu = node.relu,
-                                       .mask = {},
-                                       .accumulate = step.accumulate};
-    const Conv2dOperands term{x_of(step), weights(node, call_.theta)};
-    if (step.kind == StepKind::kConvForward)
-      conv2d_forward(call_.stream, {&term, 1}, options, step.workspace, step.out.view);
-    else
-      conv2d_transpose_forward(call_.stream, {&term, 1}, options, step.workspace, step.out.view);
-  }
-
-  void r_convolve(const Step& step, const Node& node) const {
-    const Conv2dForwardOptions options{.geometry = node.geometry,
-                                       .bias = bias(node, call_.direction),
-                                       .relu = false,
-                                       .mask = step.mask.view,
-                                       .accumulate = step.accumulate};
-    const Conv2dOperands terms[] = {{x_of(step), weights(node, call_.direction)},
-                                    {step.rx.view, weights(node, call_.theta)}};
-    const std::span used(terms, step.rx.buffer == kNoBuffer ? 1 : 2);
-    if (step.kind == StepKind::kConvRForward)
-      conv2d_forward(call_.stream, used, options, step.workspace, step.out.view);
-    else
-      conv2d_transpose_forward(call_.stream, used, options, step.workspace, step.out.view);
-  }
-
-  void weight_gradient(const Step& step, const Node& node) const {
-    const Conv2dGradientOperands term{x_of(step), step.dy.view};
-    const FilterView dw = filter_view<float>(node, call_.grad + offset(node.weight));
-    if (step.kind == StepKind::kConvWeightGradient)
-      conv2d_backward_weights(call_.stream, {&term, 1}, node.geometry, call_.accumulate,
-                              step.workspace, dw);
-    else
-      conv2d_transpose_backward_weights(call_.stream, {&term, 1}, node.geometry, call_.accumulate,
-                                        step.workspace, dw);
-  }
-
-  void data_gradient(const Step& step, const Node& node) const {
-    const Conv2dBackwardDataOptions options{
-        .geometry = node.geometry, .mask = step.mask.view, .accumulate = step.accumulate};
-    const Conv2dOperands term{step.dy.view, weights(node, call_.theta)};
-    if (step.kind == StepKind::kConvDataGradient)
-      conv2d_backward_data(call_.stream, {&term, 1}, options, step.workspace, step.out.view);
-    else
-      conv2d_transpose_backward_data(call_.stream, {&term, 1}, options, step.workspace,
-                                     step.out.view);
-  }
-
-  void r_weight_gradient(const Step& step, const Node& node) const {
-    const Conv2dGradientOperands terms[] = {{x_of(step), step.rdy.view},
-                                            {step.rx.view, step.dy.view}};
-    const std::span used(terms, step.rx.buffer == kNoBuffer ? 1 : 2);
-    const FilterView dw = filter_view<float>(node, call_.grad + offset(node.weight));
-    if (step.kind == StepKind::kConvRWeightGradient)
-      conv2d_backward_weights(call_.stream, used, node.geometry, call_.accumulate, step.workspace,
-                              dw);
-    else
-      conv2d_transpose_backward_weights(call_.stream, used, node.geometry, call_.accumulate,
-                                        step.workspace, dw);
-  }
-
-  void r_data_gradient(const Step& step, const Node& node) const {
-    const Conv2dBackwardDataOptions options{
-        .geometry = node.geometry, .mask = step.mask.view, .accumulate = step.accumulate};
-    const Conv2dOperands terms[] = {{step.rdy.view, weights(node, call_.theta)},
-                                    {step.dy.view, weights(node, call_.direction)}};
-    if (step.kind == StepKind::kConvRDataGradient)
-      conv2d_backward_data(call_.stream, terms, options, step.workspace, step.out.view);
-    else
-      conv2d_transpose_backward_data(call_.stream, terms, options, step.workspace, step.out.view);
-  }
-
-  void copy(const Step& step) const {
-    const ConstTensorView from =
-        step.dy.buffer != kNoBuffer ? ConstTensorView(step.dy.view) : x_of(step);
-    copy_tensor(call_.stream, from, 1.0f, step.accumulate, step.out.view);
-  }
-
-  const Model& model_;
-  const Call& call_;
-};
-
-/// The step on the first images of the batch: of every tensor the beginning.
-Step first_images(Step step, int images) {
-  for (Operand* operand : {&step.x, &step.rx, &step.dy, &step.rdy, &step.mask, &step.out})
-    if (operand->buffer != kNoBuffer) operand->view.shape.n = images;
-  return step;
-}
 
 bool reads_flattened_image(const Model& model) {
   for (const Node& node : model.nodes())
@@ -239,6 +54,8 @@ struct Plan::State {
                                   std::to_string(size) + " elements, the model has " +
                                   std::to_string(model.parameter_count()));
   }
+
+  void backward(const char* pass, const Call& call, const VectorView& grad);
 
   void zero_gaps(const Stream& stream, const VectorView& grad) const {
     for (const Gap& gap : schedule.gaps) fill(stream, {grad.data + gap.first, gap.count}, 0.0f);
@@ -320,9 +137,8 @@ TensorView Plan::output_gradient() const {
 
 void Plan::forward(const Stream& stream, ConstVectorView theta, ConstTensorView x) {
   state_->check_call("forward", stream, theta, x);
-  const Call call{stream, theta.data, nullptr, x, nullptr, false};
-  const Executor executor(state_->model, call);
-  for (const Step& step : state_->schedule.forward) executor.run(step);
+  execute(state_->model, state_->schedule.forward,
+          {.stream = stream, .theta = theta.data, .image = x});
   state_->ready_for_backward = state_->mode != PlanMode::kInference;
   state_->ready_for_r_backward = false;
 }
@@ -343,13 +159,11 @@ void Plan::r_forward(const Stream& stream, ConstVectorView theta, ConstVectorVie
                                 std::to_string(x.shape.n));
   if (!state_->ready_for_backward)
     throw std::logic_error(state_->model.name() + ": r_forward: it follows a forward()");
-  const bool all = images == 0 || images == x.shape.n;
-  if (!all) x.shape.n = images;
-  const Call call{stream, theta.data, v.data, x, nullptr, false};
-  const Executor executor(state_->model, call);
-  for (const Step& step : state_->schedule.r_forward)
-    executor.run(all ? step : first_images(step, images));
-  state_->ready_for_r_backward = all && state_->mode == PlanMode::kHessian;
+  const int count = images == 0 ? x.shape.n : images;
+  execute_on_images(state_->model, state_->schedule.r_forward,
+                    {.stream = stream, .theta = theta.data, .direction = v.data, .image = x}, 0,
+                    count);
+  state_->ready_for_r_backward = count == x.shape.n && state_->mode == PlanMode::kHessian;
 }
 
 ConstTensorView Plan::layer_input(int node, ConstTensorView x) const {
@@ -384,24 +198,49 @@ void Plan::r_backward(const Stream& stream, ConstVectorView theta, ConstVectorVi
     throw std::logic_error(state_->model.name() + ": r_backward: it follows an r_forward(), once");
   state_->ready_for_r_backward = false;
   if (!accumulate) state_->zero_gaps(stream, product);
-  const Call call{stream, theta.data, v.data, x, product.data, accumulate};
-  const Executor executor(state_->model, call);
-  for (const Step& step : state_->schedule.r_backward) executor.run(step);
+  execute(state_->model, state_->schedule.r_backward,
+          {.stream = stream,
+           .theta = theta.data,
+           .direction = v.data,
+           .image = x,
+           .grad = product.data,
+           .accumulate = accumulate});
+}
+
+void Plan::State::backward(const char* pass, const Call& call, const VectorView& grad) {
+  check_vector(pass, "grad", grad.size);
+  if (!ready_for_backward)
+    throw std::logic_error(model.name() + ": " + pass +
+                           ": it follows a forward() of a plan for training, once");
+  ready_for_backward = mode != PlanMode::kTraining;
+  ready_for_r_backward = false;
+  if (!call.accumulate) zero_gaps(call.stream, grad);
+  execute(model, schedule.backward, call);
 }
 
 void Plan::backward(const Stream& stream, ConstVectorView theta, ConstTensorView x, bool accumulate,
                     VectorView grad) {
   state_->check_call("backward", stream, theta, x);
-  state_->check_vector("backward", "grad", grad.size);
-  if (!state_->ready_for_backward)
-    throw std::logic_error(state_->model.name() +
-                           ": backward: it follows a forward() of a plan for training, once");
-  state_->ready_for_backward = state_->mode != PlanMode::kTraining;
-  state_->ready_for_r_backward = false;
-  if (!accumulate) state_->zero_gaps(stream, grad);
-  const Call call{stream, theta.data, nullptr, x, grad.data, accumulate};
-  const Executor executor(state_->model, call);
-  for (const Step& step : state_->schedule.backward) executor.run(step);
+  state_->backward("backward",
+                   {.stream = stream,
+                    .theta = theta.data,
+                    .image = x,
+                    .grad = grad.data,
+                    .accumulate = accumulate},
+                   grad);
+}
+
+void Plan::squared_gradients(const Stream& stream, ConstVectorView theta, ConstTensorView x,
+                             bool accumulate, VectorView to) {
+  state_->check_call("squared_gradients", stream, theta, x);
+  state_->backward("squared_gradients",
+                   {.stream = stream,
+                    .theta = theta.data,
+                    .image = x,
+                    .grad = to.data,
+                    .accumulate = accumulate,
+                    .squares = true},
+                   to);
 }
 
 }  // namespace curvseg

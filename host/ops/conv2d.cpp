@@ -128,7 +128,7 @@ void gather(std::string_view op, const Stream& stream, Conv2dDirection direction
 void weight_gradient(std::string_view op, const Stream& stream,
                      std::span<const Conv2dGradientOperands> terms, const Conv2dGeometry& geometry,
                      bool accumulate, const Workspace& workspace, const FilterView& dw,
-                     const char* x_name, const char* dy_name) {
+                     const char* x_name, const char* dy_name, bool squares = false) {
   check_terms(op, terms.size());
   require(dw.data || dw.elements() == 0, op, "dw has no memory");
   Conv2dWeightGradient p;
@@ -141,6 +141,7 @@ void weight_gradient(std::string_view op, const Stream& stream,
     p.term[t] = {terms[t].x.data, terms[t].x.ld, terms[t].dy.data, terms[t].dy.ld};
   }
   p.accumulate = accumulate;
+  p.squares = squares;
   p.dw = dw.data;
   const Kernels& kernels = kernels_of(stream);
   check_bytes(op, workspace, kernels.conv2d_weight_workspace(p));
@@ -226,6 +227,14 @@ void conv2d_backward_weights(const Stream& stream, ConstTensorView x, ConstTenso
   conv2d_backward_weights(stream, std::span(&term, 1), geometry, accumulate, workspace, dw);
 }
 
+void conv2d_backward_weights_squared(const Stream& stream, ConstTensorView x, ConstTensorView dy,
+                                     const Conv2dGeometry& geometry, bool accumulate,
+                                     Workspace workspace, FilterView dw) {
+  const Conv2dGradientOperands term{x, dy};
+  weight_gradient("conv2d_backward_weights_squared", stream, std::span(&term, 1), geometry,
+                  accumulate, workspace, dw, "x", "dy", /*squares=*/true);
+}
+
 std::size_t conv2d_backward_weights_workspace(const Device& device, const Shape& x,
                                               const ConstFilterView& w,
                                               const Conv2dGeometry& geometry) {
@@ -235,19 +244,34 @@ std::size_t conv2d_backward_weights_workspace(const Device& device, const Shape&
          static_cast<std::size_t>(device.target().kernels->conv2d_weight_workspace(p));
 }
 
-void conv2d_backward_bias(const Stream& stream, ConstTensorView dy, bool accumulate,
-                          Workspace workspace, VectorView db) {
-  constexpr const char* kOp = "conv2d_backward_bias";
-  check_tensor(kOp, "dy", dy);
+namespace {
+
+void bias_gradient(std::string_view op, const Stream& stream, const ConstTensorView& dy,
+                   bool accumulate, const Workspace& workspace, const VectorView& db,
+                   int squared_images) {
+  check_tensor(op, "dy", dy);
   if (db.size != dy.shape.c || !db.data)
-    refuse(kOp, "db has " + std::to_string(db.size) + " entries, dy has " +
-                    std::to_string(dy.shape.c) + " channels");
-  ChannelSum p{dy.shape.pixels(), dy.shape.c, dy.data, dy.ld, db.data, accumulate, nullptr};
+    refuse(op, "db has " + std::to_string(db.size) + " entries, dy has " +
+                   std::to_string(dy.shape.c) + " channels");
+  ChannelSum p{dy.shape.pixels(), dy.shape.c, dy.data, dy.ld,
+               db.data,           accumulate, nullptr, squared_images};
   const Kernels& kernels = kernels_of(stream);
-  check_bytes(kOp, workspace, kernels.channel_sum_workspace(p));
+  check_bytes(op, workspace, kernels.channel_sum_workspace(p));
   p.workspace = static_cast<float*>(workspace.data);
   const CurrentDevice current(stream.device());
   kernels.channel_sum(stream.native(), p);
+}
+
+}  // namespace
+
+void conv2d_backward_bias(const Stream& stream, ConstTensorView dy, bool accumulate,
+                          Workspace workspace, VectorView db) {
+  bias_gradient("conv2d_backward_bias", stream, dy, accumulate, workspace, db, 0);
+}
+
+void conv2d_backward_bias_squared(const Stream& stream, ConstTensorView dy, bool accumulate,
+                                  Workspace workspace, VectorView db) {
+  bias_gradient("conv2d_backward_bias_squared", stream, dy, accumulate, workspace, db, dy.shape.n);
 }
 
 std::size_t conv2d_backward_bias_workspace(const Device& device, const Shape& dy) {
@@ -278,6 +302,15 @@ void conv2d_transpose_backward_weights(const Stream& stream,
   const auto conv_terms = swapped(terms);
   weight_gradient("conv2d_transpose_backward_weights", stream, conv_terms, geometry, accumulate,
                   workspace, dw, "dy", "x");
+}
+
+void conv2d_transpose_backward_weights_squared(const Stream& stream, ConstTensorView x,
+                                               ConstTensorView dy, const Conv2dGeometry& geometry,
+                                               bool accumulate, Workspace workspace,
+                                               FilterView dw) {
+  const Conv2dGradientOperands term{dy, x};
+  weight_gradient("conv2d_transpose_backward_weights_squared", stream, std::span(&term, 1),
+                  geometry, accumulate, workspace, dw, "dy", "x", /*squares=*/true);
 }
 
 std::size_t conv2d_transpose_forward_workspace(const Device& device, const Shape& y,

@@ -39,15 +39,16 @@ void label_weight(const Stream& stream, const std::int32_t* labels, std::int64_t
   kernels.label_weight(stream.native(), p);
 }
 
-void softmax_cross_entropy(const Stream& stream, ConstTensorView logits, const std::int32_t* labels,
-                           const float* denominator, const CrossEntropyOptions& options,
-                           bool accumulate, Workspace workspace, float* loss, TensorView dlogits) {
-  constexpr const char* kOp = "softmax_cross_entropy";
-  check_tensor(kOp, "logits", logits);
-  check_weights(kOp, options, logits.shape.c);
-  check_gradient(kOp, logits.shape, dlogits);
-  require(labels || logits.shape.pixels() == 0, kOp, "there are no labels");
-  require(denominator && loss, kOp, "there is no memory for the denominator or the loss");
+namespace {
+
+/// What says where the loss stands; checked, but for what it writes.
+SoftmaxCrossEntropy cross_entropy_at(std::string_view op, const ConstTensorView& logits,
+                                     const std::int32_t* labels, const float* denominator,
+                                     const CrossEntropyOptions& options) {
+  check_tensor(op, "logits", logits);
+  check_weights(op, options, logits.shape.c);
+  require(labels || logits.shape.pixels() == 0, op, "there are no labels");
+  require(denominator, op, "there is no memory for the denominator");
   SoftmaxCrossEntropy p;
   p.pixels = logits.shape.pixels();
   p.classes = logits.shape.c;
@@ -57,6 +58,24 @@ void softmax_cross_entropy(const Stream& stream, ConstTensorView logits, const s
   p.class_weights = options.class_weights.data;
   p.label_smoothing = options.label_smoothing;
   p.denominator = denominator;
+  return p;
+}
+
+void check_like_logits(std::string_view op, const char* name, const ConstTensorView& tensor,
+                       const Shape& logits) {
+  check_tensor(op, name, tensor);
+  check_same_shape(op, name, tensor.shape, "logits", logits);
+}
+
+}  // namespace
+
+void softmax_cross_entropy(const Stream& stream, ConstTensorView logits, const std::int32_t* labels,
+                           const float* denominator, const CrossEntropyOptions& options,
+                           bool accumulate, Workspace workspace, float* loss, TensorView dlogits) {
+  constexpr const char* kOp = "softmax_cross_entropy";
+  SoftmaxCrossEntropy p = cross_entropy_at(kOp, logits, labels, denominator, options);
+  check_gradient(kOp, logits.shape, dlogits);
+  require(loss, kOp, "there is no memory for the loss");
   p.loss = loss;
   p.dx = dlogits.data;
   p.ld_dx = dlogits.ld;
@@ -126,29 +145,72 @@ void softmax_cross_entropy_hessian(const Stream& stream, ConstTensorView logits,
                                    const CrossEntropyOptions& options, ConstTensorView u,
                                    TensorView hu) {
   constexpr const char* kOp = "softmax_cross_entropy_hessian";
-  check_tensor(kOp, "logits", logits);
-  check_tensor(kOp, "u", u);
-  check_tensor(kOp, "hu", hu);
-  check_weights(kOp, options, logits.shape.c);
-  check_same_shape(kOp, "u", u.shape, "logits", logits.shape);
-  check_same_shape(kOp, "hu", hu.shape, "logits", logits.shape);
-  require(labels || logits.shape.pixels() == 0, kOp, "there are no labels");
-  require(denominator, kOp, "there is no memory for the denominator");
   SoftmaxCrossEntropyHessian p;
-  p.at.pixels = logits.shape.pixels();
-  p.at.classes = logits.shape.c;
-  p.at.x = logits.data;
-  p.at.ldx = logits.ld;
-  p.at.labels = labels;
-  p.at.class_weights = options.class_weights.data;
-  p.at.label_smoothing = options.label_smoothing;
-  p.at.denominator = denominator;
+  p.at = cross_entropy_at(kOp, logits, labels, denominator, options);
+  check_like_logits(kOp, "u", u, logits.shape);
+  check_like_logits(kOp, "hu", hu, logits.shape);
   p.u = u.data;
   p.ldu = u.ld;
   p.hu = hu.data;
   p.ld_hu = hu.ld;
   const CurrentDevice current(stream.device());
   kernels_of(stream).softmax_cross_entropy_hessian(stream.native(), p);
+}
+
+void sample_labels(const Stream& stream, ConstTensorView logits, const std::int32_t* labels,
+                   const unsigned long long* seed, std::uint64_t seed_stream,
+                   std::int32_t* sampled) {
+  constexpr const char* kOp = "sample_labels";
+  check_tensor(kOp, "logits", logits);
+  const bool empty = logits.shape.pixels() == 0;
+  require(labels || empty, kOp, "there are no labels");
+  require(sampled || empty, kOp, "there is no memory for the sampled labels");
+  require(seed, kOp, "there is no seed");
+  SampleLabels p;
+  p.at.pixels = logits.shape.pixels();
+  p.at.classes = logits.shape.c;
+  p.at.x = logits.data;
+  p.at.ldx = logits.ld;
+  p.at.labels = labels;
+  p.seed = seed;
+  p.stream = seed_stream;
+  p.sampled = sampled;
+  const CurrentDevice current(stream.device());
+  kernels_of(stream).sample_labels(stream.native(), p);
+}
+
+void softmax_cross_entropy_fisher(const Stream& stream, ConstTensorView logits,
+                                  const std::int32_t* labels, const std::int32_t* sampled,
+                                  const float* denominator, const CrossEntropyOptions& options,
+                                  ConstTensorView u, TensorView fu) {
+  constexpr const char* kOp = "softmax_cross_entropy_fisher";
+  SoftmaxCrossEntropyFisher p;
+  p.at = cross_entropy_at(kOp, logits, labels, denominator, options);
+  if (u.data) check_like_logits(kOp, "u", u, logits.shape);
+  check_like_logits(kOp, "fu", fu, logits.shape);
+  p.sampled = sampled;
+  p.u = u.data;
+  p.ldu = u.ld;
+  p.fu = fu.data;
+  p.ld_fu = fu.ld;
+  const CurrentDevice current(stream.device());
+  kernels_of(stream).softmax_cross_entropy_fisher(stream.native(), p);
+}
+
+void mean_squared_error_fisher(const Stream& stream, ConstTensorView x, const std::int32_t* labels,
+                               const float* denominator, ConstTensorView u, TensorView fu) {
+  constexpr const char* kOp = "mean_squared_error_fisher";
+  check_tensor(kOp, "x", x);
+  check_tensor(kOp, "u", u);
+  check_tensor(kOp, "fu", fu);
+  check_same_shape(kOp, "u", u.shape, "x", x.shape);
+  check_same_shape(kOp, "fu", fu.shape, "x", x.shape);
+  require(labels || x.shape.pixels() == 0, kOp, "there are no labels");
+  require(denominator, kOp, "there is no memory for the denominator");
+  const CurrentDevice current(stream.device());
+  kernels_of(stream).mean_squared_error_fisher(
+      stream.native(), {x.shape.pixels(), x.shape.c, x.data, x.ld, labels, denominator, u.data,
+                        u.ld, fu.data, fu.ld});
 }
 
 void mean_squared_error_hessian(const Stream& stream, const std::int32_t* labels,

@@ -26,6 +26,9 @@ struct Writer {
   void operator()(const char* key, const ScheduleKind& value) const {
     object[key] = to_string(value);
   }
+  void operator()(const char* key, const DiagonalEstimator& value) const {
+    object[key] = value == DiagonalEstimator::kHutchinson ? "hutchinson" : "gauss-newton-bartlett";
+  }
   template <class Visit>
   void nested(const char* key, const Visit& visit) const {
     json inside = json::object();
@@ -55,6 +58,14 @@ struct Reader {
   }
   void operator()(const char* key, ScheduleKind& value) const {
     if (object.contains(key)) value = schedule_kind(object.at(key).get<std::string>());
+  }
+  void operator()(const char* key, DiagonalEstimator& value) const {
+    if (!object.contains(key)) return;
+    const auto text = object.at(key).get<std::string>();
+    if (text != "hutchinson" && text != "gauss-newton-bartlett")
+      throw InputError("there is no estimator of a diagonal \"" + text + "\"");
+    value = text == "hutchinson" ? DiagonalEstimator::kHutchinson
+                                 : DiagonalEstimator::kGaussNewtonBartlett;
   }
   template <class Visit>
   void nested(const char* key, const Visit& visit) const {
@@ -131,6 +142,70 @@ void visit_auto(const V& v, T& o) {
 }
 
 template <class V, class T>
+void visit_preconditioned_gd(const V& v, T& o) {
+  v("damping", o.damping);
+  v("decay", o.decay);
+  v("l2", o.l2);
+}
+
+template <class V, class T>
+void visit_projected_gd(const V& v, T& o) {
+  v("lower", o.lower);
+  v("upper", o.upper);
+  v("radius", o.radius);
+  v("l2", o.l2);
+}
+
+template <class V, class T>
+void visit_damped_diagonal(const V& v, T& o) {
+  v("preset", o.preset);
+  v("estimator", o.estimator);
+  v("beta1", o.beta1);
+  v("beta2", o.beta2);
+  v("gamma", o.gamma);
+  v("epsilon", o.epsilon);
+  v("clip", o.clip);
+  v("refresh_every", o.refresh_every);
+  v("mean_square", o.mean_square);
+  v("unbiased", o.unbiased);
+  v("spatial_mean", o.spatial_mean);
+  v("decoupled_l2", o.decoupled_l2);
+}
+
+template <class V, class T>
+void visit_hessian_free(const V& v, T& o) {
+  v("damping", o.damping);
+  v("damping_in_ratio", o.damping_in_ratio);
+  v("warm_start", o.warm_start);
+  v("precondition", o.precondition);
+  v("batch_fraction", o.batch_fraction);
+  v("max_iterations", o.max_iterations);
+  v("model_tolerance", o.model_tolerance);
+  v("armijo", o.armijo);
+  v("line_shrink", o.line_shrink);
+  v("line_steps", o.line_steps);
+  v("l2", o.l2);
+}
+
+template <class V, class T>
+void visit_newton_cg(const V& v, T& o) {
+  v("radius", o.radius);
+  v("largest_radius", o.largest_radius);
+  v("acceptance", o.acceptance);
+  v("max_iterations", o.max_iterations);
+  v("model_tolerance", o.model_tolerance);
+  v("residual_tolerance", o.residual_tolerance);
+  v("l2", o.l2);
+}
+
+template <class V, class T>
+void visit_newton(const V& v, T& o) {
+  v("damping", o.damping);
+  v("largest", o.largest);
+  v("l2", o.l2);
+}
+
+template <class V, class T>
 void visit_optimizer(const V& v, T& o) {
   v("name", o.name);
   v.nested("sgd", [&](const auto& w) { visit_sgd(w, o.sgd); });
@@ -140,6 +215,14 @@ void visit_optimizer(const V& v, T& o) {
   v.nested("soap", [&](const auto& w) { visit_soap(w, o.soap); });
   v.nested("muon", [&](const auto& w) { visit_muon(w, o.muon); });
   v.nested("auto", [&](const auto& w) { visit_auto(w, o.automatic); });
+  v.nested("gd", [&](const auto& w) { w("l2", o.gd.l2); });
+  v.nested("preconditioned-gd",
+           [&](const auto& w) { visit_preconditioned_gd(w, o.preconditioned_gd); });
+  v.nested("projected-gd", [&](const auto& w) { visit_projected_gd(w, o.projected_gd); });
+  v.nested("damped-diagonal", [&](const auto& w) { visit_damped_diagonal(w, o.damped_diagonal); });
+  v.nested("hessian-free", [&](const auto& w) { visit_hessian_free(w, o.hessian_free); });
+  v.nested("newton-cg", [&](const auto& w) { visit_newton_cg(w, o.newton_cg); });
+  v.nested("newton", [&](const auto& w) { visit_newton(w, o.newton); });
 }
 
 template <class V, class T>

@@ -14,7 +14,7 @@ constexpr std::uint64_t kEndless = std::uint64_t{1} << 62;
 
 ScheduleOptions complete(ScheduleOptions schedule, const TrainerOptions& options) {
   if (schedule.learning_rate == 0.0)
-    schedule.learning_rate = default_learning_rate(options.optimizer.name);
+    schedule.learning_rate = default_learning_rate(options.optimizer);
   if (schedule.total_steps == 0) schedule.total_steps = options.max_steps;
   // Until fit() counts the steps: a decay without an end is none.
   const bool decays = schedule.kind == ScheduleKind::kCosine ||

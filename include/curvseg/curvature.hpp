@@ -26,9 +26,19 @@ namespace curvseg {
 
 /// Which products a BatchLoss can form; more take more memory.
 enum class CurvatureKind : std::uint8_t {
-  kNone,         ///< none: one gradient() after each linearise(), which is what training needs
+  /// none: one gradient() or squared_gradients() after each linearise(), which is what training
+  /// needs
+  kNone,
   kGaussNewton,  ///< ggnvp(), quadratic_form()
   kHessian,      ///< hvp() too
+};
+
+/// Labels that are sampled from the model: of each pixel with a label, a class drawn from the
+/// softmax of its logits by sample_labels(), in stream number 2^63 + `stream` of the seed: smaller
+/// numbers are for random vectors.
+struct SampledLabels {
+  const unsigned long long* seed = nullptr;  ///< device, one number
+  std::uint64_t stream = 0;  ///< below 2^63; samples of a seed in different streams are independent
 };
 
 /// The loss L(theta) of a model on one batch, linearised at one theta: gradient and products with
@@ -57,6 +67,7 @@ class BatchLoss {
   const Model& model() const;
   const Shape& input_shape() const;
   CurvatureKind kind() const;
+  const LossOptions& loss_options() const;
 
   /// Forward pass at theta on images `x` and `labels` [N,H,W] of the output; labels outside
   /// [0, classes) are ignored. All three must stay as they are while products are taken.
@@ -83,6 +94,11 @@ class BatchLoss {
   /// when it is not the first time since.
   void gradient(VectorView grad, bool accumulate = false);
 
+  /// to (+)= Σ_n grad_n², and the loss, grad_n the share of image n in the gradient:
+  /// Σ_n grad_n = dL/dtheta, so grad_n is over the denominator of the whole batch. Exact for each
+  /// image, in about the time of gradient(), from the same kernels. \throws as gradient().
+  void squared_gradients(VectorView to, bool accumulate = false);
+
   /// product (+)= G·v. In arithmetic 4/3 of forward and backward pass together.
   /// \throws std::logic_error before linearise() or for kNone; std::invalid_argument for vectors of
   /// another size.
@@ -91,6 +107,32 @@ class BatchLoss {
   /// product (+)= d²L/dtheta² · v, exact. In arithmetic 7/3 of forward and backward pass together.
   /// \throws as ggnvp(); std::logic_error unless made for kHessian.
   void hvp(ConstVectorView v, VectorView product, bool accumulate = false);
+
+  // Fisher matrices. Their terms are the pixels that have a label (of a classifier: the images),
+  // each with the weight that it has in the loss. With r = softmax − target the gradient of a
+  // pixel's cross-entropy with respect to its logits, s its weight (class weights, smoothing), D
+  // the denominator and J the rows of the pixel in d logits / d theta:
+  //
+  //     F = Σ_pixels Jᵀ (s·r·rᵀ) J / D
+  //
+  // Products of gradients of different pixels of an image do not occur: that would be the Fisher
+  // matrix of images as terms, which has another mean.
+
+  /// product (+)= F·v, F the empirical Fisher matrix: the target is that of the loss, the label
+  /// with its smoothing; of the mean squared error with s·r = g = 2 (logits − target) and g·gᵀ in
+  /// place of s·r·rᵀ. About as fast as ggnvp(). \throws as ggnvp().
+  void empirical_fisher_vp(ConstVectorView v, VectorView product, bool accumulate = false);
+  /// product (+)= F·v, F the Fisher matrix by Monte Carlo, one sample a pixel: the target is a
+  /// class drawn from the model. Its mean over seeds is G·v; a seed alone gives a matrix, so that
+  /// products with one seed are products with one F. About as fast as ggnvp(). \throws as ggnvp();
+  /// std::logic_error for the mean squared error, whose Fisher matrix is G.
+  void fisher_vp(ConstVectorView v, SampledLabels labels, VectorView product,
+                 bool accumulate = false);
+  /// grad (+)= Σ_pixels Jᵀ √s·r / D with targets drawn from the model: where all weights are 1, the
+  /// gradient of the loss with labels from the model. The mean over seeds of D·grad·gradᵀ is G, so
+  /// D·grad² estimates its diagonal (Gauss-Newton-Bartlett; Liu et al., "Sophia", ICLR 2024).
+  /// \throws as fisher_vp().
+  void sampled_gradient(SampledLabels labels, VectorView grad, bool accumulate = false);
 
   /// The exact quadratic model along one or two directions: form = {d₀ᵀGd₀}, or
   /// {d₀ᵀGd₀, d₀ᵀGd₁, d₁ᵀGd₁}, on the device, with G of the loss of the first `images` of the batch

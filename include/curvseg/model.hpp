@@ -208,6 +208,10 @@ class Plan {
   /// plan for kTraining once.
   void backward(const Stream& stream, ConstVectorView theta, ConstTensorView x, bool accumulate,
                 VectorView grad);
+  /// to (+)= Σ_n grad_n², grad_n what backward() gives for image n alone; otherwise as backward(),
+  /// also in time and in what it uses up.
+  void squared_gradients(const Stream& stream, ConstVectorView theta, ConstTensorView x,
+                         bool accumulate, VectorView to);
 
  private:
   struct State;

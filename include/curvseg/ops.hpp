@@ -104,9 +104,20 @@ std::size_t conv2d_backward_weights_workspace(const Device& device, const Shape&
                                               const ConstFilterView& w,
                                               const Conv2dGeometry& geometry);
 
+/// dw[r,s,c,k] = Σ_n (Σ_{p,q} x[n,…] · dy[n,p,q,k])² (+ dw if `accumulate`): the gradient that each
+/// image has alone, squared and added. In the workspace and about the time of
+/// conv2d_backward_weights(), from the same kernel.
+void conv2d_backward_weights_squared(const Stream& stream, ConstTensorView x, ConstTensorView dy,
+                                     const Conv2dGeometry& geometry, bool accumulate,
+                                     Workspace workspace, FilterView dw);
+
 /// db[k] = Σ_{n,p,q} dy[n,p,q,k] (+ db if `accumulate`).
 void conv2d_backward_bias(const Stream& stream, ConstTensorView dy, bool accumulate,
                           Workspace workspace, VectorView db);
+/// db[k] = Σ_n (Σ_{p,q} dy[n,p,q,k])² (+ db if `accumulate`), in the workspace of
+/// conv2d_backward_bias().
+void conv2d_backward_bias_squared(const Stream& stream, ConstTensorView dy, bool accumulate,
+                                  Workspace workspace, VectorView db);
 /// Bytes of scratch memory for conv2d_backward_bias().
 std::size_t conv2d_backward_bias_workspace(const Device& device, const Shape& dy);
 
@@ -127,6 +138,11 @@ void conv2d_transpose_backward_weights(const Stream& stream,
                                        std::span<const Conv2dGradientOperands> terms,
                                        const Conv2dGeometry& geometry, bool accumulate,
                                        Workspace workspace, FilterView dw);
+/// dw[r,s,c,k] = Σ_n (Σ dy[n,…,c] · x[n,…,k])², in the workspace of
+/// conv2d_transpose_backward_weights().
+void conv2d_transpose_backward_weights_squared(const Stream& stream, ConstTensorView x,
+                                               ConstTensorView dy, const Conv2dGeometry& geometry,
+                                               bool accumulate, Workspace workspace, FilterView dw);
 /// Bytes of scratch memory for conv2d_transpose_forward().
 std::size_t conv2d_transpose_forward_workspace(const Device& device, const Shape& y,
                                                const ConstFilterView& w,
@@ -270,6 +286,26 @@ void softmax_cross_entropy_hessian(const Stream& stream, ConstTensorView logits,
                                    const std::int32_t* labels, const float* denominator,
                                    const CrossEntropyOptions& options, ConstTensorView u,
                                    TensorView hu);
+/// sampled[p] ~ softmax(logits[p]), a class a pixel, the same on every target for the same
+/// seed[0], which lies on the device, `seed_stream` and p; kIgnoreLabel where labels[p] is outside
+/// [0, C). `labels` and `sampled` [N,H,W]. Overwrites. Asynchronous.
+void sample_labels(const Stream& stream, ConstTensorView logits, const std::int32_t* labels,
+                   const unsigned long long* seed, std::uint64_t seed_stream,
+                   std::int32_t* sampled);
+/// fu = F·u, F a Fisher matrix of softmax_cross_entropy() with respect to the logits, its terms the
+/// pixels: per pixel s·r·rᵀ / denominator[0] with r = softmax − target; kernels/loss/loss.hpp has
+/// the formula. The target is that of the loss, which makes F the empirical Fisher matrix, or the
+/// class `sampled` (may be nullptr) of the pixel. With an empty `u` its root, fu = √s·r /
+/// denominator[0]. Overwrites `fu`, which may be `u`. Asynchronous.
+void softmax_cross_entropy_fisher(const Stream& stream, ConstTensorView logits,
+                                  const std::int32_t* labels, const std::int32_t* sampled,
+                                  const float* denominator, const CrossEntropyOptions& options,
+                                  ConstTensorView u, TensorView fu);
+/// fu = g·(gᵀu) / denominator[0] per pixel, g = 2 (x − t) with t one-hot as in
+/// mean_squared_error(): its empirical Fisher matrix, the pixels its terms. Overwrites `fu`, which
+/// may be `u`. Asynchronous.
+void mean_squared_error_fisher(const Stream& stream, ConstTensorView x, const std::int32_t* labels,
+                               const float* denominator, ConstTensorView u, TensorView fu);
 /// hu = 2·u / denominator[0]: the Hessian of mean_squared_error() with respect to x, times u; with
 /// `labels` (may be nullptr) 0 at pixels without one. Overwrites `hu`, which may be `u`.
 /// Asynchronous.

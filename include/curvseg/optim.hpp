@@ -125,6 +125,121 @@ struct AutoOptions {
   SoapOptions soap = {};
 };
 
+/// Gradient descent: θ ← θ − η·g. For the descent of the textbooks the batch has to be the whole
+/// set; that is up to the caller. Steps that lead to a loss that is not finite or far too high are
+/// taken back, and the next ones are shorter.
+struct GradientDescentOptions {
+  float l2 = 0.0f;  ///< of the loss: + ½·l2·|θ|²
+};
+
+/// θ ← θ − η·g / (v + damping), v the running mean of Σ_n grad_n², the squared gradients of single
+/// images (BatchLoss::squared_gradients()). Or with a preconditioner that the caller gives. Steps
+/// are taken back as in gradient descent.
+struct PreconditionedGdOptions {
+  float damping = 1e-3f;
+  float decay = 0.95f;  ///< of the mean, over steps
+  float l2 = 0.0f;      ///< of the loss: + ½·l2·|θ|²
+  /// The inverse of the preconditioner as a diagonal, θ ← θ − η·preconditioner∘g, as long as theta,
+  /// in memory of the stream's device that stays; then damping and decay are not used. Not in
+  /// checkpoints: give it again to resume.
+  ConstVectorView preconditioner = {};
+};
+
+/// Gradient descent whose every step ends at the nearest point of a box, lower ≤ θ_i ≤ upper, which
+/// 0 is in, or of the ball ‖θ‖ ≤ radius. By default a box that weights which begin as the models'
+/// do are inside of.
+struct ProjectedGdOptions {
+  float lower = -3.0f, upper = 3.0f;  ///< not used with a radius
+  float radius = 0.0f;                ///< 0: no ball, but the box
+  float l2 = 0.0f;                    ///< of the loss: + ½·l2·|θ|²
+};
+
+/// How the diagonal of the curvature is estimated.
+enum class DiagonalEstimator {
+  /// Of the Hessian: z∘(d²L/dθ²·z) for random signs z (AdaHessian, Sophia-H).
+  kHutchinson,
+  /// Of the Gauss-Newton matrix: D·ĝ², ĝ the gradient with labels sampled from the model and D its
+  /// denominator (Sophia-G). For cross-entropy alone.
+  kGaussNewtonBartlett,
+};
+
+/// m ← β₁m + (1−β₁)g and, every `refresh_every` steps, h ← its running mean with an estimate:
+///
+///   θ ← θ(1 − η·decoupled_l2) − η·clip(m / max(γ·h, ε), ±clip)
+///
+/// Steps are taken back as in gradient descent. The fields are by default those of "sophia".
+struct DampedDiagonalOptions {
+  /// The name of a damped_diagonal_preset(), which then stands for all the other fields but
+  /// decoupled_l2 where that is at least 0; "": they count as they are.
+  std::string preset = "sophia";
+  DiagonalEstimator estimator = DiagonalEstimator::kGaussNewtonBartlett;
+  float beta1 = 0.96f, beta2 = 0.99f;  ///< of m, and of h over refreshes
+  float gamma = 0.05f, epsilon = 1e-12f;
+  float clip = 1.0f;           ///< 0: none
+  int refresh_every = 10;      ///< k
+  bool mean_square = false;    ///< h is the root of a running mean of squares
+  bool unbiased = false;       ///< m and h are divided by 1 − β^t; else they start at 0
+  bool spatial_mean = false;   ///< estimates are averaged over the taps of a filter
+  float decoupled_l2 = -1.0f;  ///< below 0: that of the preset, without one 0
+};
+
+/// Published settings, its `preset` then "".
+/// - "sophia", "sophia-g": Gauss-Newton-Bartlett, β 0.96 and 0.99, γ 0.05, ε 1e-12, k 10, weight
+///   decay 0.2, clip 1; "sophia-h": Hutchinson, γ 0.01. Liu et al., "Sophia: A Scalable Stochastic
+///   Second-order Optimizer for Language Model Pre-training", ICLR 2024, section 3 and appendix.
+/// - "adahessian": Hutchinson at every step, spatially averaged, root mean square, β 0.9 and 0.999,
+///   ε 1e-4, no clip, weight decay 5e-4, to be used at a learning rate of 0.15. Yao et al.,
+///   "ADAHESSIAN: An Adaptive Second Order Optimizer for Machine Learning", AAAI 2021, and the
+///   authors' code for CIFAR-10.
+/// 	hrows InputError for another name.
+DampedDiagonalOptions damped_diagonal_preset(std::string_view name);
+
+/// Hessian-free optimisation (Martens, ICML 2010; Martens & Sutskever 2012): δ by conjugate
+/// gradients on (G + λI)δ = −g, begun at `warm_start` times the last solution, preconditioned by
+/// (Σ_n grad_n² + λ)^¾; the earliest of its kept iterates that the loss does not prefer a later one
+/// to; the longest step line_shrink^j·δ with L(θ + α·δ) ≤ L(θ) + armijo·α·gᵀδ, else none. λ by
+/// Levenberg and Marquardt: ρ = change of the loss / change of the model; below ¼, or where the
+/// loss rises or is not finite, λ ← 3/2·λ, above ¾ λ ← 2/3·λ. Needs no learning rate: that of the
+/// schedule is a factor of the step, 1 by default.
+struct HessianFreeOptions {
+  float damping = 1.0f;  ///< the first λ
+  /// Whether the model of ρ has ½λ|δ|² in it, as in Martens 2010; published codes differ.
+  bool damping_in_ratio = true;
+  float warm_start = 0.95f;  ///< 0: every solve begins at 0
+  bool precondition = true;
+  float batch_fraction = 1.0f;  ///< of the images, the first ones, that G is of
+  int max_iterations = 100;     ///< of conjugate gradients
+  float model_tolerance = 5e-4f;
+  float armijo = 1e-2f;
+  float line_shrink = 0.8f;
+  int line_steps = 40;  ///< j is below it
+  float l2 = 0.0f;      ///< of the loss: + ½·l2·|θ|², in gradient and model
+};
+
+/// Newton's method in a trust region: δ by Steihaug's truncated conjugate gradients on the exact
+/// Hessian, which go to the boundary along directions of negative curvature. ρ = change of the loss
+/// / change of the model; below ¼ radius ← ¼·|δ|; above ¾ and on the boundary radius doubles; the
+/// step is taken where ρ > acceptance (Nocedal & Wright 2006, algorithm 4.1). Needs no learning
+/// rate, as hessian-free.
+struct NewtonCgOptions {
+  float radius = 1.0f;  ///< the first one, Euclidean
+  float largest_radius = 100.0f;
+  float acceptance = 1e-4f;  ///< in [0, ¼)
+  int max_iterations = 50;   ///< of conjugate gradients
+  float model_tolerance = 5e-4f;
+  float residual_tolerance = 0.0f;  ///< conjugate gradients end at ‖r‖ ≤ it·‖g‖
+  float l2 = 0.0f;                  ///< of the loss: + ½·l2·|θ|², in gradient and model
+};
+
+/// Newton's method by the book: the Hessian is formed, column by column, and (H + λI)δ = −g solved
+/// on the host, for networks of a few thousand parameters. λ is raised until H + λI is positive
+/// definite and the loss falls, and follows ρ as in hessian-free. Needs no learning rate, likewise.
+struct NewtonOptions {
+  float damping = 1e-3f;  ///< the first λ
+  int largest = 4096;     ///< more parameters are refused; at most 16384
+  float l2 = 0.0f;        ///< of the loss: + ½·l2·|θ|², in gradient and model
+};
+
 /// Which optimiser, and the options of each; only those of the one that is named are used.
 struct OptimizerOptions {
   std::string name = "adam";  ///< one of optimizer_names()
@@ -135,6 +250,13 @@ struct OptimizerOptions {
   SoapOptions soap = {};
   MuonOptions muon = {};
   AutoOptions automatic = {};
+  GradientDescentOptions gd = {};
+  PreconditionedGdOptions preconditioned_gd = {};
+  ProjectedGdOptions projected_gd = {};
+  DampedDiagonalOptions damped_diagonal = {};
+  HessianFreeOptions hessian_free = {};
+  NewtonCgOptions newton_cg = {};
+  NewtonOptions newton = {};
 };
 
 /// What an optimiser may use to make one step. All memory is on the stream's device and belongs to
@@ -167,10 +289,11 @@ struct OptimizerState {
   std::map<std::string, std::string> scalars;
 };
 
-/// A number and what it is called.
+/// A number and what it is called, or a text, as why a solver stopped: then value is 0.
 struct NamedNumber {
   std::string name;
   double value = 0.0;
+  std::string text = {};
 };
 
 /// One method. Used by one thread at a time.
@@ -217,12 +340,15 @@ std::unique_ptr<Optimizer> make_optimizer(const Stream& stream, const OptimizerO
 std::unique_ptr<Optimizer> make_optimizer(const Stream& stream, const OptimizerOptions& options,
                                           std::int64_t parameters);
 
-/// "auto", "foof", "soap", "muon", "sgd", "adam", "adamw".
+/// "auto", "foof", "soap", "muon", "hessian-free", "newton-cg", "damped-diagonal",
+/// "preconditioned-gd", "projected-gd", "gd", "newton", "sgd", "adam", "adamw".
 std::vector<std::string> optimizer_names();
 
 /// A peak learning rate that trains the models of the zoo; 1 for a method that needs none, where it
 /// is a factor of the step. \throws InputError for an unknown name.
 double default_learning_rate(std::string_view optimizer);
+/// The same of an optimiser with these options: a preset has its own.
+double default_learning_rate(const OptimizerOptions& options);
 /// Whether the method needs a learning rate. \throws InputError for an unknown name.
 bool needs_learning_rate(std::string_view optimizer);
 

@@ -141,12 +141,15 @@ struct Conv2dWeightTerm {
 };
 
 /// dw[r,s,c,k] = Σ_t Σ_{n,p,q} x_t[n, p·stride_h − pad_h + r·dilation_h, …, c] · dy_t[n,p,q,k]
-/// (plus the old dw if `accumulate`). `workspace`: conv2d_weight_workspace() floats.
+/// (plus the old dw if `accumulate`). With `squares` the gradient of each image is squared before
+/// they are added: dw[r,s,c,k] = Σ_n (Σ_t Σ_{p,q} …)². `workspace`: conv2d_weight_workspace()
+/// floats, which never decrease with n.
 struct Conv2dWeightGradient {
   Conv2dProblem problem;
   int terms = 1;
   Conv2dWeightTerm term[2];
   bool accumulate = false;
+  bool squares = false;
   float* dw = nullptr;
   float* workspace = nullptr;
 };

@@ -8,8 +8,9 @@ namespace {
 
 constexpr WeightTile kTile = WeightShape::kTile;
 
-/// Enough blocks to fill the machine, few enough that partial sums stay small.
-WeightPlan weight_plan(const Conv2dProblem& c) {
+/// Enough blocks to fill the machine, few enough that partial sums stay small; for squares at most
+/// as many, so that both take the same workspace.
+WeightPlan weight_plan(const Conv2dProblem& c, bool squares) {
   constexpr std::int64_t kBlocks = kStagedOperands ? 1024 : 48;
   constexpr std::int64_t kPixelsPerSplit = kStagedOperands ? 256 : 512;
   constexpr std::int64_t kPartialFloats = std::int64_t{1} << 24;
@@ -39,7 +40,33 @@ WeightPlan weight_plan(const Conv2dProblem& c) {
   if (splits > divide_up(pixels, kPixelsPerSplit)) splits = divide_up(pixels, kPixelsPerSplit);
   if (splits > kPartialFloats / floats) splits = kPartialFloats / floats;
   plan.splits = splits < 1 ? 1 : static_cast<int>(splits);
+  const bool by_image = squares && c.n > 0;  // no image: one sum, of nothing
+  plan.groups = by_image ? c.n : 1;
+  plan.parts = max_of(plan.splits / plan.groups, 1);
+  plan.splits = min_of(plan.splits, plan.groups * plan.parts);
   return plan;
+}
+
+template <bool kSquares>
+void run_weight_gradient(StreamHandle stream, const Conv2dWeightGradient& p,
+                         const WeightPlan& plan) {
+  const Conv2dProblem& c = p.problem;
+  const std::int64_t floats = static_cast<std::int64_t>(c.r) * c.s * c.c * c.k;
+  const std::int64_t blocks = static_cast<std::int64_t>(plan.tap_blocks) * plan.channel_blocks *
+                              plan.output_blocks * plan.splits;
+  launch<conv2d_weight_gradient_kernel<WeightShape, kSquares>, WeightShared<WeightShape>>(
+      stream, dim3{static_cast<unsigned>(blocks), 1, 1}, kTile.threads,
+      WeightGradientParams{p, plan});
+  if (plan.splits == 1) return;
+  const dim3 grid = grid_for(floats);
+  if (kSquares && plan.parts > 1)
+    launch<sum_splits_kernel<true>>(
+        stream, grid, kGridThreads,
+        SumSplits{p.workspace, p.dw, floats, plan.groups, plan.parts, p.accumulate});
+  else
+    launch<sum_splits_kernel<false>>(
+        stream, grid, kGridThreads,
+        SumSplits{p.workspace, p.dw, floats, plan.splits, 1, p.accumulate});
 }
 
 }  // namespace
@@ -48,28 +75,21 @@ std::int64_t conv2d_weight_workspace(const Conv2dWeightGradient& p) {
   const Conv2dProblem& c = p.problem;
   const std::int64_t floats = static_cast<std::int64_t>(c.r) * c.s * c.c * c.k;
   if (floats == 0) return 0;
-  const int splits = weight_plan(c).splits;
+  const int splits = weight_plan(c, false).splits;
   return splits == 1 ? 0 : splits * floats;
 }
 
 void conv2d_weight_gradient(StreamHandle stream, const Conv2dWeightGradient& p) {
-  const Conv2dProblem& c = p.problem;
-  const std::int64_t floats = static_cast<std::int64_t>(c.r) * c.s * c.c * c.k;
-  if (floats == 0) return;
-  WeightGradientParams params{p, weight_plan(c)};
-  const WeightPlan& plan = params.plan;
-  if (c.p == 0 || c.q == 0) {
-    // The filter fits nowhere: no pixel, as with no image, but pixels are counted by dividing.
-    Conv2dProblem& none = params.gradient.problem;
-    none.n = 0, none.p = 1, none.q = 1;
-  }
-  const std::int64_t blocks = static_cast<std::int64_t>(plan.tap_blocks) * plan.channel_blocks *
-                              plan.output_blocks * plan.splits;
-  launch<conv2d_weight_gradient_kernel<WeightShape>, WeightShared<WeightShape>>(
-      stream, dim3{static_cast<unsigned>(blocks), 1, 1}, kTile.threads, params);
-  if (plan.splits > 1)
-    launch<sum_splits_kernel>(stream, grid_for(floats), kGridThreads,
-                              SumSplits{p.workspace, p.dw, floats, plan.splits, p.accumulate});
+  if (static_cast<std::int64_t>(p.problem.r) * p.problem.s * p.problem.c * p.problem.k == 0) return;
+  Conv2dWeightGradient gradient = p;
+  Conv2dProblem& c = gradient.problem;
+  // The filter fits nowhere: no pixel, as with no image, but pixels are counted by dividing.
+  if (c.p == 0 || c.q == 0) c.n = 0, c.p = 1, c.q = 1;
+  const WeightPlan plan = weight_plan(c, p.squares);
+  if (p.squares)
+    run_weight_gradient<true>(stream, gradient, plan);
+  else
+    run_weight_gradient<false>(stream, gradient, plan);
 }
 
 }  // namespace curvseg::CURVSEG_TARGET

@@ -2,9 +2,15 @@
 //
 //   dw[r,s,c,k] = Σ_t Σ_{n,p,q} x_t[n, p·stride_h − pad_h + r·dilation_h, …, c] · dy_t[n,p,q,k]
 //
+// or, with `squares`, the same for each image alone, squared and added:
+//
+//   dw[r,s,c,k] = Σ_n (Σ_t Σ_{p,q} x_t[…] · dy_t[n,p,q,k])²
+//
 // Overwrites dw, or adds to it. Pixels are split into ranges that depend on shapes alone; each
 // range has its own partial sum, and a second kernel adds them in order: no atomics, the same bits
-// on every run. With one range the first kernel writes dw itself.
+// on every run. With one range the first kernel writes dw itself. Ranges of squares are aligned to
+// images: some whole images, whose squares the block adds up in memory that it alone writes, or a
+// part of one image, which the second kernel completes before it squares.
 #pragma once
 
 #include "conv2d/conv2d.hpp"
@@ -18,8 +24,22 @@ namespace curvseg::CURVSEG_TARGET {
 struct WeightPlan {
   int taps_per_block;
   int tap_blocks, channel_blocks, output_blocks;
-  int splits;
+  int splits;  // partial results
+  int groups;  // of pixels whose sum stands for itself: images, or all pixels as one
+  int parts;   // of a group; with 1, a split has whole groups, else it is one part
 };
+
+/// Pixels [first, last) of part `unit` of all groups' parts.
+struct PixelRange {
+  std::int64_t first, last;
+};
+inline __device__ PixelRange unit_pixels(const Conv2dProblem& c, const WeightPlan& plan,
+                                         std::int64_t unit) {
+  const std::int64_t pixels = static_cast<std::int64_t>(c.n) * c.p * c.q / plan.groups;
+  const std::int64_t group = unit / plan.parts, part = unit - group * plan.parts;
+  return {group * pixels + pixels * part / plan.parts,
+          group * pixels + pixels * (part + 1) / plan.parts};
+}
 
 struct WeightGradientParams {
   Conv2dWeightGradient gradient;
@@ -33,7 +53,35 @@ struct WeightShared {
   typename Accumulators<BlockTile<kTile.channels, kTile.outputs>, kTile.taps>::Shared accumulators;
 };
 
-template <class Shape>
+/// Writes the accumulators of `range` to `out`, or adds them, squared if `square`.
+template <class Tile, class Accumulated>
+__device__ __forceinline__ void store_weights(const Conv2dProblem& c, const WeightRange& range,
+                                              Accumulated& accumulators, bool square, bool add,
+                                              float* out) {
+  for (int tap = 0; tap < range.taps; ++tap)
+    for (int t = block_begin(); t < Tile::kMicrotiles; t += block_step()) {
+      const auto& tile = accumulators.at(t, tap);
+      CURVSEG_UNROLL
+      for (int i = 0; i < Tile::kRows; ++i) {
+        const int channel = range.first_channel + Tile::row(t, i);
+        CURVSEG_UNROLL
+        for (int group = 0; group < Tile::kGroups; ++group) {
+          const int output = range.first_output + Tile::column(t, group);
+          if (channel >= c.c || output >= c.k) continue;
+          const int count = min_of(c.k - output, Tile::kGroupColumns);
+          float* to = out +
+                      (static_cast<std::int64_t>(range.first_tap + tap) * c.c + channel) * c.k +
+                      output;
+          auto value = group_lanes<Tile>(tile, i, group);
+          if (square) value = value * value;
+          if (add) value = value + load_group<Tile::kGroupColumns>(to, count);
+          store_group(to, value, count);
+        }
+      }
+    }
+}
+
+template <class Shape, bool kSquares>
 __global__ void __launch_bounds__(Shape::kTile.threads)
     conv2d_weight_gradient_kernel(WeightGradientParams p) {
   constexpr WeightTile kTile = Shape::kTile;
@@ -50,66 +98,60 @@ __global__ void __launch_bounds__(Shape::kTile.threads)
   block /= plan.output_blocks;
   const int channel_block = block % plan.channel_blocks;
   const int split = block / plan.channel_blocks;
-  const std::int64_t pixels = static_cast<std::int64_t>(c.n) * c.p * c.q;
   WeightRange range;
   range.first_channel = channel_block * kTile.channels;
   range.first_output = output_block * kTile.outputs;
   range.first_tap = tap_block * plan.taps_per_block;
   range.taps = min_of(c.r * c.s - range.first_tap, plan.taps_per_block);
-  range.first_pixel = pixels * split / plan.splits;
-  range.last_pixel = pixels * (split + 1) / plan.splits;
 
   auto& shared = block_shared<WeightShared<Shape>>();
   Accumulators<Tile, kTile.taps> accumulators(shared.accumulators);
-  accumulators.clear(range.taps);
   WeightLoader<Shape> loader(g, range, shared.operands);
-  for (auto step = loader.begin(); loader.valid(step); step = loader.next(step)) {
-    for (int tap = 0; tap < range.taps; ++tap) {
-      loader.acquire(step, tap);
-      for (int t = block_begin(); t < Tile::kMicrotiles; t += block_step())
-        loader.multiply(step, tap, t, accumulators.at(t, tap));
-      loader.release();
-    }
-  }
-
   const std::int64_t floats = static_cast<std::int64_t>(c.r) * c.s * c.c * c.k;
   float* out = plan.splits == 1 ? g.dw : g.workspace + split * floats;
-  const bool add = plan.splits == 1 && g.accumulate;
-  for (int tap = 0; tap < range.taps; ++tap)
-    for (int t = block_begin(); t < Tile::kMicrotiles; t += block_step()) {
-      const auto& tile = accumulators.at(t, tap);
-      CURVSEG_UNROLL
-      for (int i = 0; i < Tile::kRows; ++i) {
-        const int channel = range.first_channel + Tile::row(t, i);
-        CURVSEG_UNROLL
-        for (int group = 0; group < Tile::kGroups; ++group) {
-          const int output = range.first_output + Tile::column(t, group);
-          if (channel >= c.c || output >= c.k) continue;
-          const int count = min_of(c.k - output, Tile::kGroupColumns);
-          float* to = out +
-                      (static_cast<std::int64_t>(range.first_tap + tap) * c.c + channel) * c.k +
-                      output;
-          auto value = group_lanes<Tile>(tile, i, group);
-          if (add) value = value + load_group<Tile::kGroupColumns>(to, count);
-          store_group(to, value, count);
-        }
+  bool add = plan.splits == 1 && g.accumulate;
+  // Some whole images, each of them squared, or one part.
+  const bool square = kSquares && plan.parts == 1;
+  const std::int64_t groups = plan.groups;
+  const std::int64_t first = square ? groups * split / plan.splits : split;
+  const std::int64_t last = square ? groups * (split + 1) / plan.splits : split + 1;
+  for (std::int64_t unit = first; unit < last; ++unit) {
+    const PixelRange pixels = unit_pixels(c, plan, unit);
+    range.first_pixel = pixels.first;
+    range.last_pixel = pixels.last;
+    accumulators.clear(range.taps);
+    for (auto step = loader.begin(); loader.valid(step); step = loader.next(step)) {
+      for (int tap = 0; tap < range.taps; ++tap) {
+        loader.acquire(step, tap);
+        for (int t = block_begin(); t < Tile::kMicrotiles; t += block_step())
+          loader.multiply(step, tap, t, accumulators.at(t, tap));
+        loader.release();
       }
     }
+    store_weights<Tile>(c, range, accumulators, square, add, out);
+    add = true;
+  }
 }
 
 struct SumSplits {
   const float* partial;
   float* dw;
   std::int64_t floats;
-  int splits;
+  int groups, parts;  // of splits
   bool accumulate;
 };
 
-/// dw = Σ_split partial[split], in the order of splits.
-static __global__ void sum_splits_kernel(SumSplits p) {
+/// dw = Σ_group Σ_part partial[group, part], or with kSquares dw = Σ_group (Σ_part …)², in order.
+template <bool kSquares>
+__global__ void sum_splits_kernel(SumSplits p) {
   for (const std::int64_t i : grid_range(p.floats)) {
     float sum = p.accumulate ? p.dw[i] : 0.0f;
-    for (int split = 0; split < p.splits; ++split) sum += p.partial[split * p.floats + i];
+    const float* partial = p.partial + i;
+    for (int group = 0; group < p.groups; ++group) {
+      float value = 0.0f;
+      for (int part = 0; part < p.parts; ++part, partial += p.floats) value += *partial;
+      sum += kSquares ? value * value : value;
+    }
     p.dw[i] = sum;
   }
 }

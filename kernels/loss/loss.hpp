@@ -61,6 +61,38 @@ struct SoftmaxCrossEntropyHessian {
   std::int64_t ld_hu = 0;
 };
 
+/// sampled[p] ~ softmax(x[p]), a class a pixel: with e = exp(x − max x), the first c for which
+///
+///   Σ_{k≤c} e_k > u·Σ_k e_k,   u = 2^-23 · (w >> 9),  w = word 0 of Philox((p, stream), seed[0])
+///
+/// never one of probability 0; kIgnoreLabel for pixels without a label in [0, classes). The same on
+/// every target. Of `at`, pixels, classes, x and labels count. Overwrites.
+struct SampleLabels {
+  SoftmaxCrossEntropy at;
+  const unsigned long long* seed = nullptr;  // device
+  std::uint64_t stream = 0;
+  std::int32_t* sampled = nullptr;
+};
+
+/// A Fisher matrix of SoftmaxCrossEntropy with respect to x, the pixels its terms, times u, pixel
+/// by pixel, D = denominator[0]:
+///
+///   fu = s·r·(rᵀu) / D,   r = softmax(x) − t,   t = [c = sampled] or, without `sampled`, q / s
+///
+/// with q and s as there: s·r is the gradient of the pixel's own loss, were t its target. Labels
+/// sampled from the softmax have the SoftmaxCrossEntropyHessian for their mean. Without `u` the
+/// root of it, fu = √s·r / D. 0 for pixels without a label in [0, classes) and those with s = 0,
+/// and everywhere if D = 0. Overwrites; `fu` may be `u`. Of `at`, what a loss writes is not looked
+/// at.
+struct SoftmaxCrossEntropyFisher {
+  SoftmaxCrossEntropy at;
+  const std::int32_t* sampled = nullptr;  // may be nullptr
+  const float* u = nullptr;               // may be nullptr
+  std::int64_t ldu = 0;
+  float* fu = nullptr;
+  std::int64_t ld_fu = 0;
+};
+
 /// loss[0] = Σ (x − t)² / D, dx = 2 (x − t) / D over all elements, D = denominator[0]. With
 /// `labels` [pixels] there is no target tensor: t is 1 at the pixel's label and 0 elsewhere, and
 /// pixels whose label is not in [0, channels) contribute nothing and get dx = 0.
@@ -91,6 +123,22 @@ struct MeanSquaredErrorHessian {
   float* hu = nullptr;
   std::int64_t ld_hu = 0;
   const std::int32_t* labels = nullptr;  // may be nullptr
+};
+
+/// The empirical Fisher matrix of MeanSquaredError with labels, the pixels its terms, times u:
+/// fu = g·(gᵀu) / D pixel by pixel, g = 2 (x − t), D = denominator[0]; 0 at pixels whose label is
+/// not in [0, channels). Overwrites; `fu` may be `u`.
+struct MeanSquaredErrorFisher {
+  std::int64_t pixels = 0;
+  int channels = 0;
+  const float* x = nullptr;
+  std::int64_t ldx = 0;
+  const std::int32_t* labels = nullptr;
+  const float* denominator = nullptr;
+  const float* u = nullptr;
+  std::int64_t ldu = 0;
+  float* fu = nullptr;
+  std::int64_t ld_fu = 0;
 };
 
 }  // namespace curvseg

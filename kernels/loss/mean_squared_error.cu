@@ -2,11 +2,12 @@
 //
 //   loss[0] = Σ (x − t)² / D  (+ old if `accumulate`),    dx = 2 (x − t) / D
 //   hu      = 2 u / D                                      its Hessian times u
+//   fu      = g (gᵀu) / D,  g = 2 (x − t)                  its empirical Fisher matrix, by pixels
 //
 // with t from a target tensor, or 1 at a pixel's label and 0 elsewhere; pixels without a label then
-// add nothing. Overwrites dx, which may be nullptr, and hu. D = 0 gives loss 0, dx 0 and hu 0.
-// Squares and sums in double, fixed order. Source: torch.nn.MSELoss, which has D = the number of
-// elements.
+// add nothing. Overwrites dx, which may be nullptr, hu and fu. D = 0 gives loss 0, dx 0, hu 0 and
+// fu 0. Squares and sums in double, fixed order. Source: torch.nn.MSELoss, which has D = the number
+// of elements.
 #include "loss/launchers.hpp"
 #include "math/long_sum.hpp"
 
@@ -69,6 +70,23 @@ __global__ void mean_squared_error_hessian_kernel(MeanSquaredErrorHessian p) {
   }
 }
 
+/// A thread a pixel: its few channels are in the first-level cache after the first look.
+__global__ void mean_squared_error_fisher_kernel(MeanSquaredErrorFisher p) {
+  const float denominator = *p.denominator;
+  for (const std::int64_t pixel : grid_range(p.pixels)) {
+    const std::int32_t label = p.labels[pixel];
+    const bool counts = denominator != 0.0f && label >= 0 && label < p.channels;
+    const float* x = p.x + pixel * p.ldx;
+    const float* u = p.u + pixel * p.ldu;
+    float* fu = p.fu + pixel * p.ld_fu;
+    float product = 0.0f;
+    for (int c = 0; c < p.channels && counts; ++c)
+      product += (x[c] - (c == label ? 1.0f : 0.0f)) * u[c];
+    for (int c = 0; c < p.channels; ++c)
+      fu[c] = counts ? 4.0f * (x[c] - (c == label ? 1.0f : 0.0f)) * product / denominator : 0.0f;
+  }
+}
+
 template <Target Source>
 void launch_sum(StreamHandle stream, dim3 grid, const MeanSquaredError& p) {
   if (p.dx)
@@ -106,6 +124,11 @@ void mean_squared_error_hessian(StreamHandle stream, const MeanSquaredErrorHessi
     launch<mean_squared_error_hessian_kernel<true>>(stream, grid_for(elements), kGridThreads, p);
   else
     launch<mean_squared_error_hessian_kernel<false>>(stream, grid_for(elements), kGridThreads, p);
+}
+
+void mean_squared_error_fisher(StreamHandle stream, const MeanSquaredErrorFisher& p) {
+  if (p.pixels == 0 || p.channels == 0) return;
+  launch<mean_squared_error_fisher_kernel>(stream, grid_for(p.pixels), kGridThreads, p);
 }
 
 }  // namespace curvseg::CURVSEG_TARGET

@@ -160,21 +160,30 @@ void add_bias(StreamHandle stream, const AddBias& p) {
 
 std::int64_t channel_sum_workspace(const ChannelSum& p) {
   if (p.channels == 0) return 0;
-  const std::int64_t splits = channel_sum_plan(p.pixels, p.channels).splits;
+  const std::int64_t splits = channel_sum_plan(p.pixels, p.channels, 0).splits;
   return splits > 1 ? splits * p.channels : 0;
 }
 
 void channel_sum(StreamHandle stream, const ChannelSum& p) {
   if (p.channels == 0) return;  // no pixels, though, is a sum of nothing: db = 0
-  const ChannelSumPlan plan = channel_sum_plan(p.pixels, p.channels);
+  const ChannelSumPlan plan = channel_sum_plan(p.pixels, p.channels, p.squared_images);
   const ChannelSumParams params{p, plan};
-  const unsigned blocks =
-      static_cast<unsigned>(plan.splits) * static_cast<unsigned>(plan.channel_blocks);
-  launch<channel_sum_kernel, ChannelSumShared>(stream, dim3{blocks, 1, 1}, ChannelSumPlan::kSlots,
-                                               params);
-  if (plan.splits > 1)
-    launch<sum_channel_splits_kernel, SumSplitsShared>(
-        stream, dim3{static_cast<unsigned>(p.channels), 1, 1}, kSumSplitsThreads, params);
+  const dim3 blocks{static_cast<unsigned>(plan.splits) * static_cast<unsigned>(plan.channel_blocks),
+                    1, 1};
+  const dim3 channels{static_cast<unsigned>(p.channels), 1, 1};
+  if (p.squared_images > 0)
+    launch<channel_sum_kernel<true>, ChannelSumShared>(stream, blocks, ChannelSumPlan::kSlots,
+                                                       params);
+  else
+    launch<channel_sum_kernel<false>, ChannelSumShared>(stream, blocks, ChannelSumPlan::kSlots,
+                                                        params);
+  if (plan.splits == 1) return;
+  if (p.squared_images > 0 && plan.parts > 1)
+    launch<sum_channel_splits_kernel<true>, SumSplitsShared>(stream, channels, kSumSplitsThreads,
+                                                             params);
+  else
+    launch<sum_channel_splits_kernel<false>, SumSplitsShared>(stream, channels, kSumSplitsThreads,
+                                                              params);
 }
 
 }  // namespace curvseg::CURVSEG_TARGET

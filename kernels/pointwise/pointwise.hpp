@@ -61,7 +61,9 @@ struct AddBias {
   std::int64_t ldy = 0;
 };
 
-/// db[c] = Σ_p dy[p, c] (+ db[c] if `accumulate`): the bias gradient. Fixed order.
+/// db[c] = Σ_p dy[p, c] (+ db[c] if `accumulate`): the bias gradient. Fixed order. With
+/// `squared_images` = N > 0 the pixels are N images of equally many, and the sum of each is squared
+/// before they are added: db[c] = Σ_n (Σ_p dy[n, p, c])². The workspace does not depend on it.
 struct ChannelSum {
   std::int64_t pixels = 0;
   int channels = 0;
@@ -70,6 +72,7 @@ struct ChannelSum {
   float* db = nullptr;
   bool accumulate = false;
   float* workspace = nullptr;
+  int squared_images = 0;
 };
 
 }  // namespace curvseg

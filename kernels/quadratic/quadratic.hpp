@@ -113,4 +113,31 @@ struct RateStep {
   float largest_change = 0.01f;
 };
 
+/// What a method with steps of a given length remembers so that it can take one back, one float
+/// each, in device memory. Zero before the first step.
+struct GuardState {
+  float loss_mean = 0.0f, loss_weight = 0.0f;  // of accepted steps
+  float has_previous = 0.0f;                   // 1: the theta before the last step is kept
+  float trust = 0.0f;                          // that steps are shortened by; 0: 1, none yet
+  float rejected = 0.0f;                       // steps taken back so far
+  // Decided by GuardStep.
+  float accepted = 0.0f;           // of the gradient: 0 or 1
+  float keep = 0.0f, undo = 0.0f;  // theta ← keep·theta + undo·(theta before the last step)
+  float rate = 0.0f;               // factor of the step; 0 where the last one is taken back
+
+  static constexpr int kFloats = 9;
+};
+static_assert(sizeof(GuardState) == GuardState::kFloats * sizeof(float));
+
+/// Is the loss that the last step led to acceptable? By the rule of JudgeLoss. If not, the last
+/// step is taken back and nothing else is done, and later steps are shorter by `shrink`; each one
+/// that is accepted lengthens the next by `grow`, up to their full length.
+struct GuardStep {
+  const float* loss = nullptr;  // device
+  GuardState* state = nullptr;
+  float factor = 1.5f, margin = 0.1f;
+  float loss_smoothing = 0.9f;
+  float shrink = 0.5f, grow = 1.1f;
+};
+
 }  // namespace curvseg

@@ -172,6 +172,29 @@ __global__ void rate_step_kernel(RateStep p) {
   s.has_previous = rate > 0.0 ? 1.0f : 0.0f;
 }
 
+__global__ void guard_step_kernel(GuardStep p) {
+  if (threadIdx.x != 0) return;
+  GuardState& s = *p.state;
+  const double loss = *p.loss;
+  const bool can_undo = s.has_previous != 0.0f && s.loss_weight > 0.0f;
+  const bool high = loss > double(p.factor) * s.loss_mean + p.margin;
+  const bool accepted = is_finite(loss) && !(can_undo && high);
+  const float trust = s.trust > 0.0f ? s.trust : 1.0f;
+  s.accepted = accepted ? 1.0f : 0.0f;
+  s.undo = accepted ? 0.0f : s.has_previous;
+  s.keep = 1.0f - s.undo;
+  s.has_previous = s.accepted;
+  if (!accepted) {
+    s.rejected += 1.0f;
+    s.trust = trust * p.shrink;
+    s.rate = 0.0f;
+    return;
+  }
+  average_in(s.loss_mean, s.loss_weight, p.loss_smoothing, loss);
+  s.rate = trust;
+  s.trust = trust * p.grow < 1.0f ? trust * p.grow : 1.0f;
+}
+
 constexpr int kThreads = kStagedOperands ? 32 : 1;  // a warp is the least that a GPU runs
 
 }  // namespace
@@ -190,6 +213,10 @@ void quadratic_step(StreamHandle stream, const QuadraticStep& p) {
 
 void rate_step(StreamHandle stream, const RateStep& p) {
   launch<rate_step_kernel>(stream, dim3{1, 1, 1}, kThreads, p);
+}
+
+void guard_step(StreamHandle stream, const GuardStep& p) {
+  launch<guard_step_kernel>(stream, dim3{1, 1, 1}, kThreads, p);
 }
 
 }  // namespace curvseg::CURVSEG_TARGET

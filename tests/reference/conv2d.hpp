@@ -88,4 +88,32 @@ inline void backward_weights(const Conv2d& g, const std::vector<float>& x,
   });
 }
 
+/// Σ_n (the weight gradient of image n alone)², and how far float32 may be from it.
+struct SquaredGradients {
+  std::vector<double> value, bound;
+};
+
+inline SquaredGradients squared_weight_gradients(const Conv2d& g, const std::vector<float>& x,
+                                                 const std::vector<float>& dy) {
+  SquaredGradients result{std::vector<double>(g.w_size()), std::vector<double>(g.w_size())};
+  Conv2d one = g;
+  one.n = 1;
+  const auto slice = [](const std::vector<float>& all, std::size_t size, int n) {
+    const auto first = all.begin() + static_cast<std::ptrdiff_t>(size) * n;
+    return std::vector<float>(first, first + static_cast<std::ptrdiff_t>(size));
+  };
+  for (int n = 0; n < g.n; ++n) {
+    Sums dw(g.w_size());
+    backward_weights(one, slice(x, one.x_size(), n), slice(dy, one.y_size(), n), dw);
+    const std::vector<double> error = dw.bound();
+    for (std::size_t i = 0; i < dw.value.size(); ++i) {
+      const double square = dw.value[i] * dw.value[i];
+      result.value[i] += square;
+      result.bound[i] += (2.0 * std::fabs(dw.value[i]) + error[i]) * error[i];
+      result.bound[i] += 2.0 * std::sqrt(g.n + 1.0) * 6e-8 * square;
+    }
+  }
+  return result;
+}
+
 }  // namespace curvseg::reference

@@ -124,6 +124,52 @@ inline Product cross_entropy_hessian(const CrossEntropy& f, const std::vector<do
   return product;
 }
 
+/// F·u per pixel, F = s·r·rᵀ / denominator with r = softmax(x) − t, t the target of the loss over
+/// s or, with `sampled`, one-hot; without u its root, √s·r / denominator.
+inline Product cross_entropy_fisher(const CrossEntropy& f, const std::vector<double>& x,
+                                    const std::vector<std::int32_t>& labels,
+                                    const std::vector<std::int32_t>* sampled,
+                                    const std::vector<double>* u, double denominator) {
+  Product product{std::vector<double>(x.size()), std::vector<double>(x.size())};
+  const auto classes = static_cast<std::size_t>(f.classes);
+  for (std::size_t pixel = 0; pixel < labels.size(); ++pixel) {
+    if (!f.valid(labels[pixel]) || denominator == 0.0) continue;
+    const std::size_t at = pixel * classes;
+    std::vector<double> q(classes);
+    double s = 0.0;
+    for (int c = 0; c < f.classes; ++c) {
+      q[static_cast<std::size_t>(c)] =
+          f.smoothing / f.classes * f.weight(c) +
+          (c == labels[pixel] ? (1.0 - f.smoothing) * f.weight(c) : 0.0);
+      s += q[static_cast<std::size_t>(c)];
+    }
+    if (s == 0.0) continue;
+    const double peak = *std::max_element(&x[at], &x[at] + f.classes);
+    double sum = 0.0, dot = 0.0, dot_size = 0.0;
+    for (std::size_t c = 0; c < classes; ++c) sum += std::exp(x[at + c] - peak);
+    const double summing = 6.0 + std::sqrt(static_cast<double>(f.classes));
+    std::vector<double> r(classes), size(classes);  // size: how far r may be off, over epsilon
+    for (std::size_t c = 0; c < classes; ++c) {
+      const double p = std::exp(x[at + c] - peak) / sum;
+      const double t =
+          sampled ? ((*sampled)[pixel] == static_cast<std::int32_t>(c) ? 1.0 : 0.0) : q[c] / s;
+      r[c] = p - t;
+      size[c] = p * (summing + peak - x[at + c]) + 4.0 * t;
+      if (u) dot += r[c] * (*u)[at + c], dot_size += size[c] * std::fabs((*u)[at + c]) * summing;
+    }
+    for (std::size_t c = 0; c < classes; ++c) {
+      const double scale = (u ? s * dot : std::sqrt(s)) / denominator;
+      product.value[at + c] = scale * r[c];
+      product.uncertainty[at + c] = std::fabs(scale) * (size[c] + 4.0 * std::fabs(r[c]));
+      // Where r cancels to 0 both factors are rounding.
+      if (u)
+        product.uncertainty[at + c] +=
+            s * dot_size * (std::fabs(r[c]) + 1.2e-7 * size[c]) / denominator;
+    }
+  }
+  return product;
+}
+
 inline Loss mean_squared_error(const std::vector<double>& x, const std::vector<double>& target,
                                double denominator) {
   Loss loss;

@@ -80,4 +80,48 @@ inline AdamState adam(const Step& step, double beta1, double beta2, double epsil
   return {moved(step, theta, {move, size}), m, v};
 }
 
+/// θ − f·η·clip·grad·scale, the terms of `step` but clipping 0.
+inline Sized descended(const Step& step, double factor, double theta, double grad, double scale) {
+  const double move = factor * step.learning_rate * step.clip() * grad * scale;
+  return {theta - move, std::fabs(theta) + std::fabs(move)};
+}
+
+inline std::vector<Sized> projected_on_box(std::vector<Sized> theta, double low, double high) {
+  for (Sized& each : theta) each.value = std::clamp(each.value, low, high);
+  return theta;
+}
+
+inline std::vector<Sized> projected_on_ball(std::vector<Sized> theta, double radius) {
+  double sum = 0.0;
+  for (const Sized& each : theta) sum += each.value * each.value;
+  const double scale = std::min(1.0, radius / std::sqrt(sum));
+  for (Sized& each : theta) each = {scale * each.value, scale * each.size};
+  return theta;
+}
+
+struct DampedDiagonal {
+  double beta1 = 0.9, gamma = 1.0, epsilon = 1e-4, largest = INFINITY, bias_correction1 = 1.0;
+  double weight = 1.0;  // of h
+  bool root = false;
+};
+
+struct DampedDiagonalState {
+  Sized theta, m;
+};
+
+/// `step` gives the rate, its factor included, clipping and decoupled decay.
+inline DampedDiagonalState damped_diagonal(const Step& step, const DampedDiagonal& o, double theta,
+                                           double grad, double m_old, double h) {
+  const Sized g = regularised_gradient(step, theta, grad);
+  const Sized m{o.beta1 * m_old + (1.0 - o.beta1) * g.value,
+                o.beta1 * std::fabs(m_old) + (1.0 - o.beta1) * g.size};
+  const double curvature = o.weight * h;
+  const double scaled = o.gamma * (o.root ? std::sqrt(curvature) : curvature);
+  const double denominator = std::max(scaled, o.epsilon) * o.bias_correction1;
+  const double bounded = std::clamp(m.value / denominator, -o.largest, o.largest);
+  // Bounding makes no error larger.
+  const double size = std::min(m.size / denominator, o.largest);
+  return {moved(step, theta, {step.learning_rate * bounded, step.learning_rate * size}), m};
+}
+
 }  // namespace curvseg::reference

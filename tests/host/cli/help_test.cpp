@@ -33,7 +33,7 @@ TEST(Help, OfTrain) {
   expect_help({"train"}, "Examples:", "--data DATA", "--model NAME", "--optimizer NAME",
               "--epochs N", "--steps N", "--batch N", "--crop SIZE", "--device NAME", "--seed N",
               "--out DIR", "--resume FILE", "--checkpoint FILE", "--lr X", "--schedule NAME",
-              "--warmup STEPS", "--weight-decay X", "--momentum X", "--clip NORM",
+              "--warmup STEPS", "--weight-decay X", "--momentum X", "--preset NAME", "--clip NORM",
               "--label-smoothing PART", "--class-weights KIND", "--ignore-index N", "--classes N",
               "--augment LIST", "--eval-every N", "--save-every N", "--patience N", "--quiet",
               "--json", "Default");

@@ -127,15 +127,28 @@ TEST(Stopping, ALossFarAboveItsBeginningStops) {
 
 TEST(Stopping, TheFirstLossThatIsNotZeroIsTheMeasure) {
   TrainingProgress progress;
-  check_loss(progress, 10.0, 1, 0.0, 1.0);
+  const LossLimits ten{.factor = 10.0}, none{};
+  EXPECT_TRUE(check_loss(progress, ten, 1, 0.0, 1.0));
   EXPECT_FALSE(progress.first_loss.has_value());
-  check_loss(progress, 10.0, 2, 1.5, 1.0);
-  check_loss(progress, 10.0, 3, 15.0, 1.0);
+  EXPECT_TRUE(check_loss(progress, ten, 2, 1.5, 1.0));
+  EXPECT_TRUE(check_loss(progress, ten, 3, 15.0, 1.0));
   EXPECT_EQ(progress.first_loss, 1.5);
-  EXPECT_THROW(check_loss(progress, 10.0, 4, 15.1, 1.0), DivergenceError);
-  EXPECT_NO_THROW(check_loss(progress, 0.0, 4, 1e30, 1.0));
-  EXPECT_THROW(check_loss(progress, 0.0, 4, NAN, 1.0), DivergenceError);
-  EXPECT_THROW(check_loss(progress, 0.0, 4, -INFINITY, 1.0), DivergenceError);
+  EXPECT_THROW(check_loss(progress, ten, 4, 15.1, 1.0), DivergenceError);
+  EXPECT_TRUE(check_loss(progress, none, 4, 1e30, 1.0));
+  EXPECT_THROW(check_loss(progress, none, 4, NAN, 1.0), DivergenceError);
+  EXPECT_THROW(check_loss(progress, none, 4, -INFINITY, 1.0), DivergenceError);
+}
+
+TEST(Stopping, AnOptimizerThatRecoversMayHaveBadLossesButNotTenInARow) {
+  TrainingProgress progress;
+  const LossLimits limits{.factor = 10.0, .recovers = true};
+  EXPECT_FALSE(check_loss(progress, limits, 1, NAN, 1.0));
+  EXPECT_TRUE(check_loss(progress, limits, 2, 1.0, 1.0));
+  EXPECT_EQ(progress.first_loss, 1.0);
+  EXPECT_EQ(progress.bad_losses, 0U);
+  for (std::uint64_t step = 3; step < 12; ++step)
+    EXPECT_FALSE(check_loss(progress, limits, step, step % 2 ? 11.0 : INFINITY, 1.0));
+  EXPECT_THROW(check_loss(progress, limits, 12, 11.0, 1.0), DivergenceError);
 }
 
 TEST(Stopping, SmallGainsAreTheBestButDoNotBuyPatience) {

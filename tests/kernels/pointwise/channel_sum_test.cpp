@@ -33,7 +33,7 @@ std::vector<Shape> shapes(bool emulated) {
 class ChannelSumKernels : public PixelTest {
  protected:
   std::vector<float> sum(const std::vector<float>& values, int channels, PixelLayout layout,
-                         const std::vector<float>* old = nullptr) const {
+                         const std::vector<float>* old = nullptr, int squared_images = 0) const {
     const auto dy = upload_pixels(values, channels, layout);
     const auto db = old ? upload(*old) : output<float>(static_cast<std::size_t>(channels));
     ChannelSum p;
@@ -43,6 +43,7 @@ class ChannelSumKernels : public PixelTest {
     p.ldy = dy.ld();
     p.db = db.get();
     p.accumulate = old != nullptr;
+    p.squared_images = squared_images;
     const auto scratch = workspace(kernels().channel_sum_workspace(p));
     p.workspace = scratch.get();
     kernels().channel_sum(stream(), p);
@@ -80,6 +81,36 @@ TEST_P(ChannelSumKernels, RoundingStaysWithinItsElementwiseBound) {
     for (double& b : bound) b *= 2 * std::sqrt(static_cast<double>(shape.pixels)) * 6e-8;
     expect_within(sum(dy, shape.channels, {}), expected.db, bound);
   }
+}
+
+/// Σ_n (Σ_p dy[n, p, c])²
+std::vector<double> squared_sums(const std::vector<float>& dy, std::size_t channels, int images) {
+  std::vector<double> result(channels);
+  const auto size = static_cast<std::ptrdiff_t>(dy.size()) / images;
+  for (int n = 0; n < images; ++n) {
+    const std::vector<float> image(dy.begin() + n * size, dy.begin() + (n + 1) * size);
+    const auto sum = reference::channel_sum(image, channels).db;
+    for (std::size_t c = 0; c < channels; ++c) result[c] += sum[c] * sum[c];
+  }
+  return result;
+}
+
+TEST_P(ChannelSumKernels, SquaresTheSumsOfImages) {
+  EXPECT_EQ(sum({1, 10, 2, 20, 3, 30, 4, 40}, 2, {}, nullptr, 2), (std::vector<float>{58, 5800}));
+  for (const int images : {1, 2, 5, 40})
+    for (const Shape& shape : {Shape{40, 7}, Shape{120, 256}, Shape{80, 700}, Shape{4000, 20},
+                               Shape{33000, 2}, Shape{1200, 130}}) {
+      SCOPED_TRACE(std::to_string(images) + " images of together " + std::to_string(shape.pixels) +
+                   " pixels of " + std::to_string(shape.channels));
+      const auto channels = static_cast<std::size_t>(shape.channels);
+      const auto dy = small_integers(shape.size(), 6), old = small_integers(channels, 7);
+      auto expected = squared_sums(dy, channels, images);
+      for (const double value : expected) ASSERT_LT(value, 1 << 24) << "not exact in float32";
+      for (const PixelLayout& layout : pixel_layouts())
+        EXPECT_EQ(as_double(sum(dy, shape.channels, layout, nullptr, images)), expected);
+      for (std::size_t c = 0; c < channels; ++c) expected[c] += static_cast<double>(old[c]);
+      EXPECT_EQ(as_double(sum(dy, shape.channels, {}, &old, images)), expected) << "accumulated";
+    }
 }
 
 TEST_P(ChannelSumKernels, NanReachesItsChannelAndNoOther) {

@@ -1,0 +1,43 @@
+#include "host/optim/step_guard.hpp"
+
+#include "curvseg/ops.hpp"
+#include "host/optim/flat_vector.hpp"
+#include "kernels/target.hpp"
+
+namespace curvseg {
+
+StepGuard::StepGuard(const Stream& stream, std::int64_t parameters)
+    : numbers_(zeroed_vector(stream, GuardState::kFloats)),
+      previous_(zeroed_vector(stream, parameters)) {}
+
+void StepGuard::judge(const StepContext& context) {
+  if (context.batch == nullptr) return;
+  const Stream& stream = context.stream;
+  GuardStep p;
+  p.loss = context.batch->loss();
+  p.state = state();
+  {
+    const CurrentDevice current(stream.device());
+    stream.device().target().kernels->guard_step(stream.native(), p);
+  }
+  // A factor of 0 reads nothing: a theta that is not finite goes.
+  linear_combination(
+      stream, {{context.theta, 1.0f, &state()->keep}, {view(previous_), 1.0f, &state()->undo}},
+      context.theta);
+  linear_combination(stream, {{context.theta}}, view(previous_));
+}
+
+void StepGuard::append_state(OptimizerState& to) {
+  to.tensors.push_back({"previous_theta", view(previous_), {}});
+  to.tensors.push_back({"guard", view(numbers_), {GuardState::kFloats}});
+}
+
+std::vector<NamedNumber> StepGuard::report(const Stream& stream) const {
+  GuardState s;
+  numbers_.download(stream, reinterpret_cast<float*>(&s), GuardState::kFloats);
+  stream.synchronise();
+  return {{"trust", s.trust > 0.0f ? static_cast<double>(s.trust) : 1.0},
+          {"rejected", static_cast<double>(s.rejected)}};
+}
+
+}  // namespace curvseg

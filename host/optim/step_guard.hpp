@@ -1,0 +1,40 @@
+// Takes back a step that failed, for methods whose steps have a length that nothing measures.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "curvseg/device.hpp"
+#include "curvseg/optim.hpp"
+#include "kernels/quadratic/quadratic.hpp"
+
+namespace curvseg {
+
+/// Keeps theta as it was before the last step. All decisions are the device's: no step waits.
+class StepGuard {
+ public:
+  StepGuard(const Stream& stream, std::int64_t parameters);
+
+  /// Before a step: is the loss acceptable that the last one led to? If not, theta is what it was
+  /// before that. Does nothing in a context without a batch, whose loss nobody knows.
+  void judge(const StepContext& context);
+  /// Device: the factor of this step, 0 where nothing is to be done; nullptr: 1.
+  const float* factor(const StepContext& context) const {
+    return context.batch != nullptr ? &state()->rate : nullptr;
+  }
+  /// Device: 1 if judge() accepts the last step, else 0.
+  const float* accepted() const { return &state()->accepted; }
+
+  void append_state(OptimizerState& to);
+  /// "rejected" steps, and "trust", the next factor.
+  std::vector<NamedNumber> report(const Stream& stream) const;
+  std::size_t bytes() const { return numbers_.bytes() + previous_.bytes(); }
+
+ private:
+  GuardState* state() const { return reinterpret_cast<GuardState*>(numbers_.data()); }
+
+  DeviceArray<float> numbers_;  // GuardState
+  DeviceArray<float> previous_;
+};
+
+}  // namespace curvseg

@@ -1,0 +1,261 @@
+// Every damped and corrected optimiser on a quadratic: a linear model with the mean squared error,
+// whose Hessian, gradient and minimum are known in double.
+#include <algorithm>
+#include <functional>
+
+#include "support/random_data.hpp"
+#include "tests/host/optim/training_case.hpp"
+#include "tests/host/train/devices.hpp"
+
+namespace curvseg {
+namespace {
+
+using test::TrainingCase;
+using Doubles = std::vector<double>;
+using Floats = std::vector<float>;
+
+/// 3 images of 2x3 pixels, correlated channels.
+std::unique_ptr<TrainingCase> random_case(const std::string& device) {
+  const Shape input{3, 2, 3, 3};
+  Floats x = testing::uniform_floats(static_cast<std::size_t>(input.elements()), 5);
+  for (std::size_t i = 1; i < x.size(); ++i) x[i] += 0.3f * x[i - 1];
+  std::vector<std::int32_t> labels;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(input.pixels()); ++i)
+    labels.push_back(x[3 * i] + 0.4f * x[3 * i + 2] > 0.1f ? 1 : 0);
+  return std::make_unique<TrainingCase>(device, test::linear_model(3, 2), input, x, labels,
+                                        LossKind::kMeanSquaredError);
+}
+
+/// Orthogonal inputs: the Hessian is diagonal, and what Hutchinson's method finds is exact.
+std::unique_ptr<TrainingCase> diagonal_case(const std::string& device) {
+  const Floats x{1, 2, 0.5f, -1, 2, -0.5f, 1, -2, -0.5f, -1, -2, 0.5f};
+  return std::make_unique<TrainingCase>(device, test::linear_model(3, 2), Shape{4, 1, 1, 3}, x,
+                                        std::vector<std::int32_t>{0, 1, 1, 0},
+                                        LossKind::kMeanSquaredError);
+}
+
+Doubles to_doubles(const Floats& x) { return {x.begin(), x.end()}; }
+
+void expect_near(const Floats& actual, const Doubles& expected, double tolerance) {
+  ASSERT_EQ(actual.size(), expected.size());
+  for (std::size_t i = 0; i < actual.size(); ++i)
+    EXPECT_TRUE(std::fabs(double{actual[i]} - expected[i]) <= tolerance)
+        << "element " << i << ": " << actual[i] << ", expected " << expected[i];
+}
+
+class Quadratic : public ::testing::TestWithParam<std::string> {
+ protected:
+  /// Steps of the optimiser against `update`, which changes theta in double.
+  static void expect_steps(TrainingCase& on, const OptimizerOptions& options, float rate,
+                           const std::function<void(Doubles& theta, int step)>& update) {
+    on.use(options);
+    Floats start(static_cast<std::size_t>(on.model().parameter_count()));
+    on.set_theta(start);
+    Doubles theta = to_doubles(start);
+    for (int step = 1; step <= 5; ++step) {
+      on.step(rate);
+      update(theta, step);
+      expect_near(on.theta(), theta, 2e-5);
+    }
+    EXPECT_EQ(on.number("rejected"), 0.0);
+  }
+};
+
+TEST_P(Quadratic, GradientDescentFollowsItsFormula) {
+  const auto on = random_case(GetParam());
+  for (const float l2 : {0.0f, 0.1f})
+    expect_steps(*on, {.name = "gd", .gd = {.l2 = l2}}, 0.2f, [&](Doubles& theta, int) {
+      const Doubles g = on->gradient(theta);
+      for (std::size_t i = 0; i < theta.size(); ++i)
+        theta[i] -= double{0.2f} * (g[i] + double{l2} * theta[i]);
+    });
+}
+
+TEST_P(Quadratic, ProjectionsFollowTheirFormula) {
+  const auto on = random_case(GetParam());
+  OptimizerOptions box{.name = "projected-gd", .projected_gd = {.lower = -0.05f, .upper = 0.1f}};
+  bool met = false;
+  expect_steps(*on, box, 0.2f, [&](Doubles& theta, int) {
+    const Doubles g = on->gradient(theta);
+    for (std::size_t i = 0; i < theta.size(); ++i) {
+      theta[i] = std::clamp(theta[i] - double{0.2f} * g[i], double{-0.05f}, double{0.1f});
+      met = met || theta[i] == double{0.1f};
+    }
+  });
+  EXPECT_TRUE(met) << "the box was no limit";
+  OptimizerOptions ball{.name = "projected-gd", .projected_gd = {.radius = 0.15f}};
+  expect_steps(*on, ball, 0.2f, [&](Doubles& theta, int step) {
+    const Doubles g = on->gradient(theta);
+    double square = 0.0;
+    for (std::size_t i = 0; i < theta.size(); ++i) {
+      theta[i] -= double{0.2f} * g[i];
+      square += theta[i] * theta[i];
+    }
+    const double scale = std::min(1.0, double{0.15f} / std::sqrt(square));
+    if (step == 5) {
+      EXPECT_LT(scale, 1.0) << "the ball was no limit";
+    }
+    for (double& each : theta) each *= scale;
+  });
+}
+
+TEST_P(Quadratic, PreconditionedDescentFollowsItsFormula) {
+  const auto on = random_case(GetParam());
+  OptimizerOptions options{.name = "preconditioned-gd"};
+  options.preconditioned_gd = {.damping = 0.05f, .decay = 0.8f};
+  Doubles mean(static_cast<std::size_t>(on->model().parameter_count()));
+  double weight = 0.0;
+  expect_steps(*on, options, 0.02f, [&](Doubles& theta, int) {
+    weight = double{0.8f} * weight + 1.0 - double{0.8f};
+    const double take = (1.0 - double{0.8f}) / weight;
+    Doubles squares(theta.size());
+    for (std::size_t image = 0; image < 3; ++image) {
+      const Doubles g = on->gradient(theta, 6 * image, 6 * image + 6);
+      for (std::size_t i = 0; i < g.size(); ++i) squares[i] += g[i] * g[i];
+    }
+    const Doubles g = on->gradient(theta);
+    for (std::size_t i = 0; i < theta.size(); ++i) {
+      mean[i] = (1.0 - take) * mean[i] + take * squares[i];
+      theta[i] -= double{0.02f} * g[i] / (mean[i] + double{0.05f});
+    }
+  });
+}
+
+TEST_P(Quadratic, AGivenPreconditionerIsUsed) {
+  const auto on = diagonal_case(GetParam());
+  const Doubles solution = on->solution();
+  Floats inverse(solution.size());
+  for (int k = 0; k < 2; ++k)
+    for (int r = 0; r < on->rows(); ++r)
+      inverse[on->place(r, k)] = static_cast<float>(1.0 / on->hessian(r, r));
+  DeviceArray<float> diagonal(on->stream().device(), static_cast<std::int64_t>(inverse.size()));
+  diagonal.upload(on->stream(), inverse.data(), diagonal.size());
+  OptimizerOptions options{.name = "preconditioned-gd"};
+  options.preconditioned_gd.preconditioner = view(diagonal);
+  EXPECT_EQ(on->use(options).curvature(), CurvatureKind::kNone);
+  on->step(1.0f);  // the inverse of a diagonal Hessian: Newton's step
+  expect_near(on->theta(), solution, 1e-6);
+}
+
+/// Sophia-H and AdaHessian, whose estimates are the Hessian's diagonal itself here.
+TEST_P(Quadratic, DampedDiagonalsFollowTheirFormulas) {
+  const auto on = diagonal_case(GetParam());
+  const auto n = static_cast<std::size_t>(on->model().parameter_count());
+  Doubles h(n);
+  for (int k = 0; k < 2; ++k)
+    for (int r = 0; r < on->rows(); ++r) h[on->place(r, k)] = on->hessian(r, r);
+
+  OptimizerOptions options{.name = "damped-diagonal"};
+  options.damped_diagonal.preset = "sophia-h";
+  Doubles m(n);
+  expect_steps(*on, options, 0.01f, [&](Doubles& theta, int) {
+    const Doubles g = on->gradient(theta);
+    for (std::size_t i = 0; i < n; ++i) {
+      m[i] = double{0.96f} * m[i] + (1.0 - double{0.96f}) * g[i];
+      const double mean = (1.0 - double{0.99f}) * h[i];  // refreshed in the first step of ten
+      const double ratio = m[i] / std::max(double{0.01f} * mean, 1e-12);
+      theta[i] -= 0.01 * (std::clamp(ratio, -1.0, 1.0) + double{0.2f} * theta[i]);
+    }
+  });
+
+  options.damped_diagonal.preset = "adahessian";
+  m.assign(n, 0.0);
+  expect_steps(*on, options, 0.15f, [&](Doubles& theta, int step) {
+    const Doubles g = on->gradient(theta);
+    for (std::size_t i = 0; i < n; ++i) {
+      m[i] = double{0.9f} * m[i] + (1.0 - double{0.9f}) * g[i];
+      const double mean = m[i] / (1.0 - std::pow(double{0.9f}, step));
+      const double ratio = h[i] > 0.0 ? mean / std::max(h[i], 1e-4) : 0.0;  // 0: padding
+      theta[i] -= double{0.15f} * (ratio + double{5e-4f} * theta[i]);
+    }
+  });
+}
+
+TEST_P(Quadratic, NewtonIsThereInOneStep) {
+  const auto on = random_case(GetParam());
+  on->use({.name = "newton", .newton = {.damping = 0.0f}});
+  on->step();
+  expect_near(on->theta(), on->solution(), 2e-6);
+  EXPECT_NEAR(on->number("rho"), 1.0, 1e-4);
+  EXPECT_EQ(on->number("tries"), 1.0);
+  // λ falls while the model is right.
+  on->use({.name = "newton", .newton = {.damping = 3.0f}});
+  on->set_theta(Floats(static_cast<std::size_t>(on->model().parameter_count())));
+  on->step();
+  EXPECT_DOUBLE_EQ(on->number("lambda"), 2.0);
+}
+
+TEST_P(Quadratic, HessianFreeReachesTheMinimum) {
+  const auto on = random_case(GetParam());
+  for (const bool precondition : {true, false})
+    for (const float l2 : {0.0f, 1e-30f}) {  // the second goes through the code of l2
+      OptimizerOptions options{.name = "hessian-free"};
+      options.hessian_free = {.damping = 0.01f, .precondition = precondition, .l2 = l2};
+      on->use(options);
+      on->set_theta(Floats(static_cast<std::size_t>(on->model().parameter_count())));
+      on->step();
+      EXPECT_NEAR(on->number("rho"), 1.0, 0.1);
+      EXPECT_NEAR(on->number("lambda"), double{0.01f} * 2.0 / 3.0, 1e-9);
+      EXPECT_EQ(on->number("alpha"), 1.0);
+      EXPECT_GT(on->number("cg_iterations"), 2.0);
+      EXPECT_GT(on->number("model_decrease"), 0.0);
+      for (int step = 0; step < 8; ++step) on->step();
+      expect_near(on->theta(), on->solution(), 2e-3);
+    }
+}
+
+// ρ with and without the damping in its denominator: the undamped model of a quadratic is right.
+TEST_P(Quadratic, TheDampingTermInTheRatioIsAnOption) {
+  const auto on = random_case(GetParam());
+  const auto ratio = [&](bool damping_in_ratio) {
+    OptimizerOptions options{.name = "hessian-free"};
+    options.hessian_free = {.damping = 2.0f, .damping_in_ratio = damping_in_ratio};
+    on->use(options);
+    on->set_theta(Floats(static_cast<std::size_t>(on->model().parameter_count())));
+    on->step();
+    return on->number("rho");
+  };
+  EXPECT_NEAR(ratio(false), 1.0, 1e-3);
+  EXPECT_GT(ratio(true), 1.2);
+}
+
+TEST_P(Quadratic, HessianFreeTakesCurvatureFromAPartOfTheBatch) {
+  const auto on = random_case(GetParam());
+  OptimizerOptions options{.name = "hessian-free"};
+  options.hessian_free = {.damping = 0.1f, .batch_fraction = 0.5f};
+  EXPECT_EQ(on->use(options).curvature(), CurvatureKind::kNone);
+  for (int step = 0; step < 30; ++step) on->step();
+  expect_near(on->theta(), on->solution(), 2e-2);
+}
+
+TEST_P(Quadratic, NewtonCgReachesTheMinimumAndItsRadiusGrows) {
+  const auto on = random_case(GetParam());
+  OptimizerOptions options{.name = "newton-cg"};
+  options.newton_cg = {.radius = 0.01f, .model_tolerance = 0.0f, .residual_tolerance = 1e-6f};
+  on->use(options);
+  double radius = double{0.01f};
+  Floats before = on->theta();
+  for (int step = 0; step < 3; ++step) {  // the minimum is farther away than 0.07
+    on->step();
+    EXPECT_EQ(on->text("cg_stop"), "boundary");
+    EXPECT_NEAR(on->number("rho"), 1.0, 1e-2);
+    EXPECT_NEAR(on->number("length"), radius, 1e-4 * radius);
+    radius *= 2.0;
+    EXPECT_EQ(on->number("radius"), radius);
+  }
+  for (int step = 0; step < 8; ++step) on->step();
+  expect_near(on->theta(), on->solution(), 1e-5);
+  EXPECT_NE(on->text("cg_stop"), "boundary");
+  EXPECT_EQ(on->number("rejected"), 0.0);
+  options.newton_cg.largest_radius = 0.015f;
+  on->use(options);
+  on->set_theta(before);
+  on->step();
+  EXPECT_EQ(on->number("radius"), double{0.015f});
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, Quadratic, ::testing::ValuesIn(test::cheap_devices()),
+                         [](const auto& instance) { return instance.param; });
+
+}  // namespace
+}  // namespace curvseg

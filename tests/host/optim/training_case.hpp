@@ -1,0 +1,218 @@
+/// @file
+/// A model, its data and an optimiser on a device, stepped by hand; and what a linear model's
+/// quadratic loss is in double.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "curvseg/curvature.hpp"
+#include "curvseg/model.hpp"
+#include "curvseg/ops.hpp"
+#include "curvseg/optim.hpp"
+#include "host/optim/flat_vector.hpp"
+
+namespace curvseg::test {
+
+/// x·w + b of every pixel, no ReLU.
+inline Model linear_model(int channels, int classes) {
+  ModelBuilder builder("linear", channels);
+  return builder.build(builder.conv(
+      builder.input(), {.name = "linear", .k = classes, .r = 1, .s = 1, .relu = false}));
+}
+
+/// One batch that every step is on.
+class TrainingCase {
+ public:
+  TrainingCase(const std::string& device, const Model& model, const Shape& input,
+               std::vector<float> x, std::vector<std::int32_t> labels, LossKind loss)
+      : stream_(Device::open(device)),
+        model_(model),
+        input_(input),
+        x_values_(std::move(x)),
+        label_values_(std::move(labels)),
+        loss_kind_(loss),
+        x_(stream_.device(), input),
+        labels_(stream_.device(), static_cast<std::int64_t>(label_values_.size())),
+        theta_(zeroed_vector(stream_, model.parameter_count())),
+        grad_(zeroed_vector(stream_, model.parameter_count())) {
+    x_.upload(stream_, x_values_);
+    labels_.upload(stream_, label_values_.data(), labels_.size());
+    stream_.synchronise();
+  }
+  ~TrainingCase() { stream_.synchronise(); }
+  TrainingCase(const TrainingCase&) = delete;
+  TrainingCase& operator=(const TrainingCase&) = delete;
+
+  const Stream& stream() const { return stream_; }
+  const Model& model() const { return model_; }
+
+  /// Makes the optimiser that the steps are of, and forgets the last one.
+  Optimizer& use(const OptimizerOptions& options) {
+    stream_.synchronise();
+    optimizer_ = make_optimizer(stream_, options, model_);
+    loss_ = std::make_unique<BatchLoss>(stream_, model_, input_, LossOptions{.kind = loss_kind_},
+                                        optimizer_->curvature());
+    step_ = 0;
+    return *optimizer_;
+  }
+  void set_theta(const std::vector<float>& theta) {
+    theta_.upload(stream_, theta.data(), theta_.size());
+    stream_.synchronise();
+  }
+  std::vector<float> theta() const { return theta_.to_host(stream_); }
+
+  /// One step, as a trainer makes it. Returns the loss before it.
+  double step(float learning_rate = 1.0f) {
+    loss_->linearise(view(theta_), x_, labels_.data());
+    loss_->gradient(view(grad_));
+    const double loss = read_loss();
+    optimizer_->step({.stream = stream_,
+                      .theta = view(theta_),
+                      .grad = view(grad_),
+                      .step = ++step_,
+                      .learning_rate = learning_rate,
+                      .batch = loss_.get()});
+    stream_.synchronise();
+    return loss;
+  }
+  double loss_now() {
+    loss_->linearise(view(theta_), x_, labels_.data());
+    loss_->value();
+    return read_loss();
+  }
+  /// D·ĝ², ĝ the gradient with labels sampled from the model at theta.
+  std::vector<float> sampled_square(unsigned long long seed) {
+    DeviceArray<unsigned long long> device_seed(stream_.device(), 1);
+    device_seed.upload(stream_, &seed, 1);
+    loss_->linearise(view(theta_), x_, labels_.data());
+    loss_->sampled_gradient({.seed = device_seed.data()}, view(grad_));
+    multiply(stream_, view(grad_), view(grad_), 1.0f, /*accumulate=*/false, view(grad_));
+    linear_combination(stream_, {{view(grad_), 1.0f, loss_->denominator()}}, view(grad_));
+    return grad_.to_host(stream_);
+  }
+  void poison_images() { fill_images(NAN); }
+  void heal_images() {
+    x_.upload(stream_, x_values_);
+    stream_.synchronise();
+  }
+
+  /// Of the last step's report.
+  double number(const std::string& name) const {
+    for (const NamedNumber& each : optimizer_->report(stream_))
+      if (each.name == name) return each.value;
+    ADD_FAILURE() << "there is no number " << name;
+    return NAN;
+  }
+  std::string text(const std::string& name) const {
+    for (const NamedNumber& each : optimizer_->report(stream_))
+      if (each.name == name) return each.text;
+    ADD_FAILURE() << "there is no text " << name;
+    return "";
+  }
+  std::vector<float> tensor(const std::string& name) const {
+    for (const StateTensor& each : optimizer_->state().tensors) {
+      if (each.name != name) continue;
+      std::vector<float> values(static_cast<std::size_t>(each.data.size));
+      DeviceArray<float> copy(stream_.device(), each.data.size);
+      linear_combination(stream_, {{each.data}}, view(copy));
+      return copy.to_host(stream_);
+    }
+    ADD_FAILURE() << "there is no tensor " << name;
+    return {};
+  }
+
+  // ---- of a linear model with the mean squared error, in double --------------------------------
+
+  /// Parameter (channel or bias, class) in theta.
+  std::size_t place(int row, int k) const {
+    const Parameter& w = model_.parameters()[0];
+    const Parameter& b = model_.parameters()[1];
+    return static_cast<std::size_t>(row < input_.c ? w.offset + row * model_.classes() + k
+                                                   : b.offset + k);
+  }
+  int rows() const { return input_.c + 1; }
+  /// Input `row` of a pixel: a channel, or the bias's 1.
+  double feature(std::size_t pixel, int row) const {
+    const auto c = static_cast<std::size_t>(input_.c);
+    return row == input_.c ? 1.0 : double{x_values_[pixel * c + static_cast<std::size_t>(row)]};
+  }
+  /// dL/dtheta; of pixels [first, last) alone, over the denominator of all.
+  std::vector<double> gradient(const std::vector<double>& theta, std::size_t first,
+                               std::size_t last) const {
+    std::vector<double> g(theta.size());
+    for (std::size_t p = first; p < last; ++p)
+      for (int k = 0; k < model_.classes(); ++k) {
+        double residual = label_values_[p] == k ? -1.0 : 0.0;
+        for (int r = 0; r < rows(); ++r) residual += feature(p, r) * theta[place(r, k)];
+        for (int r = 0; r < rows(); ++r)
+          g[place(r, k)] += 2.0 * residual * feature(p, r) / denominator();
+      }
+    return g;
+  }
+  std::vector<double> gradient(const std::vector<double>& theta) const {
+    return gradient(theta, 0, label_values_.size());
+  }
+  /// Element (r, s) of the Hessian, the same for every class and 0 between classes.
+  double hessian(int r, int s) const {
+    double sum = 0.0;
+    for (std::size_t p = 0; p < label_values_.size(); ++p) sum += feature(p, r) * feature(p, s);
+    return 2.0 * sum / denominator();
+  }
+  /// Where the gradient is 0, by Gaussian elimination.
+  std::vector<double> solution() const {
+    std::vector<double> theta(static_cast<std::size_t>(model_.parameter_count()));
+    const std::vector<double> g = gradient(theta);
+    for (int k = 0; k < model_.classes(); ++k) {
+      const auto n = static_cast<std::size_t>(rows());
+      std::vector<std::vector<double>> a(n, std::vector<double>(n + 1));
+      for (std::size_t i = 0; i < n; ++i) {
+        for (std::size_t j = 0; j < n; ++j) a[i][j] = hessian(int(i), int(j));
+        a[i][n] = -g[place(int(i), k)];
+      }
+      for (std::size_t i = 0; i < n; ++i)  // positive definite: no pivoting
+        for (std::size_t j = 0; j < n; ++j) {
+          if (j == i) continue;
+          const double factor = a[j][i] / a[i][i];
+          for (std::size_t c = i; c <= n; ++c) a[j][c] -= factor * a[i][c];
+        }
+      for (std::size_t i = 0; i < n; ++i) theta[place(int(i), k)] = a[i][n] / a[i][i];
+    }
+    return theta;
+  }
+
+ private:
+  double denominator() const {
+    return static_cast<double>(label_values_.size()) * model_.classes();
+  }
+  double read_loss() const {
+    const DeviceArray<float> copy(stream_.device(), 1);
+    linear_combination(stream_, {{{loss_->loss(), 1}}}, view(copy));
+    return double{copy.to_host(stream_)[0]};
+  }
+  void fill_images(float value) {
+    fill(stream_, {x_.data(), input_.elements()}, value);
+    stream_.synchronise();
+  }
+
+  Stream stream_;
+  Model model_;
+  Shape input_;
+  std::vector<float> x_values_;
+  std::vector<std::int32_t> label_values_;
+  LossKind loss_kind_;
+  Tensor x_;
+  DeviceArray<std::int32_t> labels_;
+  DeviceArray<float> theta_, grad_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<BatchLoss> loss_;
+  std::uint64_t step_ = 0;
+};
+
+}  // namespace curvseg::test
