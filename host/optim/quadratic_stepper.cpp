@@ -88,6 +88,7 @@ void QuadraticStepper::rate_step(const StepContext& context, ConstVectorView gra
   r.factor = factor_.device();
   r.state = state();
   r.rate = rate();
+  r.fraction = options_.rate_fraction;
   r.largest_change = options_.rate_change;
   {
     const CurrentDevice current(stream.device());

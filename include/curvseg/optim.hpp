@@ -191,7 +191,7 @@ struct DampedDiagonalOptions {
 ///   ε 1e-4, no clip, weight decay 5e-4, to be used at a learning rate of 0.15. Yao et al.,
 ///   "ADAHESSIAN: An Adaptive Second Order Optimizer for Machine Learning", AAAI 2021, and the
 ///   authors' code for CIFAR-10.
-/// 	hrows InputError for another name.
+/// \throws InputError for another name.
 DampedDiagonalOptions damped_diagonal_preset(std::string_view name);
 
 /// Hessian-free optimisation (Martens, ICML 2010; Martens & Sutskever 2012): δ by conjugate
