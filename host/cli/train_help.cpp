@@ -88,6 +88,9 @@ void add_model_options(CLI::App& app, TrainArguments& a) {
 std::string default_learning_rates() {
   std::string text;
   for (const std::string& name : optimizer_names()) {
+    if (!needs_learning_rate(name)) {
+      continue;
+    }
     text +=
         fmt::format("{}{:g} for {}", text.empty() ? "" : ", ", default_learning_rate(name), name);
   }
@@ -96,15 +99,15 @@ std::string default_learning_rates() {
 
 void add_optimizer_options(CLI::App& app, TrainArguments& a) {
   const char* group = "Optimisation";
-  std::vector<std::string> names = optimizer_names();
-  names.insert(names.begin(), "auto");
-  app.add_option(
-         "--optimizer", a.optimizer,
-         "One of " + join_or(names) + ". Default auto: the one that we would take, now adam")
+  app.add_option("--optimizer", a.optimizer,
+                 "One of " + join_or(optimizer_names()) +
+                     ". Default auto: second-order, its step measured from curvature, nothing to "
+                     "tune")
       ->type_name("NAME")
       ->group(group);
   app.add_option("--lr", a.lr,
-                 "Largest learning rate. Default: one that suits the optimizer, " +
+                 "Largest learning rate, for methods that need one. Default: one that suits the "
+                 "optimizer, " +
                      default_learning_rates())
       ->type_name("X")
       ->group(group);

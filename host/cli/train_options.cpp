@@ -11,7 +11,7 @@ namespace curvseg::cli {
 namespace {
 
 constexpr std::uint64_t kDefaultEpochs = 20;
-constexpr const char* kRecommendedOptimizer = "adam";
+constexpr const char* kRecommendedOptimizer = "auto";
 
 template <class T>
 void set(T& field, const std::optional<T>& given) {

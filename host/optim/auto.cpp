@@ -1,5 +1,7 @@
 #include "host/optim/auto.hpp"
 
+#include <algorithm>
+
 #include "curvseg/ops.hpp"
 #include "host/optim/check_step.hpp"
 #include "host/optim/flat_vector.hpp"
@@ -34,17 +36,22 @@ void Auto::foof_step(const StepContext& context) {
   if (inverts(options_.foof, context.step)) factors_.invert(stream);
   factors_.apply(stream, stepper_.mean_gradient(context), view(d_));
   stepper_.step(context, context.grad, view(d_), options_.foof.l2);
+  if (context.step <= unwatched_steps()) return;
   // A rejected batch counts as a gradient of 0.
   linear_combination(stream, {{context.grad, 1.0f, stepper_.accepted()}}, context.grad);
-  moments_.observe(stream, context.step, context.grad);
+  moments_.observe(stream, context.step - unwatched_steps(), context.grad);
 }
 
 void Auto::soap_step(const StepContext& context) {
   const Stream& stream = context.stream;
   linear_combination(stream, {{context.grad, 1.0f, stepper_.accepted()}}, context.grad);
-  moments_.direction(stream, context.step, context.grad, view(d_));
+  moments_.direction(stream, context.step - unwatched_steps(), context.grad, view(d_));
   const bool measure = context.step <= options_.foof_steps + options_.measured_steps;
   stepper_.rate_step(context, context.grad, view(d_), measure);
+}
+
+std::uint64_t Auto::unwatched_steps() const {
+  return options_.foof_steps - std::min(options_.foof_steps, options_.watched_steps);
 }
 
 OptimizerState Auto::state() {

@@ -8,8 +8,8 @@
 
 namespace curvseg {
 
-/// Steps 1 to foof_steps: FOOF with its quadratic model, while SOAP watches the gradients. After
-/// that SOAP, its learning rate measured along its own directions over measured_steps steps, then
+/// Steps 1 to foof_steps: FOOF with its quadratic model, while SOAP watches the last gradients of
+/// them. After that SOAP, its learning rate measured along its own directions over measured_steps steps, then
 /// kept; steps that fail are taken back throughout. docs/second_order.md has the reasons.
 class Auto final : public Optimizer {
  public:
@@ -26,6 +26,8 @@ class Auto final : public Optimizer {
  private:
   void foof_step(const StepContext& context);
   void soap_step(const StepContext& context);
+  /// Before SOAP begins to watch.
+  std::uint64_t unwatched_steps() const;
 
   AutoOptions options_;
   std::int64_t parameters_;

@@ -119,7 +119,8 @@ struct MuonOptions {
 /// FOOF for the first steps, then SOAP with a learning rate that curvature measured: none to set.
 /// The learning rate of the schedule is a factor of the step, 1 by default.
 struct AutoOptions {
-  std::uint64_t foof_steps = 40;
+  std::uint64_t foof_steps = 240;
+  std::uint64_t watched_steps = 60;   ///< the last of FOOF, whose gradients SOAP has seen
   std::uint64_t measured_steps = 40;  ///< of SOAP, that its learning rate is measured on
   FoofOptions foof = {};
   SoapOptions soap = {};

@@ -29,6 +29,7 @@ TrainerOptions busy(const std::string& optimizer) {
     options.clip_norm = 0.0f;                    // they refuse it
     options.schedule.learning_rate = 0.0;        // their own
     options.optimizer.automatic.foof_steps = 3;  // so that both phases are seen
+    options.optimizer.automatic.watched_steps = 2;
     options.optimizer.automatic.measured_steps = 3;
     options.optimizer.soap.basis_every = options.optimizer.automatic.soap.basis_every = 4;
   }
