@@ -235,9 +235,9 @@ double default_learning_rate(std::string_view optimizer) {
   if (optimizer == "sgd") return 0.05;
   if (optimizer == "adam" || optimizer == "adamw") return 2e-3;
   if (optimizer == "soap" || optimizer == "muon") return 3e-3;
-  if (optimizer == "gd" || optimizer == "projected-gd") return 0.2;
-  if (optimizer == "preconditioned-gd") return 2e-4;
-  if (optimizer == "damped-diagonal") return 2e-3;
+  if (optimizer == "gd" || optimizer == "projected-gd") return 0.5;
+  if (optimizer == "preconditioned-gd") return 1e-3;
+  if (optimizer == "damped-diagonal") return 5e-3;
   if (optimizer == "auto" || optimizer == "foof" || optimizer == "hessian-free" ||
       optimizer == "newton-cg" || optimizer == "newton")
     return 1.0;

@@ -203,7 +203,7 @@ DampedDiagonalOptions damped_diagonal_preset(std::string_view name);
 /// loss rises or is not finite, λ ← 3/2·λ, above ¾ λ ← 2/3·λ. Needs no learning rate: that of the
 /// schedule is a factor of the step, 1 by default.
 struct HessianFreeOptions {
-  float damping = 1.0f;  ///< the first λ
+  float damping = 0.1f;  ///< the first λ
   /// Whether the model of ρ has ½λ|δ|² in it, as in Martens 2010; published codes differ.
   bool damping_in_ratio = true;
   float warm_start = 0.95f;  ///< 0: every solve begins at 0
