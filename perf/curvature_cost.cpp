@@ -45,7 +45,7 @@ class Products {
     for (std::size_t i = 0; i < labels.size(); ++i)
       labels[i] = static_cast<std::int32_t>(i * 7 / 3 % static_cast<std::size_t>(o.classes));
     labels_.upload(stream_, labels.data(), labels_.size());
-    const unsigned long long seed = 1;
+    const std::uint64_t seed = 1;
     seed_.upload(stream_, &seed, 1);
     for (const DeviceArray<float>* vector : {&theta_, &v_})
       fill(stream_, {vector->data(), vector->size()}, 0.0f);
@@ -131,7 +131,7 @@ class Products {
   Model model_;
   Tensor images_;
   DeviceArray<std::int32_t> labels_;
-  DeviceArray<unsigned long long> seed_;
+  DeviceArray<std::uint64_t> seed_;
   DeviceArray<float> theta_, v_, out_;
   BatchLoss gauss_newton_, hessian_;
 };

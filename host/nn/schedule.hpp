@@ -89,7 +89,9 @@ struct Schedule {
   std::vector<Gap> gaps;  // that backward() zeroes
 };
 
-/// \throws InputError naming the layer if the model does not fit the input.
-Schedule plan_schedule(const Model& model, const Device& device, const Shape& input, PlanMode mode);
+/// Gradients and derivatives along a direction are of `images_at_once` images (0: all), activations
+/// of the whole batch. \throws InputError naming the layer if the model does not fit the input.
+Schedule plan_schedule(const Model& model, const Device& device, const Shape& input, PlanMode mode,
+                       int images_at_once = 0);
 
 }  // namespace curvseg

@@ -32,10 +32,11 @@ std::vector<Gap> find_gaps(const Model& model) {
 }  // namespace
 
 ScheduleBuilder::ScheduleBuilder(const Model& model, const Device& device, const Shape& input,
-                                 PlanMode mode)
+                                 PlanMode mode, int images_at_once)
     : nodes_(model.nodes()),
       device_(device),
       mode_(mode),
+      images_at_once_(images_at_once == 0 ? input.n : images_at_once),
       shapes_(infer_shapes(nodes_, input)),
       layout_(plan_layout(nodes_)),
       activation_buffers_(nodes_.size(), kNoBuffer),
@@ -50,26 +51,27 @@ int ScheduleBuilder::new_buffer(std::int64_t bytes) {
   return static_cast<int>(schedule_.buffers.size()) - 1;
 }
 
-Operand ScheduleBuilder::operand(std::vector<int>& buffers, const Slice& slice, int i) {
+Operand ScheduleBuilder::operand(std::vector<int>& buffers, const Slice& slice, int i, int images) {
   int& buffer = buffers[at(slice.root)];
-  const Shape& root = shape(slice.root);
+  Shape root = shape(slice.root), own = shape(i);
+  root.n = own.n = images;
   if (buffer == kNoBuffer)
     buffer = new_buffer(root.elements() * static_cast<std::int64_t>(sizeof(float)));
-  return {buffer, slice.channel, {nullptr, shape(i), root.c}};
+  return {buffer, slice.channel, {nullptr, own, root.c}};
 }
 
 Operand ScheduleBuilder::activation(int i) {
   if (i == 0) return {kImage, 0, {nullptr, shape(0)}};
-  return operand(activation_buffers_, layout_.activation[at(i)], i);
+  return operand(activation_buffers_, layout_.activation[at(i)], i, shape(i).n);
 }
 
 Operand ScheduleBuilder::r_activation(int i) {
   if (!needs_gradient(i)) return {};
-  return operand(r_activation_buffers_, layout_.activation[at(i)], i);
+  return operand(r_activation_buffers_, layout_.activation[at(i)], i, images_at_once_);
 }
 
 Operand ScheduleBuilder::gradient(int i) {
-  return operand(gradient_buffers_, layout_.gradient[at(i)], i);
+  return operand(gradient_buffers_, layout_.gradient[at(i)], i, images_at_once_);
 }
 
 Operand ScheduleBuilder::twin(std::map<int, int>& twins, Operand operand) {
@@ -153,9 +155,9 @@ Schedule ScheduleBuilder::finish() {
   return std::move(schedule_);
 }
 
-Schedule plan_schedule(const Model& model, const Device& device, const Shape& input,
-                       PlanMode mode) {
-  ScheduleBuilder builder(model, device, input, mode);
+Schedule plan_schedule(const Model& model, const Device& device, const Shape& input, PlanMode mode,
+                       int images_at_once) {
+  ScheduleBuilder builder(model, device, input, mode, images_at_once);
   plan_forward(builder);
   builder.use_at_loss();
   if (builder.training()) plan_backward(builder);

@@ -12,10 +12,16 @@ namespace curvseg {
 
 class ScheduleBuilder {
  public:
-  ScheduleBuilder(const Model& model, const Device& device, const Shape& input, PlanMode mode);
+  ScheduleBuilder(const Model& model, const Device& device, const Shape& input, PlanMode mode,
+                  int images_at_once);
 
   const Node& node(int i) const { return nodes_[static_cast<std::size_t>(i)]; }
   const Shape& shape(int i) const { return shapes_[static_cast<std::size_t>(i)]; }
+  /// Of the images that the passes after the forward pass take at once.
+  Shape part(Shape shape) const {
+    shape.n = images_at_once_;
+    return shape;
+  }
   const Layout& layout() const { return layout_; }
   const Device& device() const { return device_; }
   int node_count() const { return static_cast<int>(nodes_.size()); }
@@ -55,7 +61,7 @@ class ScheduleBuilder {
 
  private:
   int new_buffer(std::int64_t bytes);
-  Operand operand(std::vector<int>& buffers, const Slice& slice, int i);
+  Operand operand(std::vector<int>& buffers, const Slice& slice, int i, int images);
   Operand twin(std::map<int, int>& twins, Operand operand);
   void add(std::vector<Step>& steps, Step step);
   void touch(int buffer);
@@ -63,6 +69,7 @@ class ScheduleBuilder {
   const std::vector<Node>& nodes_;
   const Device& device_;
   PlanMode mode_;
+  int images_at_once_;
   std::vector<Shape> shapes_;
   Layout layout_;
   Schedule schedule_;
