@@ -250,6 +250,11 @@ void linear_combination(const Stream& stream, std::initializer_list<VectorTerm> 
 /// to = scale · x∘y, element by element (+ to if `accumulate`). `to` may be x or y. Asynchronous.
 void multiply(const Stream& stream, ConstVectorView x, ConstVectorView y, float scale,
               bool accumulate, VectorView to);
+/// to += (lambda[0]·d + l2)·v, element by element: the damping of a curvature product, and the
+/// curvature of an L2 term l2/2·‖theta‖². `lambda` is device memory, read when the stream gets
+/// there; nullptr: 0. An empty `d` stands for ones. `to` may be v. Asynchronous.
+void add_damping(const Stream& stream, ConstVectorView v, const float* lambda, ConstVectorView d,
+                 float l2, VectorView to);
 
 // ---- losses and metrics ------------------------------------------------------------------------
 
