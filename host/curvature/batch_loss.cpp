@@ -10,6 +10,8 @@ PlanMode plan_mode(CurvatureKind kind) {
       return PlanMode::kTraining;
     case CurvatureKind::kGaussNewton:
       return PlanMode::kCurvature;
+    case CurvatureKind::kLowMemoryHessian:
+      return PlanMode::kLowMemoryHessian;
     case CurvatureKind::kHessian:
       break;
   }
@@ -85,6 +87,7 @@ void BatchLoss::linearise(ConstVectorView theta, ConstTensorView x, const std::i
     throw std::invalid_argument(s.model.name() + ": linearise: there are no labels");
   s.plan.forward(s.stream, theta, x);
   s.loss.denominator(s.stream, labels, s.plan.output_shape().pixels(), s.denominator());
+  s.kept_images = 0;
   s.theta = theta;
   s.x = x;
   s.labels = labels;

@@ -87,6 +87,16 @@ struct BatchLoss::State {
                   /*accumulate=*/part.first > 0);
   }
 
+  /// The gradients that R-backward passes over these images read, unless they are there already.
+  void keep_gradients(const Subset& on, bool own_denominator) {
+    if (own_denominator && kept_images == on.images) return;
+    const ImageRange all{0, on.images};
+    loss_gradient(all, on.denominator, scratch_loss(),
+                  first(plan.repeated_output_gradient(), on.images));
+    plan.keep_gradients(stream, theta, x, all);
+    kept_images = own_denominator ? on.images : 0;  // another's may change unseen
+  }
+
   /// product (+)= Jᵀ·M·J·v, `middle(part, denominator, u, mu)` writing mu = M·u.
   template <class Middle>
   void jacobian_product(const char* what, const ConstVectorView& v, const VectorView& product,
@@ -152,6 +162,7 @@ struct BatchLoss::State {
   ConstVectorView theta;
   ConstTensorView x;
   const std::int32_t* labels = nullptr;
+  int kept_images = 0;  // of keep_gradients(), over the denominator of their labels
 };
 
 }  // namespace curvseg

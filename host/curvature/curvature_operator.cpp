@@ -13,7 +13,7 @@ namespace {
 }
 
 CurvatureKind least_kind(CurvatureMatrix matrix) {
-  return matrix == CurvatureMatrix::kHessian ? CurvatureKind::kHessian
+  return matrix == CurvatureMatrix::kHessian ? CurvatureKind::kLowMemoryHessian
                                              : CurvatureKind::kGaussNewton;
 }
 
@@ -79,8 +79,10 @@ struct CurvatureOperator::State {
 
   void multiply(BatchLoss& batch, std::size_t b, const ConstVectorView& v,
                 const VectorView& product) const {
-    const ProductOptions to{
-        .accumulate = b > 0, .images = options.images, .denominator = total.data()};
+    // One batch has the total for its own, and may keep what depends on it.
+    const ProductOptions to{.accumulate = b > 0,
+                            .images = options.images,
+                            .denominator = count() == 1 ? nullptr : total.data()};
     switch (options.matrix) {
       case CurvatureMatrix::kGaussNewton:
         return batch.ggnvp(v, product, to);

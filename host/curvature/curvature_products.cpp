@@ -14,12 +14,15 @@ void BatchLoss::ggnvp(ConstVectorView v, VectorView product, const ProductOption
 
 void BatchLoss::hvp(ConstVectorView v, VectorView product, const ProductOptions& options) {
   State& s = *state_;
-  s.require(CurvatureKind::kHessian, "hvp");
+  s.require(CurvatureKind::kLowMemoryHessian, "hvp");
   const State::Subset on = s.subset("hvp", options.images, options.denominator);
+  const bool keeps = s.kind == CurvatureKind::kHessian;
+  if (keeps) s.keep_gradients(on, options.denominator == nullptr);
   s.for_each_part(on.images, [&](ImageRange part) {
     s.plan.r_forward(s.stream, s.theta, v, s.x, part);
-    s.loss_gradient(part, on.denominator, s.scratch_loss(),
-                    first(s.plan.repeated_output_gradient(), part.count));
+    if (!keeps)
+      s.loss_gradient(part, on.denominator, s.scratch_loss(),
+                      first(s.plan.repeated_output_gradient(), part.count));
     s.hessian(part, on.denominator, first(ConstTensorView(s.plan.r_output()), part.count),
               first(s.plan.r_output_gradient(), part.count));
     s.plan.r_backward(s.stream, s.theta, v, s.x, options.accumulate || part.first > 0, product,

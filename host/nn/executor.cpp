@@ -189,20 +189,18 @@ class Executor {
   const Call& call_;
 };
 
-/// The step on some images: of what was stored for the whole batch, their part; of gradients and
-/// derivatives, which are those of these images alone, the beginning.
+/// The step on some images: their part of what is there for the whole batch, and the beginning of
+/// what is of these images alone.
 Step on_images(Step step, ImageRange images) {
   if (step.index) {
     const Shape& pooled = step.dy.buffer == kNoBuffer ? step.out.view.shape : step.dy.view.shape;
     step.index += images.first * (pooled.elements() / pooled.n);
   }
-  for (Operand* operand : {&step.x, &step.mask})
-    if (operand->buffer >= 0) {
-      const Shape& shape = operand->view.shape;
-      operand->view.data += images.first * (shape.pixels() / shape.n) * operand->view.ld;
-    }
-  for (Operand* operand : {&step.x, &step.rx, &step.dy, &step.rdy, &step.mask, &step.out})
-    if (operand->buffer != kNoBuffer) operand->view.shape.n = images.count;
+  for (Operand* operand : {&step.x, &step.rx, &step.dy, &step.rdy, &step.mask, &step.out}) {
+    TensorView& view = operand->view;
+    if (operand->whole) view.data += images.first * (view.shape.pixels() / view.shape.n) * view.ld;
+    if (operand->buffer != kNoBuffer) view.shape.n = images.count;
+  }
   return step;
 }
 

@@ -40,18 +40,23 @@ struct Plan::State {
                        "x" + std::to_string(input.w));
     if (input.n < 1 || input.h < 1 || input.w < 1)
       throw InputError(model.name() + ": the input " + to_string(input) + " is empty");
-    const bool splits = mode == PlanMode::kCurvature || mode == PlanMode::kHessian;
+    const bool splits = is_for_curvature();
     if (images_at_once < (splits ? 1 : input.n) || images_at_once > input.n)
       throw std::invalid_argument(model.name() + ": a plan for " + std::to_string(images_at_once) +
                                   " images at once of a batch of " + std::to_string(input.n) +
                                   (splits ? "" : ", and it is not for curvature"));
   }
 
-  /// `images` with their count, checked.
-  ImageRange checked(const char* pass, ImageRange images) const {
+  bool is_for_hessian() const {
+    return mode == PlanMode::kLowMemoryHessian || mode == PlanMode::kHessian;
+  }
+  bool is_for_curvature() const { return mode == PlanMode::kCurvature || is_for_hessian(); }
+
+  /// `images` with their count, checked; at most so many.
+  ImageRange checked(const char* pass, ImageRange images, int most) const {
     if (images.count == 0) images.count = input.n - images.first;
     if (images.first < 0 || images.count < 1 || images.count > input.n - images.first ||
-        images.count > images_at_once)
+        images.count > most)
       throw std::invalid_argument(model.name() + ": " + pass + ": " + std::to_string(images.count) +
                                   " images from " + std::to_string(images.first) +
                                   " on are asked for, the batch has " + std::to_string(input.n) +
@@ -61,12 +66,12 @@ struct Plan::State {
   }
 
   void require_curvature(const char* what) const {
-    if (mode != PlanMode::kCurvature && mode != PlanMode::kHessian)
+    if (!is_for_curvature())
       throw std::logic_error(model.name() + ": " + what + ": the plan is not for curvature");
   }
 
   void require_hessian(const char* what) const {
-    if (mode != PlanMode::kHessian)
+    if (!is_for_hessian())
       throw std::logic_error(model.name() + ": " + what + ": the plan is not for the Hessian");
   }
 
@@ -94,8 +99,8 @@ struct Plan::State {
     const auto place = [&](Operand& operand) {
       if (operand.buffer >= 0) operand.view.data = address(operand.buffer) + operand.channel;
     };
-    for (std::vector<Step>* steps :
-         {&schedule.forward, &schedule.backward, &schedule.r_forward, &schedule.r_backward})
+    for (std::vector<Step>* steps : {&schedule.forward, &schedule.backward, &schedule.kept_backward,
+                                     &schedule.r_forward, &schedule.r_backward})
       for (Step& step : *steps) {
         for (Operand* operand : {&step.x, &step.rx, &step.dy, &step.rdy, &step.mask, &step.out})
           place(*operand);
@@ -140,6 +145,7 @@ struct Plan::State {
   bool dense_image = false;
   bool ready_for_backward = false;
   ImageRange r_images = {0, 0};  // of the last r_forward(); no count: r_backward() cannot follow
+  ImageRange kept_images = {0, 0};
 };
 
 Plan::Plan(const Model& model, const Device& device, Shape input, PlanMode mode, int images_at_once)
@@ -165,7 +171,7 @@ void Plan::forward(const Stream& stream, ConstVectorView theta, ConstTensorView 
   execute(state_->model, state_->schedule.forward,
           {.stream = stream, .theta = theta.data, .image = x});
   state_->ready_for_backward = state_->mode != PlanMode::kInference;
-  state_->r_images = {};
+  state_->r_images = state_->kept_images = {};
 }
 
 TensorView Plan::r_output() const {
@@ -178,7 +184,7 @@ void Plan::r_forward(const Stream& stream, ConstVectorView theta, ConstVectorVie
   state_->require_curvature("r_forward");
   state_->check_call("r_forward", stream, theta, x);
   state_->check_vector("r_forward", "v", v.size);
-  images = state_->checked("r_forward", images);
+  images = state_->checked("r_forward", images, state_->images_at_once);
   if (!state_->ready_for_backward)
     throw std::logic_error(state_->model.name() + ": r_forward: it follows a forward()");
   execute_on_images(state_->model, state_->schedule.r_forward,
@@ -215,10 +221,15 @@ void Plan::r_backward(const Stream& stream, ConstVectorView theta, ConstVectorVi
   state_->check_call("r_backward", stream, theta, x);
   state_->check_vector("r_backward", "v", v.size);
   state_->check_vector("r_backward", "product", product.size);
-  images = state_->checked("r_backward", images);
+  images = state_->checked("r_backward", images, state_->images_at_once);
   if (images.first != state_->r_images.first || images.count != state_->r_images.count)
     throw std::logic_error(state_->model.name() +
                            ": r_backward: it follows an r_forward() on the same images, once");
+  const ImageRange& kept = state_->kept_images;
+  if (state_->mode == PlanMode::kHessian &&
+      (images.first < kept.first || images.first + images.count > kept.first + kept.count))
+    throw std::logic_error(state_->model.name() +
+                           ": r_backward: keep_gradients() of these images comes first");
   state_->r_images = {};
   if (!accumulate) state_->zero_gaps(stream, product);
   execute_on_images(state_->model, state_->schedule.r_backward,
@@ -231,10 +242,22 @@ void Plan::r_backward(const Stream& stream, ConstVectorView theta, ConstVectorVi
                     images);
 }
 
+void Plan::keep_gradients(const Stream& stream, ConstVectorView theta, ConstTensorView x,
+                          ImageRange images) {
+  if (state_->mode != PlanMode::kHessian || !state_->ready_for_backward)
+    throw std::logic_error(state_->model.name() +
+                           ": keep_gradients: it follows a forward() of a plan for kHessian");
+  state_->check_call("keep_gradients", stream, theta, x);
+  images = state_->checked("keep_gradients", images, state_->input.n);
+  execute_on_images(state_->model, state_->schedule.kept_backward,
+                    {.stream = stream, .theta = theta.data, .image = x}, images);
+  state_->kept_images = images;
+}
+
 void Plan::State::backward(const char* pass, const Call& call, const VectorView& grad,
                            ImageRange images) {
   check_vector(pass, "grad", grad.size);
-  images = checked(pass, images);
+  images = checked(pass, images, images_at_once);
   if (!ready_for_backward)
     throw std::logic_error(model.name() + ": " + pass +
                            ": it follows a forward() of a plan for training, once");

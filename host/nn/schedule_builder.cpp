@@ -51,33 +51,38 @@ int ScheduleBuilder::new_buffer(std::int64_t bytes) {
   return static_cast<int>(schedule_.buffers.size()) - 1;
 }
 
-Operand ScheduleBuilder::operand(std::vector<int>& buffers, const Slice& slice, int i, int images) {
+Operand ScheduleBuilder::operand(std::vector<int>& buffers, const Slice& slice, int i, bool whole) {
   int& buffer = buffers[at(slice.root)];
-  Shape root = shape(slice.root), own = shape(i);
-  root.n = own.n = images;
+  const Shape root = whole ? shape(slice.root) : part(shape(slice.root));
+  const Shape own = whole ? shape(i) : part(shape(i));
   if (buffer == kNoBuffer)
     buffer = new_buffer(root.elements() * static_cast<std::int64_t>(sizeof(float)));
-  return {buffer, slice.channel, {nullptr, own, root.c}};
+  return {buffer, slice.channel, {nullptr, own, root.c}, whole};
 }
 
 Operand ScheduleBuilder::activation(int i) {
   if (i == 0) return {kImage, 0, {nullptr, shape(0)}};
-  return operand(activation_buffers_, layout_.activation[at(i)], i, shape(i).n);
+  return operand(activation_buffers_, layout_.activation[at(i)], i, true);
 }
 
 Operand ScheduleBuilder::r_activation(int i) {
   if (!needs_gradient(i)) return {};
-  return operand(r_activation_buffers_, layout_.activation[at(i)], i, images_at_once_);
+  return operand(r_activation_buffers_, layout_.activation[at(i)], i, false);
 }
 
 Operand ScheduleBuilder::gradient(int i) {
-  return operand(gradient_buffers_, layout_.gradient[at(i)], i, images_at_once_);
+  return operand(gradient_buffers_, layout_.gradient[at(i)], i, false);
 }
 
-Operand ScheduleBuilder::twin(std::map<int, int>& twins, Operand operand) {
+Operand ScheduleBuilder::twin(std::map<int, int>& twins, Operand operand, bool whole) {
   const auto [at, is_new] = twins.try_emplace(operand.buffer, kNoBuffer);
-  if (is_new) at->second = new_buffer(schedule_.buffers[curvseg::at(operand.buffer)].bytes);
+  if (is_new) {
+    const std::int64_t bytes = schedule_.buffers[curvseg::at(operand.buffer)].bytes;
+    at->second = new_buffer(whole ? bytes / images_at_once_ * shape(0).n : bytes);
+  }
   operand.buffer = at->second;
+  operand.whole = whole;
+  if (whole) operand.view.shape.n = shape(0).n;
   return operand;
 }
 
@@ -147,6 +152,12 @@ Schedule ScheduleBuilder::finish() {
   for (const std::vector<int>* buffers : {&activation_buffers_, &index_buffers_})
     for (const int buffer : *buffers)
       if (buffer >= 0 && schedule_.buffers[at(buffer)].last >= loss_time_) touch(buffer);
+  if (keeps_gradients())
+    for (const auto& [gradient, buffer] : repeated_buffers_) {
+      BufferLifetime& lifetime = schedule_.buffers[at(buffer)];
+      lifetime.first = std::min(lifetime.first, loss_time_);
+      touch(buffer);
+    }
   // The Hessian's product goes where backward() finds its gradient, too.
   if (schedule_.r_output.buffer >= 0) {
     BufferLifetime& lifetime = schedule_.buffers[at(schedule_.r_output.buffer)];
@@ -161,6 +172,7 @@ Schedule plan_schedule(const Model& model, const Device& device, const Shape& in
   plan_forward(builder);
   builder.use_at_loss();
   if (builder.training()) plan_backward(builder);
+  if (builder.keeps_gradients()) plan_kept_backward(builder);
   if (builder.curvature()) {
     plan_r_forward(builder);
     builder.use_at_hessian();

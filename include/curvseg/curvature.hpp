@@ -8,7 +8,7 @@
 /// loss.linearise(theta, images, labels);  // one forward pass, kept
 /// loss.gradient(grad);                    // one backward pass
 /// loss.ggnvp(v, product);                 // 4/3 of both in arithmetic, as often as wanted
-/// loss.hvp(v, product);                   // 7/3 of both
+/// loss.hvp(v, product);                   // twice both
 /// ```
 #pragma once
 
@@ -29,8 +29,9 @@ enum class CurvatureKind : std::uint8_t {
   /// none: one gradient() or squared_gradients() after each linearise(), which is what training
   /// needs
   kNone,
-  kGaussNewton,  ///< ggnvp(), quadratic_form()
-  kHessian,      ///< hvp() too
+  kGaussNewton,       ///< ggnvp(), Fisher products, quadratic_form()
+  kLowMemoryHessian,  ///< hvp() too; every product repeats the backward pass
+  kHessian,           ///< hvp() too, from a backward pass that is kept
 };
 
 /// What a product is over, and where it goes.
@@ -126,8 +127,10 @@ class BatchLoss {
   /// another size, or more images than N.
   void ggnvp(ConstVectorView v, VectorView product, const ProductOptions& options = {});
 
-  /// product (+)= d²L/dtheta² · v, exact. In arithmetic 7/3 of forward and backward pass together.
-  /// \throws as ggnvp(); std::logic_error unless made for kHessian.
+  /// product (+)= d²L/dtheta² · v, exact. In arithmetic twice forward and backward pass together
+  /// with kHessian, whose first product after linearise() (or over other images, or with a
+  /// denominator from outside) begins with half a backward pass; 7/3 with kLowMemoryHessian.
+  /// \throws as ggnvp(); std::logic_error unless made for one of these.
   void hvp(ConstVectorView v, VectorView product, const ProductOptions& options = {});
 
   // Fisher matrices. Their terms are the pixels that have a label (of a classifier: the images),

@@ -143,10 +143,11 @@ std::vector<std::string> names();
 
 /// What a plan keeps of a forward pass.
 enum class PlanMode {
-  kInference,  ///< nothing
-  kTraining,   ///< what one backward pass needs
-  kCurvature,  ///< what any number of backward and R-forward passes need
-  kHessian,    ///< and R-backward passes too
+  kInference,         ///< nothing
+  kTraining,          ///< what one backward pass needs
+  kCurvature,         ///< what any number of backward and R-forward passes need
+  kLowMemoryHessian,  ///< and R-backward passes too, each of which repeats the backward pass
+  kHessian,           ///< the same from a backward pass that is kept
 };
 
 /// Images [first, first + count) of a batch.
@@ -161,7 +162,7 @@ class Plan {
  public:
   /// \param images_at_once  how many images of the batch the passes after forward() take at most
   ///        (0: all): gradients and derivatives have memory for so many. Fewer than all are for
-  ///        kCurvature and kHessian alone.
+  ///        kCurvature and the Hessian alone.
   /// \throws InputError naming the layer and both sides if the model does not fit the input;
   /// TargetError if the device has no such memory left; std::invalid_argument for images_at_once
   /// out of range.
@@ -186,8 +187,8 @@ class Plan {
   /// time about a forward pass of twice the arithmetic. For `images` of the batch, whose r_output()
   /// lies at the beginning; at most images_at_once(). Asynchronous.
   /// Source: Pearlmutter, "Fast Exact Multiplication by the Hessian", Neural Computation 6 (1994).
-  /// \throws std::logic_error unless the plan is for kCurvature or kHessian and a forward() came
-  /// before; std::invalid_argument for images that there are not, or more than images_at_once().
+  /// \throws std::logic_error unless the plan is for curvature and a forward() came before;
+  /// std::invalid_argument for images that there are not, or more than images_at_once().
   void r_forward(const Stream& stream, ConstVectorView theta, ConstVectorView v, ConstTensorView x,
                  ImageRange images = {});
   /// What convolution or dense layer `node` of Model::nodes() read in the last forward(), which was
@@ -198,16 +199,22 @@ class Plan {
   TensorView r_output() const;
 
   /// product (+)= R{grad} = d grad(theta + εv) / dε at ε = 0, exactly, for the loss whose gradient
-  /// lies in repeated_output_gradient() and its derivative along v in r_output_gradient(). It uses
-  /// both up. Beside the R-backward pass it repeats the backward pass, without the gradient of the
-  /// parameters, so that nothing has to be kept from one. Asynchronous.
+  /// lies in repeated_output_gradient() and its derivative along v in r_output_gradient(). Beside
+  /// the R-backward pass it repeats the backward pass, without the gradient of the parameters, and
+  /// uses both gradients up; in a plan for kHessian, keep_gradients() has done so. Asynchronous.
   /// Source: Pearlmutter 1994, as r_forward(), which it follows, once, on the same `images`.
-  /// \throws std::logic_error unless the plan is for kHessian; std::invalid_argument as
-  /// r_forward().
+  /// \throws std::logic_error unless the plan is for the Hessian, or if there are no kept gradients
+  /// of these images; std::invalid_argument as r_forward().
   void r_backward(const Stream& stream, ConstVectorView theta, ConstVectorView v, ConstTensorView x,
                   bool accumulate, VectorView product, ImageRange images = {});
-  /// Where the loss writes the gradient of the output for r_backward(), after r_forward().
-  /// [as r_output()]
+  /// Repeats the backward pass from repeated_output_gradient() on, without the gradient of the
+  /// parameters, and keeps what R-backward passes read of it until the next forward(). For any
+  /// number of images, which lie at their places in the batch. Asynchronous.
+  /// \throws std::logic_error unless the plan is for kHessian and a forward() came before.
+  void keep_gradients(const Stream& stream, ConstVectorView theta, ConstTensorView x,
+                      ImageRange images = {});
+  /// Where the loss writes the gradient of the output for r_backward(), after r_forward(), or for
+  /// keep_gradients(). [as r_output(); as output() in a plan for kHessian]
   TensorView repeated_output_gradient() const;
   /// Where it writes R of that gradient: the loss's Hessian times r_output().
   TensorView r_output_gradient() const;

@@ -62,8 +62,10 @@ TEST(ZeroResidual, HessianIsGaussNewton) {
     Labels labels = random_labels(kInput, 5);
     std::vector<float> x(static_cast<std::size_t>(kInput.elements()));
     for (std::size_t i = 0; i < labels.size(); ++i) {
-      if (labels[i] >= 0) x[i * kClasses + static_cast<std::size_t>(labels[i])] = 1.0f;
-      else x[i * kClasses] = 5.0f;  // no label: no residual either, whatever the logits
+      if (labels[i] >= 0)
+        x[i * kClasses + static_cast<std::size_t>(labels[i])] = 1.0f;
+      else
+        x[i * kClasses] = 5.0f;  // no label: no residual either, whatever the logits
     }
     Tensor image(device, kInput);
     image.upload(stream, x);

@@ -19,9 +19,11 @@ struct Passes {
 class PlanWithData {
  public:
   PlanWithData(const Device& device, const Model& model, const Shape& input,
-               const NetworkData& data, const std::vector<float>& v, int images_at_once)
+               const NetworkData& data, const std::vector<float>& v, PlanMode mode,
+               int images_at_once)
       : stream_(device),
-        plan_(model, device, input, PlanMode::kHessian, images_at_once),
+        keeps_(mode == PlanMode::kHessian),
+        plan_(model, device, input, mode, images_at_once),
         theta_(device, model.parameter_count()),
         v_(device, theta_.size()),
         grad_(device, theta_.size()),
@@ -44,6 +46,10 @@ class PlanWithData {
   Passes run(const std::vector<ImageRange>& parts) {
     for (DeviceArray<float>* array : {&grad_, &squares_, &product_})
       fill(stream_, {array->data(), array->size()}, std::numeric_limits<float>::quiet_NaN());
+    if (keeps_) {
+      copy(dy_, plan_.repeated_output_gradient());
+      plan_.keep_gradients(stream_, view(theta_), x_);
+    }
     bool first = true;
     for (const ImageRange& part : parts) {
       run_part(part, !first);
@@ -79,12 +85,13 @@ class PlanWithData {
     plan_.squared_gradients(stream_, theta, x_, add, {squares_.data(), squares_.size()}, part);
     plan_.r_forward(stream_, theta, view(v_), x_, part);
     copy(first(plan_.r_output(), part), of(r_output_, part));
-    copy(of(dy_, part), first(plan_.repeated_output_gradient(), part));
+    if (!keeps_) copy(of(dy_, part), first(plan_.repeated_output_gradient(), part));
     copy(of(rdy_, part), first(plan_.r_output_gradient(), part));
     plan_.r_backward(stream_, theta, view(v_), x_, add, {product_.data(), product_.size()}, part);
   }
 
   Stream stream_;
+  bool keeps_;  // the gradients of the backward pass
   Plan plan_;
   DeviceArray<float> theta_, v_, grad_, squares_, product_;
   Tensor x_, dy_, rdy_, r_output_;
@@ -95,7 +102,7 @@ void expect_parts_are_the_whole(const Device& device, const Model& model, const 
   const NetworkData data = whole_data(model, input, seed, 2);
   std::vector<float> v = small_integers(data.theta.size(), seed + 5, 1);
   clear_padding(model, v);
-  PlanWithData whole(device, model, input, data, v, 0);
+  PlanWithData whole(device, model, input, data, v, PlanMode::kLowMemoryHessian, 0);
   const Passes expected = whole.run({{0, input.n}});
   const auto expect_equals = [&](const Passes& actual) {
     EXPECT_EQ(actual.grad, expected.grad);
@@ -110,23 +117,29 @@ void expect_parts_are_the_whole(const Device& device, const Model& model, const 
   EXPECT_GT(largest, 0.0f);
   expect_equals(whole.run({{0, 1}, {1, input.n - 1}}));
   expect_equals(whole.run({{input.n - 1, 1}, {0, input.n - 1}}));
-  PlanWithData few(device, model, input, data, v, 2);
   std::vector<ImageRange> parts;
   for (int begin = 0; begin < input.n; begin += 2)
     parts.push_back({begin, std::min(2, input.n - begin)});
-  expect_equals(few.run(parts));
+  for (const PlanMode mode : {PlanMode::kLowMemoryHessian, PlanMode::kHessian}) {
+    PlanWithData few(device, model, input, data, v, mode, 2);
+    expect_equals(few.run(parts));
+  }
+  PlanWithData kept(device, model, input, data, v, PlanMode::kHessian, 0);
+  expect_equals(kept.run({{0, input.n}}));
 }
 
 TEST(ImagesAtOnce, PartsAreTheWholeForZooModels) {
-  const std::pair<const char*, Shape> models[] = {{"unet(width=3, depth=2)", {5, 10, 13, 2}},
-                                                  {"classifier2", {3, 8, 8, 1}}};
-  for (const char* name : {"host", "emulated"}) {
-    if (!has_device(name)) continue;
-    for (const auto& [model, input] : models) {
-      SCOPED_TRACE(std::string(name) + " " + model);
-      expect_parts_are_the_whole(Device::open(name),
-                                 zoo::make(model, input.c, 3, input.h, input.w), input, 3);
-    }
+  struct {
+    const char *device, *model;
+    Shape input;
+  } const cases[] = {{"host", "unet(width=3, depth=2)", {5, 10, 13, 2}},
+                     {"host", "classifier2", {3, 8, 8, 1}},
+                     {"emulated", "unet(width=2, depth=1)", {3, 6, 5, 1}}};
+  for (const auto& [device, model, input] : cases) {
+    if (!has_device(device)) continue;
+    SCOPED_TRACE(std::string(device) + " " + model);
+    expect_parts_are_the_whole(Device::open(device), zoo::make(model, input.c, 3, input.h, input.w),
+                               input, 3);
   }
 }
 
@@ -146,7 +159,8 @@ TEST(ImagesAtOnce, PartsAreTheWholeForRandomGraphs) {
 TEST(ImagesAtOnce, FewerTakeLessMemory) {
   const Device device = Device::open("host");
   const Model model = zoo::unet(1, 2, {.width = 8, .depth = 2});
-  for (const PlanMode mode : {PlanMode::kCurvature, PlanMode::kHessian}) {
+  for (const PlanMode mode :
+       {PlanMode::kCurvature, PlanMode::kLowMemoryHessian, PlanMode::kHessian}) {
     std::size_t more = Plan(model, device, {8, 64, 64, 1}, mode).memory_bytes();
     for (const int images : {4, 2, 1}) {
       const Plan plan(model, device, {8, 64, 64, 1}, mode, images);
@@ -184,9 +198,24 @@ TEST(ImagesAtOnce, RefuseWhatTheyCannotDo) {
     EXPECT_THROW(plan.r_backward(stream, v, v, x, false, out, images), std::invalid_argument);
   }
   EXPECT_NO_THROW(plan.backward(stream, v, x, false, out, {1, 0}));  // 1 and 2
+  EXPECT_THROW(plan.keep_gradients(stream, v, x, {0, 4}), std::invalid_argument);
   plan.r_forward(stream, v, v, x, {0, 2});
+  EXPECT_THROW(plan.r_backward(stream, v, v, x, false, out, {0, 2}), std::logic_error)
+      << "no gradients are kept";
+  plan.keep_gradients(stream, v, x, {0, 1});
+  EXPECT_THROW(plan.r_backward(stream, v, v, x, false, out, {0, 2}), std::logic_error);
+  plan.keep_gradients(stream, v, x, {0, 2});
   EXPECT_THROW(plan.r_backward(stream, v, v, x, false, out, {1, 2}), std::logic_error);
   plan.r_backward(stream, v, v, x, false, out, {0, 2});
+  plan.forward(stream, v, x);
+  plan.r_forward(stream, v, v, x, {0, 2});
+  EXPECT_THROW(plan.r_backward(stream, v, v, x, false, out, {0, 2}), std::logic_error)
+      << "they were those of another forward pass";
+  Plan low(model, device, input, PlanMode::kLowMemoryHessian, 2);
+  low.forward(stream, v, x);
+  EXPECT_THROW(low.keep_gradients(stream, v, x), std::logic_error);
+  low.r_forward(stream, v, v, x, {0, 2});
+  low.r_backward(stream, v, v, x, false, out, {0, 2});
 }
 
 }  // namespace
