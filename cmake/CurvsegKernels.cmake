@@ -23,6 +23,7 @@ set(CURVSEG_KERNEL_SOURCES
   update/damped_diagonal.cu
   update/gradient_descent.cu
   update/sgd.cu
+  vector/add_damping.cu
   vector/cg_residual.cu
   vector/cg_step.cu
   vector/cg_step_length.cu

@@ -84,6 +84,7 @@ extern "C" const curvseg::Kernels* CURVSEG_JOIN(curvseg_kernels_, CURVSEG_TARGET
       .symmetric_eigen = symmetric_eigen,
       .multiply = multiply,
       .normalise = normalise,
+      .add_damping = add_damping,
       .cg_workspace = cg_workspace,
       .cg_begin = cg_begin,
       .cg_direction = cg_direction,

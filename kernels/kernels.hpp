@@ -119,6 +119,7 @@ struct Kernels {
   Operation<ElementwiseProduct> multiply;
   Operation<Normalise> normalise;
   // conjugate gradients, in the order of vector/cg.hpp
+  Operation<AddDamping> add_damping;
   WorkspaceSize<CgProblem> cg_workspace;
   Operation<CgProblem> cg_begin;
   Operation<CgProblem> cg_direction;

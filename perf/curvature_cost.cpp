@@ -14,9 +14,11 @@
 #include <cmath>
 #include <cstdio>
 #include <exception>
+#include <functional>
 #include <iostream>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "curvseg/curvature.hpp"
@@ -40,12 +42,14 @@ class Products {
         v_(device, model_.parameter_count()),
         out_(device, model_.parameter_count()),
         gauss_newton_(stream_, model_, images_.shape()),
-        hessian_(stream_, model_, images_.shape(), {}, CurvatureKind::kHessian) {
+        training_(stream_, model_, images_.shape(), {}, CurvatureKind::kNone),
+        hessian_(stream_, model_, images_.shape(), {}, CurvatureKind::kHessian),
+        low_memory_(stream_, model_, images_.shape(), {}, CurvatureKind::kLowMemoryHessian) {
     std::vector<std::int32_t> labels(static_cast<std::size_t>(labels_.size()));
     for (std::size_t i = 0; i < labels.size(); ++i)
       labels[i] = static_cast<std::int32_t>(i * 7 / 3 % static_cast<std::size_t>(o.classes));
     labels_.upload(stream_, labels.data(), labels_.size());
-    const unsigned long long seed = 1;
+    const std::uint64_t seed = 1;
     seed_.upload(stream_, &seed, 1);
     for (const DeviceArray<float>* vector : {&theta_, &v_})
       fill(stream_, {vector->data(), vector->size()}, 0.0f);
@@ -56,48 +60,54 @@ class Products {
   }
 
   void linearise() {
-    gauss_newton_.linearise(view(theta_), images_, labels_.data());
-    hessian_.linearise(view(theta_), images_, labels_.data());
+    for (BatchLoss* loss : {&gauss_newton_, &hessian_, &low_memory_})
+      loss->linearise(view(theta_), images_, labels_.data());
     stream_.synchronise();
   }
+  /// Of a training step.
   void gradient() {
-    gauss_newton_.linearise(view(theta_), images_, labels_.data());
-    gauss_newton_.gradient({out_.data(), out_.size()});
+    training_.linearise(view(theta_), images_, labels_.data());
+    training_.gradient({out_.data(), out_.size()});
     stream_.synchronise();
   }
-  /// Of the pass at hand.
-  void backward() {
-    gauss_newton_.gradient({out_.data(), out_.size()});
+  /// Something that follows a forward pass.
+  struct Work {
+    const char* name;
+    BatchLoss* loss;
+    std::function<void(BatchLoss&)> run;
+  };
+  std::vector<Work> products() {
+    const ConstVectorView v = view(v_);
+    const VectorView to{out_.data(), out_.size()};
+    const auto hvp = [=](BatchLoss& loss) { loss.hvp(v, to); };
+    return {{"ggnvp", &gauss_newton_, [=](BatchLoss& loss) { loss.ggnvp(v, to); }},
+            {"hvp", &hessian_, hvp},
+            {"low-memory hvp", &low_memory_, hvp},
+            {"fisher_vp", &gauss_newton_,
+             [=, this](BatchLoss& loss) { loss.fisher_vp(v, {seed_.data()}, to); }}};
+  }
+  /// A backward pass, and what is to be compared with it.
+  std::vector<Work> backward_passes() {
+    const VectorView to{out_.data(), out_.size()};
+    return {{"backward pass", &gauss_newton_, [=](BatchLoss& loss) { loss.gradient(to); }},
+            {"squared gradients", &gauss_newton_,
+             [=](BatchLoss& loss) { loss.squared_gradients(to); }}};
+  }
+  void warm(const Work& work) {
+    work.run(*work.loss);
     stream_.synchronise();
   }
-  void squared_gradients() {
-    gauss_newton_.squared_gradients({out_.data(), out_.size()});
-    stream_.synchronise();
-  }
-  void ggnvp() {
-    gauss_newton_.ggnvp(view(v_), {out_.data(), out_.size()});
-    stream_.synchronise();
-  }
-  void fisher_vp() {
-    gauss_newton_.fisher_vp(view(v_), {seed_.data()}, {out_.data(), out_.size()});
-    stream_.synchronise();
-  }
-  void hvp() {
-    hessian_.hvp(view(v_), {out_.data(), out_.size()});
-    stream_.synchronise();
-  }
-  void cold(void (Products::*product)()) {
-    BatchLoss& which = product == &Products::hvp ? hessian_ : gauss_newton_;
-    which.linearise(view(theta_), images_, labels_.data());
-    (this->*product)();
+  void cold(const Work& work) {
+    work.loss->linearise(view(theta_), images_, labels_.data());
+    warm(work);
   }
   /// By its name on the lines of --on-demand.
   void run(const std::string& work) {
     if (work == "gradient") return gradient();
-    if (work == "ggnvp warm") return ggnvp();
-    if (work == "ggnvp cold") return cold(&Products::ggnvp);
-    if (work == "hvp warm") return hvp();
-    if (work == "hvp cold") return cold(&Products::hvp);
+    for (const Work& product : products()) {
+      if (work == std::string(product.name) + " warm") return warm(product);
+      if (work == std::string(product.name) + " cold") return cold(product);
+    }
     throw std::runtime_error("there is no work \"" + work + "\"");
   }
   std::int64_t parameters() const {
@@ -105,8 +115,11 @@ class Products {
     for (const Parameter& each : model_.parameters()) count += each.size;
     return count;
   }
-  std::size_t gauss_newton_bytes() const { return gauss_newton_.memory_bytes(); }
-  std::size_t hessian_bytes() const { return hessian_.memory_bytes(); }
+  std::vector<std::pair<const char*, std::size_t>> memory() const {
+    return {{"ggnvp", gauss_newton_.memory_bytes()},
+            {"hvp", hessian_.memory_bytes()},
+            {"low-memory hvp", low_memory_.memory_bytes()}};
+  }
   std::size_t training_bytes() const {
     return Plan(model_, stream_.device(), images_.shape(), PlanMode::kTraining).memory_bytes();
   }
@@ -116,32 +129,37 @@ class Products {
     return {array.data(), array.size()};
   }
 
-  /// vᵀGv > 0: enough to see that the product is one; tests compare it with explicit matrices.
+  /// Products along v are positive: enough to see that they are some; tests compare them with
+  /// explicit matrices.
   void check() {
     linearise();
-    hvp();
-    ggnvp();
-    const std::vector<float> v = v_.to_host(stream_), product = out_.to_host(stream_);
-    double sum = 0.0;
-    for (std::size_t i = 0; i < v.size(); ++i) sum += double(v[i]) * double(product[i]);
-    if (!(sum > 0.0 && std::isfinite(sum))) throw std::runtime_error("v·G·v is not positive");
+    for (const Work& work : products()) {
+      warm(work);
+      if (work.loss != &gauss_newton_) continue;  // the Hessian need not be positive
+      const std::vector<float> v = v_.to_host(stream_), product = out_.to_host(stream_);
+      double sum = 0.0;
+      for (std::size_t i = 0; i < v.size(); ++i) sum += double(v[i]) * double(product[i]);
+      if (!(sum > 0.0 && std::isfinite(sum)))
+        throw std::runtime_error(std::string(work.name) + " along v is not positive");
+    }
   }
 
   Stream stream_;
   Model model_;
   Tensor images_;
   DeviceArray<std::int32_t> labels_;
-  DeviceArray<unsigned long long> seed_;
+  DeviceArray<std::uint64_t> seed_;
   DeviceArray<float> theta_, v_, out_;
-  BatchLoss gauss_newton_, hessian_;
+  BatchLoss gauss_newton_, training_, hessian_, low_memory_;
 };
 
 struct Ratio {
+  std::string name;
   std::vector<double> samples;
-  void print(const char* name) {
+  void print() {
     std::sort(samples.begin(), samples.end());
-    std::printf("| %s | %.2f [%.2f, %.2f] |\n", name, samples[samples.size() / 2], samples.front(),
-                samples.back());
+    std::printf("| %s | %.2f [%.2f, %.2f] |\n", name.c_str(), samples[samples.size() / 2],
+                samples.front(), samples.back());
   }
 };
 
@@ -162,24 +180,29 @@ void answer_demands(const Device& device, Products& products) {
 void print_ratios(const Device& device, const UnetRun& options, Products& products, int pairs,
                   Clock clock) {
   std::vector<double> gradients;
-  Ratio ratios[4], squares, fisher;
-  void (Products::*const kinds[])() = {&Products::ggnvp, &Products::hvp};
+  std::vector<Ratio> ratios;
+  const auto works = products.products();
+  for (const auto& work : works) {
+    ratios.push_back({std::string("time of ") + work.name + ", warm", {}});
+    ratios.push_back({std::string("time of ") + work.name + ", cold", {}});
+  }
+  const auto passes = products.backward_passes();
+  ratios.push_back({std::string("time of ") + passes[1].name + ", to a " + passes[0].name, {}});
   const auto time = [&](auto work) {
     const double start = seconds(clock);
     work();
     return seconds(clock) - start;
   };
-  for (int i = 0; i < pairs; ++i) {
-    const double gradient = time([&] { products.gradient(); });
-    gradients.push_back(gradient);
-    for (int k = 0; k < 2; ++k) {
-      ratios[2 * k].samples.push_back(time([&] { (products.*kinds[k])(); }) / gradient);
-      ratios[2 * k + 1].samples.push_back(time([&] { products.cold(kinds[k]); }) / gradient);
+  for (int i = 0; i < pairs; ++i)
+    for (std::size_t k = 0; k < works.size(); ++k) {
+      const double gradient = time([&] { products.gradient(); });
+      gradients.push_back(gradient);
+      ratios[2 * k].samples.push_back(time([&] { products.warm(works[k]); }) / gradient);
+      ratios[2 * k + 1].samples.push_back(time([&] { products.cold(works[k]); }) / gradient);
+      if (k > 0) continue;
+      const double backward = time([&] { products.warm(passes[0]); });
+      ratios.back().samples.push_back(time([&] { products.warm(passes[1]); }) / backward);
     }
-    fisher.samples.push_back(time([&] { products.fisher_vp(); }) / gradient);
-    const double backward = time([&] { products.backward(); });
-    squares.samples.push_back(time([&] { products.squared_gradients(); }) / backward);
-  }
   std::sort(gradients.begin(), gradients.end());
   const double mib = 1024.0 * 1024.0;
   std::printf(
@@ -188,20 +211,12 @@ void print_ratios(const Device& device, const UnetRun& options, Products& produc
       options.channels, device.info().instruction_set.c_str(), threads(),
       gradients[gradients.size() / 2] * 1e3);
   std::printf("| to one gradient | ratio |\n| --- | --- |\n");
-  ratios[0].print("time of ggnvp, warm");
-  ratios[1].print("time of ggnvp, cold");
-  ratios[2].print("time of hvp, warm");
-  ratios[3].print("time of hvp, cold");
-  fisher.print("time of fisher_vp, warm");
-  squares.print("time of squared gradients, to a backward pass");
+  for (Ratio& ratio : ratios) ratio.print();
   const double training = static_cast<double>(products.training_bytes());
-  const auto print_memory = [&](const char* name, std::size_t bytes) {
-    const double own = static_cast<double>(bytes);
-    std::printf("| memory of %s | %.2f (%.1f to %.1f MiB) |\n", name, own / training, own / mib,
+  for (const auto& [name, bytes] : products.memory())
+    std::printf("| memory of %s | %.2f (%.1f to %.1f MiB) |\n", name,
+                static_cast<double>(bytes) / training, static_cast<double>(bytes) / mib,
                 training / mib);
-  };
-  print_memory("ggnvp", products.gauss_newton_bytes());
-  print_memory("hvp", products.hessian_bytes());
 }
 
 void run(Arguments& arguments) {

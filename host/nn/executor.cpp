@@ -189,20 +189,18 @@ class Executor {
   const Call& call_;
 };
 
-/// The step on some images: of what was stored for the whole batch, their part; of gradients and
-/// derivatives, which are those of these images alone, the beginning.
-Step on_images(Step step, int first, int count) {
+/// The step on some images: their part of what is there for the whole batch, and the beginning of
+/// what is of these images alone.
+Step on_images(Step step, ImageRange images) {
   if (step.index) {
     const Shape& pooled = step.dy.buffer == kNoBuffer ? step.out.view.shape : step.dy.view.shape;
-    step.index += first * (pooled.elements() / pooled.n);
+    step.index += images.first * (pooled.elements() / pooled.n);
   }
-  for (Operand* operand : {&step.x, &step.mask})
-    if (operand->buffer >= 0) {
-      const Shape& shape = operand->view.shape;
-      operand->view.data += static_cast<std::int64_t>(first) * shape.h * shape.w * operand->view.ld;
-    }
-  for (Operand* operand : {&step.x, &step.rx, &step.dy, &step.rdy, &step.mask, &step.out})
-    if (operand->buffer != kNoBuffer) operand->view.shape.n = count;
+  for (Operand* operand : {&step.x, &step.rx, &step.dy, &step.rdy, &step.mask, &step.out}) {
+    TensorView& view = operand->view;
+    if (operand->whole) view.data += images.first * (view.shape.pixels() / view.shape.n) * view.ld;
+    if (operand->buffer != kNoBuffer) view.shape.n = images.count;
+  }
   return step;
 }
 
@@ -213,13 +211,13 @@ void execute(const Model& model, const std::vector<Step>& steps, const Call& cal
   for (const Step& step : steps) executor.run(step);
 }
 
-void execute_on_images(const Model& model, const std::vector<Step>& steps, Call call, int first,
-                       int count) {
+void execute_on_images(const Model& model, const std::vector<Step>& steps, Call call,
+                       ImageRange images) {
   const Shape& shape = call.image.shape;
-  call.image.data += static_cast<std::int64_t>(first) * shape.h * shape.w * call.image.ld;
-  call.image.shape.n = count;
+  call.image.data += images.first * (shape.pixels() / shape.n) * call.image.ld;
+  call.image.shape.n = images.count;
   const Executor executor(model, call);
-  for (const Step& step : steps) executor.run(on_images(step, first, count));
+  for (const Step& step : steps) executor.run(on_images(step, images));
 }
 
 }  // namespace curvseg

@@ -20,9 +20,9 @@ struct Call {
 
 void execute(const Model& model, const std::vector<Step>& steps, const Call& call);
 
-/// The steps on images [first, first + count) of the batch that a forward pass was on. Gradients
-/// and derivatives along the direction lie at the beginning of their memory.
-void execute_on_images(const Model& model, const std::vector<Step>& steps, Call call, int first,
-                       int count);
+/// The steps on some images of the batch that a forward pass was on. Their gradients and
+/// derivatives along the direction lie at the beginning of their memory.
+void execute_on_images(const Model& model, const std::vector<Step>& steps, Call call,
+                       ImageRange images);
 
 }  // namespace curvseg

@@ -47,19 +47,19 @@ Loss::Loss(const Stream& stream, const LossOptions& options, const Shape& larges
 }
 
 void Loss::denominator(const Stream& stream, const std::int32_t* labels, std::int64_t pixels,
-                       float* denominator) const {
-  label_weight(stream, labels, pixels, classes_, cross_entropy(), /*accumulate=*/false, workspace(),
+                       float* denominator, bool accumulate) const {
+  label_weight(stream, labels, pixels, classes_, cross_entropy(), accumulate, workspace(),
                denominator);
 }
 
 void Loss::gradient(const Stream& stream, ConstTensorView logits, const std::int32_t* labels,
-                    const float* denominator, float* loss, TensorView dlogits) const {
+                    const float* denominator, float* loss, TensorView dlogits,
+                    bool accumulate) const {
   if (kind_ == LossKind::kMeanSquaredError)
-    mean_squared_error(stream, logits, labels, denominator, /*accumulate=*/false, workspace(), loss,
-                       dlogits);
+    mean_squared_error(stream, logits, labels, denominator, accumulate, workspace(), loss, dlogits);
   else
-    softmax_cross_entropy(stream, logits, labels, denominator, cross_entropy(),
-                          /*accumulate=*/false, workspace(), loss, dlogits);
+    softmax_cross_entropy(stream, logits, labels, denominator, cross_entropy(), accumulate,
+                          workspace(), loss, dlogits);
 }
 
 void Loss::hessian(const Stream& stream, ConstTensorView logits, const std::int32_t* labels,

@@ -23,12 +23,13 @@ class Loss {
   /// checked.
   Loss(const Stream& stream, const LossOptions& options, const Shape& largest);
 
-  /// denominator[0] = what the sum of the loss is divided by.
+  /// denominator[0] (+)= what the sum of the loss is divided by.
   void denominator(const Stream& stream, const std::int32_t* labels, std::int64_t pixels,
-                   float* denominator) const;
-  /// loss[0], and its gradient unless dlogits is empty.
+                   float* denominator, bool accumulate = false) const;
+  /// loss[0] (+)= the loss, and its gradient unless dlogits is empty.
   void gradient(const Stream& stream, ConstTensorView logits, const std::int32_t* labels,
-                const float* denominator, float* loss, TensorView dlogits) const;
+                const float* denominator, float* loss, TensorView dlogits,
+                bool accumulate = false) const;
   /// hu = H·u, H the Hessian with respect to the logits; `hu` may be `u`.
   void hessian(const Stream& stream, ConstTensorView logits, const std::int32_t* labels,
                const float* denominator, ConstTensorView u, TensorView hu) const;

@@ -15,10 +15,14 @@ bool reads_flattened_image(const Model& model) {
 }  // namespace
 
 struct Plan::State {
-  State(const Model& m, const Device& d, const Shape& shape, PlanMode plan_mode)
-      : model(m), device(d), mode(plan_mode), input(shape) {
+  State(const Model& m, const Device& d, const Shape& shape, PlanMode plan_mode, int at_once)
+      : model(m),
+        device(d),
+        mode(plan_mode),
+        input(shape),
+        images_at_once(at_once == 0 ? shape.n : at_once) {
     check_input();
-    schedule = plan_schedule(model, device, input, mode);
+    schedule = plan_schedule(model, device, input, mode, images_at_once);
     output_shape = schedule.output.view.shape;
     place_buffers();
     dense_image = reads_flattened_image(model);
@@ -36,15 +40,38 @@ struct Plan::State {
                        "x" + std::to_string(input.w));
     if (input.n < 1 || input.h < 1 || input.w < 1)
       throw InputError(model.name() + ": the input " + to_string(input) + " is empty");
+    const bool splits = is_for_curvature();
+    if (images_at_once < (splits ? 1 : input.n) || images_at_once > input.n)
+      throw std::invalid_argument(model.name() + ": a plan for " + std::to_string(images_at_once) +
+                                  " images at once of a batch of " + std::to_string(input.n) +
+                                  (splits ? "" : ", and it is not for curvature"));
+  }
+
+  bool is_for_hessian() const {
+    return mode == PlanMode::kLowMemoryHessian || mode == PlanMode::kHessian;
+  }
+  bool is_for_curvature() const { return mode == PlanMode::kCurvature || is_for_hessian(); }
+
+  /// `images` with their count, checked; at most so many.
+  ImageRange checked(const char* pass, ImageRange images, int most) const {
+    if (images.count == 0) images.count = input.n - images.first;
+    if (images.first < 0 || images.count < 1 || images.count > input.n - images.first ||
+        images.count > most)
+      throw std::invalid_argument(model.name() + ": " + pass + ": " + std::to_string(images.count) +
+                                  " images from " + std::to_string(images.first) +
+                                  " on are asked for, the batch has " + std::to_string(input.n) +
+                                  " and the plan takes " + std::to_string(images_at_once) +
+                                  " at once");
+    return images;
   }
 
   void require_curvature(const char* what) const {
-    if (mode != PlanMode::kCurvature && mode != PlanMode::kHessian)
+    if (!is_for_curvature())
       throw std::logic_error(model.name() + ": " + what + ": the plan is not for curvature");
   }
 
   void require_hessian(const char* what) const {
-    if (mode != PlanMode::kHessian)
+    if (!is_for_hessian())
       throw std::logic_error(model.name() + ": " + what + ": the plan is not for the Hessian");
   }
 
@@ -55,7 +82,7 @@ struct Plan::State {
                                   std::to_string(model.parameter_count()));
   }
 
-  void backward(const char* pass, const Call& call, const VectorView& grad);
+  void backward(const char* pass, const Call& call, const VectorView& grad, ImageRange images);
 
   void zero_gaps(const Stream& stream, const VectorView& grad) const {
     for (const Gap& gap : schedule.gaps) fill(stream, {grad.data + gap.first, gap.count}, 0.0f);
@@ -72,8 +99,8 @@ struct Plan::State {
     const auto place = [&](Operand& operand) {
       if (operand.buffer >= 0) operand.view.data = address(operand.buffer) + operand.channel;
     };
-    for (std::vector<Step>* steps :
-         {&schedule.forward, &schedule.backward, &schedule.r_forward, &schedule.r_backward})
+    for (std::vector<Step>* steps : {&schedule.forward, &schedule.backward, &schedule.kept_backward,
+                                     &schedule.r_forward, &schedule.r_backward})
       for (Step& step : *steps) {
         for (Operand* operand : {&step.x, &step.rx, &step.dy, &step.rdy, &step.mask, &step.out})
           place(*operand);
@@ -109,23 +136,27 @@ struct Plan::State {
   Model model;
   Device device;
   PlanMode mode;
-  Shape input, output_shape;
+  Shape input;
+  int images_at_once;
+  Shape output_shape;
   Schedule schedule;
   DeviceArray<float> arena;
   std::int64_t bytes = 0;
   bool dense_image = false;
   bool ready_for_backward = false;
-  bool ready_for_r_backward = false;
+  ImageRange r_images = {0, 0};  // of the last r_forward(); no count: r_backward() cannot follow
+  ImageRange kept_images = {0, 0};
 };
 
-Plan::Plan(const Model& model, const Device& device, Shape input, PlanMode mode)
-    : state_(std::make_unique<State>(model, device, input, mode)) {}
+Plan::Plan(const Model& model, const Device& device, Shape input, PlanMode mode, int images_at_once)
+    : state_(std::make_unique<State>(model, device, input, mode, images_at_once)) {}
 Plan::~Plan() = default;
 Plan::Plan(Plan&&) noexcept = default;
 Plan& Plan::operator=(Plan&&) noexcept = default;
 
 const Shape& Plan::input_shape() const { return state_->input; }
 const Shape& Plan::output_shape() const { return state_->output_shape; }
+int Plan::images_at_once() const { return state_->images_at_once; }
 std::size_t Plan::memory_bytes() const { return static_cast<std::size_t>(state_->bytes); }
 TensorView Plan::output() const { return state_->schedule.output.view; }
 
@@ -140,7 +171,7 @@ void Plan::forward(const Stream& stream, ConstVectorView theta, ConstTensorView 
   execute(state_->model, state_->schedule.forward,
           {.stream = stream, .theta = theta.data, .image = x});
   state_->ready_for_backward = state_->mode != PlanMode::kInference;
-  state_->ready_for_r_backward = false;
+  state_->r_images = state_->kept_images = {};
 }
 
 TensorView Plan::r_output() const {
@@ -149,21 +180,17 @@ TensorView Plan::r_output() const {
 }
 
 void Plan::r_forward(const Stream& stream, ConstVectorView theta, ConstVectorView v,
-                     ConstTensorView x, int images) {
+                     ConstTensorView x, ImageRange images) {
   state_->require_curvature("r_forward");
   state_->check_call("r_forward", stream, theta, x);
   state_->check_vector("r_forward", "v", v.size);
-  if (images < 0 || images > x.shape.n)
-    throw std::invalid_argument(state_->model.name() + ": r_forward: the first " +
-                                std::to_string(images) + " images are asked for, the batch has " +
-                                std::to_string(x.shape.n));
+  images = state_->checked("r_forward", images, state_->images_at_once);
   if (!state_->ready_for_backward)
     throw std::logic_error(state_->model.name() + ": r_forward: it follows a forward()");
-  const int count = images == 0 ? x.shape.n : images;
   execute_on_images(state_->model, state_->schedule.r_forward,
-                    {.stream = stream, .theta = theta.data, .direction = v.data, .image = x}, 0,
-                    count);
-  state_->ready_for_r_backward = count == x.shape.n && state_->mode == PlanMode::kHessian;
+                    {.stream = stream, .theta = theta.data, .direction = v.data, .image = x},
+                    images);
+  state_->r_images = images;
 }
 
 ConstTensorView Plan::layer_input(int node, ConstTensorView x) const {
@@ -189,37 +216,59 @@ TensorView Plan::r_output_gradient() const {
 }
 
 void Plan::r_backward(const Stream& stream, ConstVectorView theta, ConstVectorView v,
-                      ConstTensorView x, bool accumulate, VectorView product) {
+                      ConstTensorView x, bool accumulate, VectorView product, ImageRange images) {
   state_->require_hessian("r_backward");
   state_->check_call("r_backward", stream, theta, x);
   state_->check_vector("r_backward", "v", v.size);
   state_->check_vector("r_backward", "product", product.size);
-  if (!state_->ready_for_r_backward)
-    throw std::logic_error(state_->model.name() + ": r_backward: it follows an r_forward(), once");
-  state_->ready_for_r_backward = false;
+  images = state_->checked("r_backward", images, state_->images_at_once);
+  if (images.first != state_->r_images.first || images.count != state_->r_images.count)
+    throw std::logic_error(state_->model.name() +
+                           ": r_backward: it follows an r_forward() on the same images, once");
+  const ImageRange& kept = state_->kept_images;
+  if (state_->mode == PlanMode::kHessian &&
+      (images.first < kept.first || images.first + images.count > kept.first + kept.count))
+    throw std::logic_error(state_->model.name() +
+                           ": r_backward: keep_gradients() of these images comes first");
+  state_->r_images = {};
   if (!accumulate) state_->zero_gaps(stream, product);
-  execute(state_->model, state_->schedule.r_backward,
-          {.stream = stream,
-           .theta = theta.data,
-           .direction = v.data,
-           .image = x,
-           .grad = product.data,
-           .accumulate = accumulate});
+  execute_on_images(state_->model, state_->schedule.r_backward,
+                    {.stream = stream,
+                     .theta = theta.data,
+                     .direction = v.data,
+                     .image = x,
+                     .grad = product.data,
+                     .accumulate = accumulate},
+                    images);
 }
 
-void Plan::State::backward(const char* pass, const Call& call, const VectorView& grad) {
+void Plan::keep_gradients(const Stream& stream, ConstVectorView theta, ConstTensorView x,
+                          ImageRange images) {
+  if (state_->mode != PlanMode::kHessian || !state_->ready_for_backward)
+    throw std::logic_error(state_->model.name() +
+                           ": keep_gradients: it follows a forward() of a plan for kHessian");
+  state_->check_call("keep_gradients", stream, theta, x);
+  images = state_->checked("keep_gradients", images, state_->input.n);
+  execute_on_images(state_->model, state_->schedule.kept_backward,
+                    {.stream = stream, .theta = theta.data, .image = x}, images);
+  state_->kept_images = images;
+}
+
+void Plan::State::backward(const char* pass, const Call& call, const VectorView& grad,
+                           ImageRange images) {
   check_vector(pass, "grad", grad.size);
+  images = checked(pass, images, images_at_once);
   if (!ready_for_backward)
     throw std::logic_error(model.name() + ": " + pass +
                            ": it follows a forward() of a plan for training, once");
   ready_for_backward = mode != PlanMode::kTraining;
-  ready_for_r_backward = false;
+  r_images = {};
   if (!call.accumulate) zero_gaps(call.stream, grad);
-  execute(model, schedule.backward, call);
+  execute_on_images(model, schedule.backward, call, images);
 }
 
 void Plan::backward(const Stream& stream, ConstVectorView theta, ConstTensorView x, bool accumulate,
-                    VectorView grad) {
+                    VectorView grad, ImageRange images) {
   state_->check_call("backward", stream, theta, x);
   state_->backward("backward",
                    {.stream = stream,
@@ -227,11 +276,11 @@ void Plan::backward(const Stream& stream, ConstVectorView theta, ConstTensorView
                     .image = x,
                     .grad = grad.data,
                     .accumulate = accumulate},
-                   grad);
+                   grad, images);
 }
 
 void Plan::squared_gradients(const Stream& stream, ConstVectorView theta, ConstTensorView x,
-                             bool accumulate, VectorView to) {
+                             bool accumulate, VectorView to, ImageRange images) {
   state_->check_call("squared_gradients", stream, theta, x);
   state_->backward("squared_gradients",
                    {.stream = stream,
@@ -240,7 +289,7 @@ void Plan::squared_gradients(const Stream& stream, ConstVectorView theta, ConstT
                     .grad = to.data,
                     .accumulate = accumulate,
                     .squares = true},
-                   to);
+                   to, images);
 }
 
 }  // namespace curvseg

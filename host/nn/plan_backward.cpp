@@ -134,7 +134,7 @@ class BackwardPlanner {
     step.node = i;
     step.dy = builder_.gradient(i);
     builder_.set_workspace(step,
-                           conv2d_backward_bias_workspace(builder_.device(), builder_.shape(i)));
+                           conv2d_backward_bias_workspace(builder_.device(), step.dy.view.shape));
     builder_.add_backward(step);
   }
 
@@ -148,11 +148,12 @@ class BackwardPlanner {
     step.x = builder_.activation(node.inputs[0]);
     step.dy = builder_.gradient(i);
     if (node.flatten) step.x = ScheduleBuilder::flatten(step.x);
-    builder_.set_workspace(step, transposed
-                                     ? conv2d_transpose_backward_weights_workspace(
-                                           builder_.device(), step.dy.view.shape, w, node.geometry)
-                                     : conv2d_backward_weights_workspace(
-                                           builder_.device(), step.x.view.shape, w, node.geometry));
+    builder_.set_workspace(
+        step, transposed
+                  ? conv2d_transpose_backward_weights_workspace(
+                        builder_.device(), step.dy.view.shape, w, node.geometry)
+                  : conv2d_backward_weights_workspace(
+                        builder_.device(), builder_.part(step.x.view.shape), w, node.geometry));
     builder_.add_backward(step);
   }
 

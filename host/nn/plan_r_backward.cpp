@@ -4,8 +4,8 @@
 //   Rdw = x ⊛ Rdy + Rx ⊛ dy,   Rdx = Rdy ⊛ᵀ w + dy ⊛ᵀ Rw,   Rdb = Σ Rdy
 //
 // with Rw taken from v, and masks and winners as stored; the other layers are linear, so that
-// their backward step runs once on dy and once on Rdy. The gradients dy are computed anew, in
-// memory of their own: to keep them from the backward pass would take more memory than time.
+// their backward step runs on Rdy. The gradients dy are in memory of their own: kept, for the whole
+// batch and any number of products, or computed anew beside Rdy.
 #include "host/nn/schedule_builder.hpp"
 
 namespace curvseg {
@@ -17,6 +17,11 @@ class RBackwardPlanner {
 
   void plan() {
     for (const Step& step : std::vector<Step>(builder_.backward_steps())) plan_step(step);
+  }
+
+  void plan_kept() {
+    for (const Step& step : std::vector<Step>(builder_.backward_steps()))
+      if (step.out.buffer != kNoBuffer) builder_.add_kept_backward(repeated(step));
   }
 
  private:
@@ -54,8 +59,13 @@ class RBackwardPlanner {
     return step;
   }
 
+  /// Unless its gradients are kept.
+  void repeat(const Step& step) {
+    if (!builder_.keeps_gradients()) builder_.add_r_backward(repeated(step));
+  }
+
   void plan_linear(const Step& step) {
-    builder_.add_r_backward(repeated(step));
+    repeat(step);
     builder_.add_r_backward(on_derivatives(step));
   }
 
@@ -74,7 +84,7 @@ class RBackwardPlanner {
   void plan_data_gradient(const Step& step, StepKind kind) {
     const Node& node = builder_.node(step.node);
     const auto w = filter_view<const float>(node, nullptr);
-    builder_.add_r_backward(repeated(step));
+    repeat(step);
     Step r = step;
     r.kind = kind;
     r.dy = builder_.repeated(step.dy);
@@ -92,6 +102,8 @@ class RBackwardPlanner {
 };
 
 }  // namespace
+
+void plan_kept_backward(ScheduleBuilder& builder) { RBackwardPlanner(builder).plan_kept(); }
 
 void plan_r_backward(ScheduleBuilder& builder) { RBackwardPlanner(builder).plan(); }
 

@@ -65,10 +65,11 @@ class RForwardPlanner {
     }
     const int terms = step.rx.buffer != kNoBuffer ? 2 : 1;
     builder_.set_workspace(
-        step, transposed ? conv2d_transpose_forward_workspace(
-                               builder_.device(), step.out.view.shape, w, node.geometry, terms)
-                         : conv2d_forward_workspace(builder_.device(), step.x.view.shape, w,
-                                                    node.geometry, terms));
+        step, transposed
+                  ? conv2d_transpose_forward_workspace(builder_.device(), step.out.view.shape, w,
+                                                       node.geometry, terms)
+                  : conv2d_forward_workspace(builder_.device(), builder_.part(step.x.view.shape), w,
+                                             node.geometry, terms));
     builder_.add_r_forward(step);
   }
 

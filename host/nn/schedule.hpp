@@ -49,6 +49,7 @@ struct Operand {
   int buffer = kNoBuffer;
   int channel = 0;
   TensorView view;
+  bool whole = false;  // of the whole batch, in a pass over some of its images too
 };
 
 struct Step {
@@ -76,20 +77,25 @@ struct Schedule {
   std::vector<Step> forward;
   std::vector<Step> backward;
   std::vector<Step> r_forward;
-  std::vector<Step> r_backward;  // with a backward pass of its own, without its parameters
-  /// In steps: forward, the loss, backward, r_forward, the loss's Hessian, r_backward. In a plan
-  /// for curvature, what forward leaves for the other passes stays to the end: they come again and
-  /// again. So do the outputs that loss and Hessian read.
+  /// The backward pass without its parameters, whose gradients r_backward reads. Empty if they are
+  /// not kept: then these steps are among those of r_backward.
+  std::vector<Step> kept_backward;
+  std::vector<Step> r_backward;
+  /// In steps: forward, the loss, backward, kept_backward, r_forward, the loss's Hessian,
+  /// r_backward. In a plan for curvature, what forward leaves for the other passes stays to the
+  /// end: they come again and again. So do the outputs that loss and Hessian read.
   std::vector<BufferLifetime> buffers;
   Operand output;
   Operand r_output;
   Operand output_gradient;
-  Operand repeated_output_gradient;  // of the backward pass in r_backward
+  Operand repeated_output_gradient;  // of the backward pass that r_backward reads
   Operand r_output_gradient;
   std::vector<Gap> gaps;  // that backward() zeroes
 };
 
-/// \throws InputError naming the layer if the model does not fit the input.
-Schedule plan_schedule(const Model& model, const Device& device, const Shape& input, PlanMode mode);
+/// Gradients and derivatives along a direction are of `images_at_once` images (0: all), activations
+/// of the whole batch. \throws InputError naming the layer if the model does not fit the input.
+Schedule plan_schedule(const Model& model, const Device& device, const Shape& input, PlanMode mode,
+                       int images_at_once = 0);
 
 }  // namespace curvseg

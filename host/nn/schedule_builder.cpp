@@ -32,10 +32,11 @@ std::vector<Gap> find_gaps(const Model& model) {
 }  // namespace
 
 ScheduleBuilder::ScheduleBuilder(const Model& model, const Device& device, const Shape& input,
-                                 PlanMode mode)
+                                 PlanMode mode, int images_at_once)
     : nodes_(model.nodes()),
       device_(device),
       mode_(mode),
+      images_at_once_(images_at_once == 0 ? input.n : images_at_once),
       shapes_(infer_shapes(nodes_, input)),
       layout_(plan_layout(nodes_)),
       activation_buffers_(nodes_.size(), kNoBuffer),
@@ -50,32 +51,38 @@ int ScheduleBuilder::new_buffer(std::int64_t bytes) {
   return static_cast<int>(schedule_.buffers.size()) - 1;
 }
 
-Operand ScheduleBuilder::operand(std::vector<int>& buffers, const Slice& slice, int i) {
+Operand ScheduleBuilder::operand(std::vector<int>& buffers, const Slice& slice, int i, bool whole) {
   int& buffer = buffers[at(slice.root)];
-  const Shape& root = shape(slice.root);
+  const Shape root = whole ? shape(slice.root) : part(shape(slice.root));
+  const Shape own = whole ? shape(i) : part(shape(i));
   if (buffer == kNoBuffer)
     buffer = new_buffer(root.elements() * static_cast<std::int64_t>(sizeof(float)));
-  return {buffer, slice.channel, {nullptr, shape(i), root.c}};
+  return {buffer, slice.channel, {nullptr, own, root.c}, whole};
 }
 
 Operand ScheduleBuilder::activation(int i) {
   if (i == 0) return {kImage, 0, {nullptr, shape(0)}};
-  return operand(activation_buffers_, layout_.activation[at(i)], i);
+  return operand(activation_buffers_, layout_.activation[at(i)], i, true);
 }
 
 Operand ScheduleBuilder::r_activation(int i) {
   if (!needs_gradient(i)) return {};
-  return operand(r_activation_buffers_, layout_.activation[at(i)], i);
+  return operand(r_activation_buffers_, layout_.activation[at(i)], i, false);
 }
 
 Operand ScheduleBuilder::gradient(int i) {
-  return operand(gradient_buffers_, layout_.gradient[at(i)], i);
+  return operand(gradient_buffers_, layout_.gradient[at(i)], i, false);
 }
 
-Operand ScheduleBuilder::twin(std::map<int, int>& twins, Operand operand) {
+Operand ScheduleBuilder::twin(std::map<int, int>& twins, Operand operand, bool whole) {
   const auto [at, is_new] = twins.try_emplace(operand.buffer, kNoBuffer);
-  if (is_new) at->second = new_buffer(schedule_.buffers[curvseg::at(operand.buffer)].bytes);
+  if (is_new) {
+    const std::int64_t bytes = schedule_.buffers[curvseg::at(operand.buffer)].bytes;
+    at->second = new_buffer(whole ? bytes / images_at_once_ * shape(0).n : bytes);
+  }
   operand.buffer = at->second;
+  operand.whole = whole;
+  if (whole) operand.view.shape.n = shape(0).n;
   return operand;
 }
 
@@ -145,6 +152,12 @@ Schedule ScheduleBuilder::finish() {
   for (const std::vector<int>* buffers : {&activation_buffers_, &index_buffers_})
     for (const int buffer : *buffers)
       if (buffer >= 0 && schedule_.buffers[at(buffer)].last >= loss_time_) touch(buffer);
+  if (keeps_gradients())
+    for (const auto& [gradient, buffer] : repeated_buffers_) {
+      BufferLifetime& lifetime = schedule_.buffers[at(buffer)];
+      lifetime.first = std::min(lifetime.first, loss_time_);
+      touch(buffer);
+    }
   // The Hessian's product goes where backward() finds its gradient, too.
   if (schedule_.r_output.buffer >= 0) {
     BufferLifetime& lifetime = schedule_.buffers[at(schedule_.r_output.buffer)];
@@ -153,12 +166,13 @@ Schedule ScheduleBuilder::finish() {
   return std::move(schedule_);
 }
 
-Schedule plan_schedule(const Model& model, const Device& device, const Shape& input,
-                       PlanMode mode) {
-  ScheduleBuilder builder(model, device, input, mode);
+Schedule plan_schedule(const Model& model, const Device& device, const Shape& input, PlanMode mode,
+                       int images_at_once) {
+  ScheduleBuilder builder(model, device, input, mode, images_at_once);
   plan_forward(builder);
   builder.use_at_loss();
   if (builder.training()) plan_backward(builder);
+  if (builder.keeps_gradients()) plan_kept_backward(builder);
   if (builder.curvature()) {
     plan_r_forward(builder);
     builder.use_at_hessian();

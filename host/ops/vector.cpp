@@ -96,4 +96,15 @@ void multiply(const Stream& stream, ConstVectorView x, ConstVectorView y, float 
                                                 .to = to.data});
 }
 
+void add_damping(const Stream& stream, ConstVectorView v, const float* lambda, ConstVectorView d,
+                 float l2, VectorView to) {
+  check_vector("add_damping", "to", to, "to", to.size);
+  check_vector("add_damping", "v", v, "to", to.size);
+  if (d.size != 0 || d.data) check_vector("add_damping", "d", d, "to", to.size);
+  const CurrentDevice current(stream.device());
+  kernels_of(stream).add_damping(
+      stream.native(),
+      {.n = to.size, .v = v.data, .lambda = lambda, .d = d.data, .l2 = l2, .to = to.data});
+}
+
 }  // namespace curvseg

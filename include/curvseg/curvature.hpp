@@ -8,7 +8,7 @@
 /// loss.linearise(theta, images, labels);  // one forward pass, kept
 /// loss.gradient(grad);                    // one backward pass
 /// loss.ggnvp(v, product);                 // 4/3 of both in arithmetic, as often as wanted
-/// loss.hvp(v, product);                   // 7/3 of both
+/// loss.hvp(v, product);                   // twice both
 /// ```
 #pragma once
 
@@ -29,15 +29,25 @@ enum class CurvatureKind : std::uint8_t {
   /// none: one gradient() or squared_gradients() after each linearise(), which is what training
   /// needs
   kNone,
-  kGaussNewton,  ///< ggnvp(), quadratic_form()
-  kHessian,      ///< hvp() too
+  kGaussNewton,       ///< ggnvp(), Fisher products, quadratic_form()
+  kLowMemoryHessian,  ///< hvp() too; every product repeats the backward pass
+  kHessian,           ///< hvp() too, from a backward pass that is kept
+};
+
+/// What a product is over, and where it goes.
+struct ProductOptions {
+  bool accumulate = false;  ///< add to the product
+  int images = 0;           ///< the first so many of the batch; 0: all
+  /// Device, one float: the denominator of the mean, in place of that of the labels of these
+  /// images; for sums over several batches.
+  const float* denominator = nullptr;
 };
 
 /// Labels that are sampled from the model: of each pixel with a label, a class drawn from the
 /// softmax of its logits by sample_labels(), in stream number 2^63 + `stream` of the seed: smaller
 /// numbers are for random vectors.
 struct SampledLabels {
-  const unsigned long long* seed = nullptr;  ///< device, one number
+  const std::uint64_t* seed = nullptr;  ///< device, one number
   std::uint64_t stream = 0;  ///< below 2^63; samples of a seed in different streams are independent
 };
 
@@ -56,10 +66,15 @@ struct SampledLabels {
 /// stream and allocate nothing after construction. Used by one thread at a time.
 class BatchLoss {
  public:
-  /// For batches of shape `input`. \throws InputError if the model does not fit the input, or an
-  /// option is out of range.
+  /// For batches of shape `input`.
+  /// \param images_at_once  gradients and products are computed of so many images after each other
+  ///        and added up in a fixed order: fewer take less memory. 0: half of the batch, or all of
+  ///        it for kNone, which takes no other number.
+  /// \throws InputError if the model does not fit the input, or an option is out of range;
+  ///         std::invalid_argument for images_at_once out of range.
   BatchLoss(const Stream& stream, const Model& model, const Shape& input,
-            const LossOptions& loss = {}, CurvatureKind kind = CurvatureKind::kGaussNewton);
+            const LossOptions& loss = {}, CurvatureKind kind = CurvatureKind::kGaussNewton,
+            int images_at_once = 0);
   ~BatchLoss();
   BatchLoss(BatchLoss&&) noexcept;
   BatchLoss& operator=(BatchLoss&&) noexcept;
@@ -67,7 +82,11 @@ class BatchLoss {
   const Model& model() const;
   const Shape& input_shape() const;
   CurvatureKind kind() const;
+<<<<<<< HEAD
   const LossOptions& loss_options() const;
+=======
+  int images_at_once() const;
+>>>>>>> c749f8d (Compute gradients and products of a part of the batch at a time: products in 1.1 times the memory of training)
 
   /// Forward pass at theta on images `x` and `labels` [N,H,W] of the output; labels outside
   /// [0, classes) are ignored. All three must stay as they are while products are taken.
@@ -87,6 +106,10 @@ class BatchLoss {
   const float* loss() const;
   /// The denominator of the mean on the device, one float: Σ class weights of the labels.
   const float* denominator() const;
+  /// total[0] (+)= the denominator that `labels` of a batch have, those of its first `images` (0:
+  /// all), on the device. \throws std::invalid_argument for no labels, or more images than N.
+  void write_denominator(const std::int32_t* labels, int images, bool accumulate,
+                         float* total) const;
 
   /// The loss alone. \throws std::logic_error before linearise().
   void value();
@@ -101,12 +124,14 @@ class BatchLoss {
 
   /// product (+)= G·v. In arithmetic 4/3 of forward and backward pass together.
   /// \throws std::logic_error before linearise() or for kNone; std::invalid_argument for vectors of
-  /// another size.
-  void ggnvp(ConstVectorView v, VectorView product, bool accumulate = false);
+  /// another size, or more images than N.
+  void ggnvp(ConstVectorView v, VectorView product, const ProductOptions& options = {});
 
-  /// product (+)= d²L/dtheta² · v, exact. In arithmetic 7/3 of forward and backward pass together.
-  /// \throws as ggnvp(); std::logic_error unless made for kHessian.
-  void hvp(ConstVectorView v, VectorView product, bool accumulate = false);
+  /// product (+)= d²L/dtheta² · v, exact. In arithmetic twice forward and backward pass together
+  /// with kHessian, whose first product after linearise() (or over other images, or with a
+  /// denominator from outside) begins with half a backward pass; 7/3 with kLowMemoryHessian.
+  /// \throws as ggnvp(); std::logic_error unless made for one of these.
+  void hvp(ConstVectorView v, VectorView product, const ProductOptions& options = {});
 
   // Fisher matrices. Their terms are the pixels that have a label (of a classifier: the images),
   // each with the weight that it has in the loss. With r = softmax − target the gradient of a
@@ -121,13 +146,14 @@ class BatchLoss {
   /// product (+)= F·v, F the empirical Fisher matrix: the target is that of the loss, the label
   /// with its smoothing; of the mean squared error with s·r = g = 2 (logits − target) and g·gᵀ in
   /// place of s·r·rᵀ. About as fast as ggnvp(). \throws as ggnvp().
-  void empirical_fisher_vp(ConstVectorView v, VectorView product, bool accumulate = false);
+  void empirical_fisher_vp(ConstVectorView v, VectorView product,
+                           const ProductOptions& options = {});
   /// product (+)= F·v, F the Fisher matrix by Monte Carlo, one sample a pixel: the target is a
   /// class drawn from the model. Its mean over seeds is G·v; a seed alone gives a matrix, so that
   /// products with one seed are products with one F. About as fast as ggnvp(). \throws as ggnvp();
   /// std::logic_error for the mean squared error, whose Fisher matrix is G.
   void fisher_vp(ConstVectorView v, SampledLabels labels, VectorView product,
-                 bool accumulate = false);
+                 const ProductOptions& options = {});
   /// grad (+)= Σ_pixels Jᵀ √s·r / D with targets drawn from the model: where all weights are 1, the
   /// gradient of the loss with labels from the model. The mean over seeds of D·grad·gradᵀ is G, so
   /// D·grad² estimates its diagonal (Gauss-Newton-Bartlett; Liu et al., "Sophia", ICLR 2024).

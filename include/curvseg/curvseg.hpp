@@ -4,6 +4,7 @@
 
 #include "curvseg/checkpoint.hpp"
 #include "curvseg/curvature.hpp"
+#include "curvseg/curvature_operator.hpp"
 #include "curvseg/data.hpp"
 #include "curvseg/device.hpp"
 #include "curvseg/error.hpp"

@@ -143,25 +143,38 @@ std::vector<std::string> names();
 
 /// What a plan keeps of a forward pass.
 enum class PlanMode {
-  kInference,  ///< nothing
-  kTraining,   ///< what one backward pass needs
-  kCurvature,  ///< what any number of backward and R-forward passes need
-  kHessian,    ///< and R-backward passes too
+  kInference,         ///< nothing
+  kTraining,          ///< what one backward pass needs
+  kCurvature,         ///< what any number of backward and R-forward passes need
+  kLowMemoryHessian,  ///< and R-backward passes too, each of which repeats the backward pass
+  kHessian,           ///< the same from a backward pass that is kept
+};
+
+/// Images [first, first + count) of a batch.
+struct ImageRange {
+  int first = 0;
+  int count = 0;  ///< 0: all from `first` on
 };
 
 /// A model on a device for one input shape: all memory planned once, nothing allocates afterwards.
 /// Used by one thread at a time.
 class Plan {
  public:
+  /// \param images_at_once  how many images of the batch the passes after forward() take at most
+  ///        (0: all): gradients and derivatives have memory for so many. Fewer than all are for
+  ///        kCurvature and the Hessian alone.
   /// \throws InputError naming the layer and both sides if the model does not fit the input;
-  /// TargetError if the device has no such memory left.
-  Plan(const Model& model, const Device& device, Shape input, PlanMode mode);
+  /// TargetError if the device has no such memory left; std::invalid_argument for images_at_once
+  /// out of range.
+  Plan(const Model& model, const Device& device, Shape input, PlanMode mode,
+       int images_at_once = 0);
   ~Plan();
   Plan(Plan&&) noexcept;
   Plan& operator=(Plan&&) noexcept;
 
   const Shape& input_shape() const;   ///< of x
   const Shape& output_shape() const;  ///< [N,H,W,classes], of a classifier [N,1,1,classes]
+  int images_at_once() const;         ///< that the passes after forward() take
   /// Device memory of this plan: activations, gradients, workspace; not theta and not the input.
   std::size_t memory_bytes() const;
 
@@ -171,47 +184,57 @@ class Plan {
 
   /// r_output() = R{output()} = d output(theta + εv) / dε at ε = 0, for the theta and x of the last
   /// forward(), with ReLU masks and pooling winners as they were there; v [parameter_count()]. In
-  /// time about a forward pass of twice the arithmetic. With `images` > 0 for the first so many of
-  /// the batch alone; the others' r_output() then means nothing. Asynchronous.
+  /// time about a forward pass of twice the arithmetic. For `images` of the batch, whose r_output()
+  /// lies at the beginning; at most images_at_once(). Asynchronous.
   /// Source: Pearlmutter, "Fast Exact Multiplication by the Hessian", Neural Computation 6 (1994).
-  /// \throws std::logic_error unless the plan is for kCurvature or kHessian and a forward() came
-  /// before; std::invalid_argument for more images than there are.
+  /// \throws std::logic_error unless the plan is for curvature and a forward() came before;
+  /// std::invalid_argument for images that there are not, or more than images_at_once().
   void r_forward(const Stream& stream, ConstVectorView theta, ConstVectorView v, ConstTensorView x,
-                 int images = 0);
+                 ImageRange images = {});
   /// What convolution or dense layer `node` of Model::nodes() read in the last forward(), which was
   /// on `x`; a dense layer's input as [N,1,1,H·W·C]. \throws std::logic_error unless the plan is
   /// for kCurvature or kHessian; std::invalid_argument if `node` is no such layer.
   ConstTensorView layer_input(int node, ConstTensorView x) const;
-  /// [as output()]; valid until the next forward() or backward().
+  /// [as output(), of images_at_once() images]; valid until the next forward() or backward().
   TensorView r_output() const;
 
   /// product (+)= R{grad} = d grad(theta + εv) / dε at ε = 0, exactly, for the loss whose gradient
-  /// lies in repeated_output_gradient() and its derivative along v in r_output_gradient(). It uses
-  /// both up. Beside the R-backward pass it repeats the backward pass, without the gradient of the
-  /// parameters, so that nothing has to be kept from one. Asynchronous.
-  /// Source: Pearlmutter 1994, as r_forward(), which it follows, once.
-  /// \throws std::logic_error unless the plan is for kHessian.
+  /// lies in repeated_output_gradient() and its derivative along v in r_output_gradient(). Beside
+  /// the R-backward pass it repeats the backward pass, without the gradient of the parameters, and
+  /// uses both gradients up; in a plan for kHessian, keep_gradients() has done so. Asynchronous.
+  /// Source: Pearlmutter 1994, as r_forward(), which it follows, once, on the same `images`.
+  /// \throws std::logic_error unless the plan is for the Hessian, or if there are no kept gradients
+  /// of these images; std::invalid_argument as r_forward().
   void r_backward(const Stream& stream, ConstVectorView theta, ConstVectorView v, ConstTensorView x,
-                  bool accumulate, VectorView product);
-  /// Where the loss writes the gradient of the output for r_backward(), after r_forward().
+                  bool accumulate, VectorView product, ImageRange images = {});
+  /// Repeats the backward pass from repeated_output_gradient() on, without the gradient of the
+  /// parameters, and keeps what R-backward passes read of it until the next forward(). For any
+  /// number of images, which lie at their places in the batch. Asynchronous.
+  /// \throws std::logic_error unless the plan is for kHessian and a forward() came before.
+  void keep_gradients(const Stream& stream, ConstVectorView theta, ConstTensorView x,
+                      ImageRange images = {});
+  /// Where the loss writes the gradient of the output for r_backward(), after r_forward(), or for
+  /// keep_gradients(). [as r_output(); as output() in a plan for kHessian]
   TensorView repeated_output_gradient() const;
   /// Where it writes R of that gradient: the loss's Hessian times r_output().
   TensorView r_output_gradient() const;
   /// Where the loss writes the gradient of the output, after forward() or r_forward(), which use
-  /// this memory for other things. \throws std::logic_error if the plan is for kInference.
+  /// this memory for other things. [as r_output()] \throws std::logic_error if the plan is for
+  /// kInference.
   TensorView output_gradient() const;
   /// grad (+)= dL/dtheta of the loss whose gradient lies in output_gradient(), for the x and theta
-  /// of the last forward(). Every element of grad is written. Asynchronous.
+  /// of the last forward(), over `images` of the batch. Every element of grad is written.
+  /// Asynchronous.
   ///
   /// It uses up the output's gradient, whose memory holds later gradients, and, in a plan for
   /// kTraining, what forward() kept. \throws std::logic_error unless it follows a forward(), in a
-  /// plan for kTraining once.
+  /// plan for kTraining once; std::invalid_argument as r_forward().
   void backward(const Stream& stream, ConstVectorView theta, ConstTensorView x, bool accumulate,
-                VectorView grad);
+                VectorView grad, ImageRange images = {});
   /// to (+)= Σ_n grad_n², grad_n what backward() gives for image n alone; otherwise as backward(),
   /// also in time and in what it uses up.
   void squared_gradients(const Stream& stream, ConstVectorView theta, ConstTensorView x,
-                         bool accumulate, VectorView to);
+                         bool accumulate, VectorView to, ImageRange images = {});
 
  private:
   struct State;

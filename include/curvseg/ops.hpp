@@ -250,6 +250,11 @@ void linear_combination(const Stream& stream, std::initializer_list<VectorTerm> 
 /// to = scale · x∘y, element by element (+ to if `accumulate`). `to` may be x or y. Asynchronous.
 void multiply(const Stream& stream, ConstVectorView x, ConstVectorView y, float scale,
               bool accumulate, VectorView to);
+/// to += (lambda[0]·d + l2)·v, element by element: the damping of a curvature product, and the
+/// curvature of an L2 term l2/2·‖theta‖². `lambda` is device memory, read when the stream gets
+/// there; nullptr: 0. An empty `d` stands for ones. `to` may be v. Asynchronous.
+void add_damping(const Stream& stream, ConstVectorView v, const float* lambda, ConstVectorView d,
+                 float l2, VectorView to);
 
 // ---- losses and metrics ------------------------------------------------------------------------
 
@@ -290,8 +295,7 @@ void softmax_cross_entropy_hessian(const Stream& stream, ConstTensorView logits,
 /// seed[0], which lies on the device, `seed_stream` and p; kIgnoreLabel where labels[p] is outside
 /// [0, C). `labels` and `sampled` [N,H,W]. Overwrites. Asynchronous.
 void sample_labels(const Stream& stream, ConstTensorView logits, const std::int32_t* labels,
-                   const unsigned long long* seed, std::uint64_t seed_stream,
-                   std::int32_t* sampled);
+                   const std::uint64_t* seed, std::uint64_t seed_stream, std::int32_t* sampled);
 /// fu = F·u, F a Fisher matrix of softmax_cross_entropy() with respect to the logits, its terms the
 /// pixels: per pixel s·r·rᵀ / denominator[0] with r = softmax − target; kernels/loss/loss.hpp has
 /// the formula. The target is that of the loss, which makes F the empirical Fisher matrix, or the

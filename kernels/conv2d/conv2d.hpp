@@ -120,7 +120,9 @@ struct Conv2dEpilogue {
 };
 
 /// Σ_t source_t ⊛ w_t, one or two terms. `out` is y or dx with pixel stride `ld_out`.
-/// `workspace` holds the filters as panels: conv2d_gather_workspace() floats.
+/// `workspace` holds the filters as panels: conv2d_gather_workspace() floats, which never decrease
+/// with n. Two terms are one pass over one accumulator, but where a term's panels are larger than
+/// the output: there the second adds to what the first has written.
 struct Conv2dGather {
   Conv2dProblem problem;
   Conv2dDirection direction = Conv2dDirection::kForward;

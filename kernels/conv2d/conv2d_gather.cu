@@ -46,17 +46,43 @@ int gather_panel(const Conv2dGather& p) {
                                                      : WideGatherTile::kTile.panel;
 }
 
+/// Floats of the panels of one term.
+std::int64_t term_floats(const Conv2dGather& p) {
+  const Conv2dProblem& c = p.problem;
+  const bool forward = p.direction == Conv2dDirection::kForward;
+  return panel_floats(c.r * c.s, forward ? c.c : c.k, forward ? c.k : c.c, gather_panel(p));
+}
+
+/// Whether a second term waits for the first, in the same workspace, and adds to the output: where
+/// panels are larger than that, writing and reading it once more is the smaller evil. So in the
+/// deep levels of a network, whose filters are the largest and whose images the smallest.
+bool one_term_after_the_other(const Conv2dGather& p) {
+  const Conv2dProblem& c = p.problem;
+  const std::int64_t outputs = p.direction == Conv2dDirection::kForward
+                                   ? static_cast<std::int64_t>(c.n) * c.p * c.q * c.k
+                                   : static_cast<std::int64_t>(c.n) * c.h * c.w * c.c;
+  return p.terms == 2 && term_floats(p) > outputs;
+}
+
 }  // namespace
 
 std::int64_t conv2d_gather_workspace(const Conv2dGather& p) {
-  const Conv2dProblem& c = p.problem;
-  const bool forward = p.direction == Conv2dDirection::kForward;
-  return p.terms *
-         panel_floats(c.r * c.s, forward ? c.c : c.k, forward ? c.k : c.c, gather_panel(p));
+  return one_term_after_the_other(p) ? term_floats(p) : p.terms * term_floats(p);
 }
 
 void conv2d_gather(StreamHandle stream, const Conv2dGather& p) {
   const int outputs = p.direction == Conv2dDirection::kForward ? p.problem.k : p.problem.c;
+  if (one_term_after_the_other(p)) {
+    Conv2dGather term = p;
+    term.terms = 1;
+    term.epilogue = {.bias = p.epilogue.bias, .accumulate = p.epilogue.accumulate};
+    conv2d_gather(stream, term);
+    term.term[0] = p.term[1];
+    term.epilogue = p.epilogue;
+    term.epilogue.bias = nullptr;
+    term.epilogue.accumulate = true;
+    return conv2d_gather(stream, term);
+  }
   if (outputs <= NarrowGatherTile::kTile.channels)
     gather_with_tile<NarrowGatherTile>(stream, p);
   else

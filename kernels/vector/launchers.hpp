@@ -12,6 +12,7 @@ void dot_products(StreamHandle, const DotProducts&);
 void linear_combination(StreamHandle, const LinearCombination&);
 void multiply(StreamHandle, const ElementwiseProduct&);
 void normalise(StreamHandle, const Normalise&);
+void add_damping(StreamHandle, const AddDamping&);
 
 std::int64_t cg_workspace(const CgProblem&);
 void cg_begin(StreamHandle, const CgProblem&);

@@ -59,4 +59,15 @@ struct Normalise {
   float* norm = nullptr;  // device, may be nullptr
 };
 
+/// to[i] += (lambda[0]·d[i] + l2)·v[i]: the damping of a curvature product and the curvature of an
+/// L2 term. Without `lambda` 0 stands for it, without `d` 1. `to` may be v.
+struct AddDamping {
+  std::int64_t n = 0;
+  const float* v = nullptr;
+  const float* lambda = nullptr;  // device, may be nullptr
+  const float* d = nullptr;       // [n] or nullptr
+  float l2 = 0.0f;
+  float* to = nullptr;
+};
+
 }  // namespace curvseg

@@ -163,6 +163,62 @@ TEST(Hessian, ProductsAndGradientsDoNotDisturbEachOther) {
   }
 }
 
+TEST(Hessian, LowMemoryGivesTheSameProducts) {
+  for (const char* name : {"host", "emulated"}) {
+    if (!has_device(name)) continue;
+    SCOPED_TRACE(name);
+    const auto product = [&](CurvatureKind kind) {
+      Case c(Device::open(name), zoo::make("unet(width=3, depth=1)", 1, 3), {3, 5, 6, 1}, 1,
+             {.class_weights = {0.5f, 2.0f, 1.0f}}, 2, kind);
+      return c.hvp(c.direction(2));
+    };
+    EXPECT_EQ(product(CurvatureKind::kLowMemoryHessian), product(CurvatureKind::kHessian));
+  }
+}
+
+/// A product after others, of other points, images and denominators, is that of a fresh loss.
+TEST(Hessian, KeepsNoGradientsOfAnotherPoint) {
+  const Device device = Device::open("host");
+  const Model model = zoo::make("unet(width=2, depth=1)", 1, 2);
+  const Shape input{3, 6, 5, 1};
+  Case used(device, model, input, 1), fresh(device, model, input, 1);
+  const std::vector<float> v = used.direction(2);
+  const auto hvp = [&](const ProductOptions& options) {
+    return [options](BatchLoss& loss, auto from, auto to) { loss.hvp(from, to, options); };
+  };
+  DeviceArray<float> denominator(device, 1);
+  const auto set_denominator = [&](float value) {
+    denominator.upload(used.stream(), &value, 1);
+    used.stream().synchronise();
+  };
+  set_denominator(3.0f);
+  const ProductOptions foreign{.denominator = denominator.data()};
+  const std::vector<float> whole = used.hvp(v);
+  const std::vector<float> first = used.product_of(v, hvp({.images = 2}));
+  EXPECT_EQ(used.hvp(v), whole);
+  const std::vector<float> third = used.product_of(v, hvp(foreign));
+  EXPECT_EQ(used.hvp(v), whole);
+  set_denominator(6.0f);  // behind the back of the loss
+  const std::vector<float> sixth = used.product_of(v, hvp(foreign));
+  for (std::size_t i = 0; i < v.size(); ++i)
+    ASSERT_TRUE(std::fabs(sixth[i] - 0.5f * third[i]) <= 1e-5f * std::fabs(third[i]) + 1e-6f) << i;
+  EXPECT_EQ(fresh.product_of(v, hvp({.images = 2})), first);
+  EXPECT_NE(first, whole);
+
+  // Another theta.
+  Case other(device, model, input, 9);
+  BatchLoss& loss = used.curvature();
+  const ConstTensorView x = loss.x();
+  const std::int32_t* labels = loss.labels();
+  const auto at = [&](ConstVectorView theta) {
+    loss.linearise(theta, x, labels);
+    return used.hvp(v);
+  };
+  const std::vector<float> moved = at(other.theta());
+  EXPECT_NE(moved, whole);
+  EXPECT_EQ(at(used.theta()), whole);
+}
+
 /// d₀ᵀGd₀, d₀ᵀGd₁ and d₁ᵀGd₁ of the first images of a batch.
 void expect_forms_of_the_first_images(const char* device_name, const LossOptions& loss) {
   SCOPED_TRACE(device_name);

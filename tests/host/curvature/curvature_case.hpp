@@ -40,7 +40,8 @@ inline double inner_product(const std::vector<float>& a, const std::vector<float
 class CurvatureCase {
  public:
   CurvatureCase(const Device& device, const Model& model, const Shape& input, unsigned seed,
-                const LossOptions& loss = {})
+                const LossOptions& loss = {}, int images_at_once = 0,
+                CurvatureKind kind = CurvatureKind::kHessian)
       : model_(model),
         input_(input),
         loss_(loss),
@@ -52,7 +53,7 @@ class CurvatureCase {
         out_(device, model.parameter_count()),
         x_(device, input),
         device_labels_(device, static_cast<std::int64_t>(labels_.size())),
-        operator_(stream_, model, input, loss, CurvatureKind::kHessian) {
+        operator_(stream_, model, input, loss, kind, images_at_once) {
     theta_.upload(stream_, data_.theta.data(), theta_.size());
     x_.upload(stream_, data_.x);
     device_labels_.upload(stream_, labels_.data(), device_labels_.size());
@@ -93,7 +94,8 @@ class CurvatureCase {
   }
   /// Of an operator that was made for Gauss-Newton products alone.
   std::vector<float> ggnvp_of_its_own(const std::vector<float>& v) {
-    BatchLoss other(stream_, model_, input_, loss_);
+    BatchLoss other(stream_, model_, input_, loss_, CurvatureKind::kGaussNewton,
+                    operator_.images_at_once());
     other.linearise(view(theta_), x_, device_labels_.data());
     return product_of(v, [&](BatchLoss&, auto from, auto to) { other.ggnvp(from, to); });
   }

@@ -20,17 +20,15 @@ std::vector<LossOptions> losses() {
 /// Its own seed in device memory.
 class Seed {
  public:
-  Seed(const Stream& stream, unsigned long long seed) : seed_(stream.device(), 1) {
-    set(stream, seed);
-  }
-  void set(const Stream& stream, unsigned long long seed) {
+  Seed(const Stream& stream, std::uint64_t seed) : seed_(stream.device(), 1) { set(stream, seed); }
+  void set(const Stream& stream, std::uint64_t seed) {
     seed_.upload(stream, &seed, 1);
     stream.synchronise();
   }
-  const unsigned long long* get() const { return seed_.data(); }
+  const std::uint64_t* get() const { return seed_.data(); }
 
  private:
-  DeviceArray<unsigned long long> seed_;
+  DeviceArray<std::uint64_t> seed_;
 };
 
 /// What the model draws.
@@ -130,7 +128,7 @@ TEST(Fisher, ProductsAccumulate) {
   const std::vector<float> v = c.direction(5);
   const auto twice = c.product_of(v, [&](BatchLoss& loss, auto from, auto to) {
     loss.fisher_vp(from, {seed.get()}, to);
-    loss.empirical_fisher_vp(from, to, /*accumulate=*/true);
+    loss.empirical_fisher_vp(from, to, {.accumulate = true});
     loss.sampled_gradient({seed.get()}, to, /*accumulate=*/true);
   });
   const auto product = fisher_vp(c, v, {seed.get()});
@@ -286,7 +284,7 @@ TEST(Fisher, MeanOverSeedsApproachesGaussNewton) {
   Doubles mean(gv.size()), square(gv.size());
   Seed seed(c.stream(), 0);
   for (int i = 0; i < kSeeds; ++i) {
-    seed.set(c.stream(), static_cast<unsigned long long>(i));
+    seed.set(c.stream(), static_cast<std::uint64_t>(i));
     const std::vector<float> product = fisher_vp(c, v, {seed.get()});
     for (std::size_t j = 0; j < gv.size(); ++j) {
       mean[j] += double(product[j]) / kSeeds;

@@ -1,0 +1,114 @@
+// How many images a loss takes at once changes its memory, not what it computes.
+#include <omp.h>
+
+#include "host/curvature/curvature_case.hpp"
+
+namespace curvseg {
+namespace {
+
+using namespace testing;
+
+TEST(BatchLossParts, GiveTheSameWithinRounding) {
+  for (const auto& [name, kind] : {std::pair("host", CurvatureKind::kHessian),
+                                   std::pair("host", CurvatureKind::kLowMemoryHessian),
+                                   std::pair("emulated", CurvatureKind::kHessian)}) {
+    if (!has_device(name)) continue;
+    SCOPED_TRACE(name);
+    const Device device = Device::open(name);
+    const Model model = zoo::make("unet(width=2, depth=1)", 1, 3);
+    const Shape input{3, 5, 6, 1};
+    const LossOptions loss{.class_weights = {0.5f, 2.0f, 1.0f}, .label_smoothing = 0.1f};
+    CurvatureCase whole(device, model, input, 1, loss, 3, kind);
+    const std::vector<float> v = whole.direction(2);
+    const auto squares = [](BatchLoss& batch, VectorView to) { batch.squared_gradients(to); };
+    const Doubles grad = to_double(whole.gradient()), gv = to_double(whole.ggnvp(v)),
+                  hv = to_double(whole.hvp(v)), squared = to_double(whole.result_of(squares));
+    for (const int images : {1, 2}) {
+      SCOPED_TRACE(images);
+      CurvatureCase parts(device, model, input, 1, loss, images, kind);
+      EXPECT_EQ(parts.curvature().images_at_once(), images);
+      expect_close(parts.gradient(), grad);
+      expect_close(parts.ggnvp(v), gv);
+      expect_close(parts.hvp(v), hv);
+      expect_close(parts.result_of(squares), squared);
+    }
+  }
+}
+
+TEST(BatchLossParts, TheLossIsThatOfTheWholeBatch) {
+  const Device device = Device::open("host");
+  const Model model = zoo::make("unet(width=2, depth=1)", 1, 3);
+  const auto loss_of = [&](int images, auto compute) {
+    CurvatureCase c(device, model, {5, 5, 6, 1}, 1, {}, images);
+    compute(c);
+    DeviceArray<float> copy(device, 1);
+    copy_tensor(c.stream(), ConstTensorView(c.curvature().loss(), {1, 1, 1, 1}), 1.0f, false,
+                TensorView(copy.data(), {1, 1, 1, 1}));
+    return copy.to_host(c.stream())[0];
+  };
+  const float whole = loss_of(5, [](CurvatureCase& c) { c.curvature().value(); });
+  for (const int images : {1, 2, 3}) {
+    const float value = loss_of(images, [](CurvatureCase& c) { c.curvature().value(); });
+    EXPECT_NEAR(value, whole, 1e-6f * whole);
+    // And a product leaves it alone.
+    const float after = loss_of(images, [](CurvatureCase& c) {
+      c.gradient();
+      c.hvp(c.direction(1));
+      c.product_of(c.direction(1), [](BatchLoss& batch, auto from, auto to) {
+        batch.hvp(from, to, {.images = 1});
+      });
+    });
+    EXPECT_EQ(after, value);
+  }
+}
+
+TEST(BatchLossParts, TheSameBitsAtAnyThreadCount) {
+  CurvatureCase c(Device::open("host"), zoo::make("unet(width=8, depth=2)", 3, 4), {5, 21, 18, 3},
+                  11, {}, 2);
+  const std::vector<float> v = c.direction(1);
+  const std::vector<float> grad = c.gradient(), gv = c.ggnvp(v), hv = c.hvp(v);
+  const int threads = omp_get_max_threads();
+  for (const int count : {1, 2, 3}) {
+    omp_set_num_threads(count);
+    EXPECT_EQ(c.gradient(), grad) << count << " threads";
+    EXPECT_EQ(c.ggnvp(v), gv) << count << " threads";
+    EXPECT_EQ(c.hvp(v), hv) << count << " threads";
+  }
+  omp_set_num_threads(threads);
+}
+
+/// What the documentation says of memory, of the default U-Net and of a wider and deeper one.
+TEST(BatchLossParts, TakeLittleMoreMemoryThanTraining) {
+  const Device device = Device::open("host");
+  const Stream stream(device);
+  for (const auto& [options, input] :
+       {std::pair(zoo::UnetOptions{}, Shape{8, 96, 96, 1}),
+        std::pair(zoo::UnetOptions{.width = 32, .depth = 4}, Shape{4, 96, 96, 1})}) {
+    const Model model = zoo::unet(input.c, 2, options);
+    SCOPED_TRACE(model.name());
+    const auto bytes = [&](CurvatureKind kind) {
+      return static_cast<double>(BatchLoss(stream, model, input, {}, kind).memory_bytes());
+    };
+    const double training = bytes(CurvatureKind::kNone);
+    EXPECT_LT(bytes(CurvatureKind::kGaussNewton), 1.2 * training);
+    EXPECT_LT(bytes(CurvatureKind::kLowMemoryHessian), 1.6 * training);
+    EXPECT_LT(bytes(CurvatureKind::kHessian), 2.8 * training);
+  }
+}
+
+TEST(BatchLossParts, RefuseNumbersOutOfRange) {
+  const Stream stream(Device::open("host"));
+  const Model model = zoo::make("unet(width=2, depth=1)", 1, 2);
+  const auto make = [&](CurvatureKind kind, int images) {
+    return BatchLoss(stream, model, {3, 4, 4, 1}, {}, kind, images).images_at_once();
+  };
+  EXPECT_EQ(make(CurvatureKind::kNone, 0), 3);
+  EXPECT_EQ(make(CurvatureKind::kGaussNewton, 0), 2);
+  EXPECT_EQ(make(CurvatureKind::kHessian, 1), 1);
+  EXPECT_THROW(make(CurvatureKind::kNone, 2), std::invalid_argument);
+  EXPECT_THROW(make(CurvatureKind::kHessian, 4), std::invalid_argument);
+  EXPECT_THROW(make(CurvatureKind::kHessian, -1), std::invalid_argument);
+}
+
+}  // namespace
+}  // namespace curvseg
