@@ -61,6 +61,10 @@ else()
       set(CMAKE_CUDA_ARCHITECTURES "80-real;90" CACHE STRING "GPU architectures")
     endif()
     enable_language(CUDA)
+    # Of every target, or CMake adds the static one to whatever links ours.
+    if(CURVSEG_CUDA_SHARED_RUNTIME)
+      set(CMAKE_CUDA_RUNTIME_LIBRARY Shared)
+    endif()
     # CMake 3.25.1 does not know that nvcc 13 speaks C++20.
     if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
       set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
