@@ -82,11 +82,8 @@ class BatchLoss {
   const Model& model() const;
   const Shape& input_shape() const;
   CurvatureKind kind() const;
-<<<<<<< HEAD
   const LossOptions& loss_options() const;
-=======
   int images_at_once() const;
->>>>>>> c749f8d (Compute gradients and products of a part of the batch at a time: products in 1.1 times the memory of training)
 
   /// Forward pass at theta on images `x` and `labels` [N,H,W] of the output; labels outside
   /// [0, classes) are ignored. All three must stay as they are while products are taken.
