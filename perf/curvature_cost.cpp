@@ -49,7 +49,7 @@ class Products {
     for (std::size_t i = 0; i < labels.size(); ++i)
       labels[i] = static_cast<std::int32_t>(i * 7 / 3 % static_cast<std::size_t>(o.classes));
     labels_.upload(stream_, labels.data(), labels_.size());
-    const std::uint64_t seed = 1;
+    const unsigned long long seed = 1;
     seed_.upload(stream_, &seed, 1);
     for (const DeviceArray<float>* vector : {&theta_, &v_})
       fill(stream_, {vector->data(), vector->size()}, 0.0f);
@@ -148,7 +148,7 @@ class Products {
   Model model_;
   Tensor images_;
   DeviceArray<std::int32_t> labels_;
-  DeviceArray<std::uint64_t> seed_;
+  DeviceArray<unsigned long long> seed_;
   DeviceArray<float> theta_, v_, out_;
   BatchLoss gauss_newton_, training_, hessian_, low_memory_;
 };

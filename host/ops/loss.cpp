@@ -158,7 +158,8 @@ void softmax_cross_entropy_hessian(const Stream& stream, ConstTensorView logits,
 }
 
 void sample_labels(const Stream& stream, ConstTensorView logits, const std::int32_t* labels,
-                   const std::uint64_t* seed, std::uint64_t seed_stream, std::int32_t* sampled) {
+                   const unsigned long long* seed, std::uint64_t seed_stream,
+                   std::int32_t* sampled) {
   constexpr const char* kOp = "sample_labels";
   check_tensor(kOp, "logits", logits);
   const bool empty = logits.shape.pixels() == 0;

@@ -47,7 +47,7 @@ struct ProductOptions {
 /// softmax of its logits by sample_labels(), in stream number 2^63 + `stream` of the seed: smaller
 /// numbers are for random vectors.
 struct SampledLabels {
-  const std::uint64_t* seed = nullptr;  ///< device, one number
+  const unsigned long long* seed = nullptr;  ///< device, one number
   std::uint64_t stream = 0;  ///< below 2^63; samples of a seed in different streams are independent
 };
 

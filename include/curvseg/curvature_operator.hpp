@@ -38,7 +38,7 @@ struct CurvatureOperatorOptions {
   ConstVectorView damping = {};   ///< the diagonal D, as long as theta; empty: ones
   float l2 = 0.0f;                ///< adds l2·v, the curvature of an L2 term l2/2·‖theta‖²
   /// For kFisher: device, one number. Batch b takes stream b of it.
-  const std::uint64_t* seed = nullptr;
+  const unsigned long long* seed = nullptr;
 };
 
 /// Images and labels of one mini-batch on the device, as BatchLoss::linearise() takes them.

@@ -295,7 +295,8 @@ void softmax_cross_entropy_hessian(const Stream& stream, ConstTensorView logits,
 /// seed[0], which lies on the device, `seed_stream` and p; kIgnoreLabel where labels[p] is outside
 /// [0, C). `labels` and `sampled` [N,H,W]. Overwrites. Asynchronous.
 void sample_labels(const Stream& stream, ConstTensorView logits, const std::int32_t* labels,
-                   const std::uint64_t* seed, std::uint64_t seed_stream, std::int32_t* sampled);
+                   const unsigned long long* seed, std::uint64_t seed_stream,
+                   std::int32_t* sampled);
 /// fu = F·u, F a Fisher matrix of softmax_cross_entropy() with respect to the logits, its terms the
 /// pixels: per pixel s·r·rᵀ / denominator[0] with r = softmax − target; kernels/loss/loss.hpp has
 /// the formula. The target is that of the loss, which makes F the empirical Fisher matrix, or the

@@ -69,7 +69,7 @@ struct SoftmaxCrossEntropyHessian {
 /// every target. Of `at`, pixels, classes, x and labels count. Overwrites.
 struct SampleLabels {
   SoftmaxCrossEntropy at;
-  const std::uint64_t* seed = nullptr;  // device
+  const unsigned long long* seed = nullptr;  // device
   std::uint64_t stream = 0;
   std::int32_t* sampled = nullptr;
 };

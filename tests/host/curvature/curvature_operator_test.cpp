@@ -37,7 +37,7 @@ class Batches {
     Labels labels = random_labels(kAll, 4);
     std::fill_n(labels.begin(), 20, kIgnoreLabel);  // denominators differ
     labels_.upload(stream_, labels.data(), labels_.size());
-    const std::uint64_t seed = 7;
+    const unsigned long long seed = 7;
     seed_.upload(stream_, &seed, 1);
     stream_.synchronise();
     all_.linearise(theta(), x_, labels_.data());
@@ -56,7 +56,7 @@ class Batches {
   BatchLoss& all() { return all_; }
   BatchLoss& two() { return two_; }
   BatchLoss& three() { return three_; }
-  const std::uint64_t* seed() const { return seed_.data(); }
+  const unsigned long long* seed() const { return seed_.data(); }
   BatchLoss make(const Shape& input) const {
     return {stream_, model_, input, loss_, CurvatureKind::kHessian};
   }
@@ -104,7 +104,7 @@ class Batches {
   Tensor x_;
   DeviceArray<std::int32_t> labels_;
   DeviceArray<float> scalars_;
-  DeviceArray<std::uint64_t> seed_;
+  DeviceArray<unsigned long long> seed_;
   BatchLoss all_, two_, three_;
 };
 

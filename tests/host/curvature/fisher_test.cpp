@@ -20,15 +20,17 @@ std::vector<LossOptions> losses() {
 /// Its own seed in device memory.
 class Seed {
  public:
-  Seed(const Stream& stream, std::uint64_t seed) : seed_(stream.device(), 1) { set(stream, seed); }
-  void set(const Stream& stream, std::uint64_t seed) {
+  Seed(const Stream& stream, unsigned long long seed) : seed_(stream.device(), 1) {
+    set(stream, seed);
+  }
+  void set(const Stream& stream, unsigned long long seed) {
     seed_.upload(stream, &seed, 1);
     stream.synchronise();
   }
-  const std::uint64_t* get() const { return seed_.data(); }
+  const unsigned long long* get() const { return seed_.data(); }
 
  private:
-  DeviceArray<std::uint64_t> seed_;
+  DeviceArray<unsigned long long> seed_;
 };
 
 /// What the model draws.
@@ -284,7 +286,7 @@ TEST(Fisher, MeanOverSeedsApproachesGaussNewton) {
   Doubles mean(gv.size()), square(gv.size());
   Seed seed(c.stream(), 0);
   for (int i = 0; i < kSeeds; ++i) {
-    seed.set(c.stream(), static_cast<std::uint64_t>(i));
+    seed.set(c.stream(), static_cast<unsigned long long>(i));
     const std::vector<float> product = fisher_vp(c, v, {seed.get()});
     for (std::size_t j = 0; j < gv.size(); ++j) {
       mean[j] += double(product[j]) / kSeeds;

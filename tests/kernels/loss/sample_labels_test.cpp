@@ -19,7 +19,7 @@ struct Problem {
   int classes = 2;
   std::vector<float> x;  // dense
   Labels labels;
-  std::uint64_t seed = 1;
+  unsigned long long seed = 1;
   std::uint64_t stream = 0;
   PixelLayout layout;
 };
@@ -54,7 +54,7 @@ class SampleLabelsKernels : public PixelTest {
   Labels run(const Problem& problem) const {
     const auto x = upload_pixels(problem.x, problem.classes, problem.layout);
     auto labels = upload(problem.labels);
-    auto seed = upload(std::vector<std::uint64_t>{problem.seed});
+    auto seed = upload(std::vector<unsigned long long>{problem.seed});
     auto sampled = output<std::int32_t>(problem.labels.size());
     SampleLabels p;
     p.at.pixels = static_cast<std::int64_t>(problem.labels.size());
