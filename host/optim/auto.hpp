@@ -9,8 +9,9 @@
 namespace curvseg {
 
 /// Steps 1 to foof_steps: FOOF with its quadratic model, while SOAP watches the last gradients of
-/// them. After that SOAP, its learning rate measured along its own directions over measured_steps steps, then
-/// kept; steps that fail are taken back throughout. docs/second_order.md has the reasons.
+/// them. After that SOAP, its learning rate measured along its own directions over measured_steps
+/// steps, then kept; steps that fail are taken back throughout. docs/second_order.md has the
+/// reasons.
 class Auto final : public Optimizer {
  public:
   Auto(const Stream& stream, const AutoOptions& options, const Model& model);

@@ -19,7 +19,7 @@ struct QuadraticStepperOptions {
   float radius = 0.05f;          // nats a pixel that a step may change the output by
   float batch_fraction = 0.25f;  // of the images that the model is measured on
   float rate_fraction = 1.0f;    // of the minimum along the direction, for a measured rate
-  float rate_change = 0.03f;      // nats a pixel that a step of a measured rate may mean
+  float rate_change = 0.03f;     // nats a pixel that a step of a measured rate may mean
 };
 
 /// Holds the previous step p and the numbers on the device that decide the next one. A step is

@@ -25,7 +25,7 @@ class QuadraticStepKernel : public TargetTest {
   QuadraticState state() const {
     const std::vector<float> numbers = download(*state_);
     QuadraticState result;
-    std::memcpy(&result, numbers.data(), sizeof(result));
+    std::memcpy(static_cast<void*>(&result), numbers.data(), sizeof(result));
     return result;
   }
   QuadraticState* device_state() const { return reinterpret_cast<QuadraticState*>(state_->get()); }
