@@ -114,6 +114,10 @@ void TrainRun::choose_folder() {
                                                           : fs::path(".");
   }
   check_writable_folder(paths_.folder);
+  take_folder();
+}
+
+void TrainRun::take_folder() {
   lock_.take(paths_.folder);
   std::error_code error;
   const bool continues_here =
@@ -185,7 +189,7 @@ void TrainRun::make_trainer() {
 
 void TrainRun::begin() {
   make_folder(paths_.folder);
-  lock_.take(paths_.folder);
+  take_folder();  // again: when it was chosen there may have been none
   const bool resumes = !arguments_.resume.empty();
   if (resumes) {
     const RunPaths before{fs::absolute(arguments_.resume).parent_path()};

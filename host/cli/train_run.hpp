@@ -38,6 +38,8 @@ class TrainRun {
   void open_data();
   void make_trainer();
   void choose_folder();
+  /// \throws InputError when another training is under way in it, or has left what would be lost.
+  void take_folder();
   void say_beginning() const;
   [[nodiscard]] Json start_line() const;
   TrainingEvents events();
