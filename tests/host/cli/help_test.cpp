@@ -78,8 +78,25 @@ TEST(Info, OfTheMachine) {
   expect_mentions(text.out, "curvseg ", "cores", "targets", "instruction set", "host", "x86-64");
   const auto json = nlohmann::json::parse(run_command({"info", "--json"}).out);
   EXPECT_GE(json.at("cores").get<int>(), 1);
-  EXPECT_EQ(json.at("targets").at(0), "host");
+  std::vector<std::string> targets = {"host"};
+#ifdef CURVSEG_HAS_EMULATED
+  targets.emplace_back("emulated");
+#endif
+#ifdef CURVSEG_HAS_CUDA
+  targets.emplace_back("cuda");
+#endif
+  EXPECT_EQ(json.at("targets").get<std::vector<std::string>>(), targets);
   EXPECT_EQ(json.at("devices").at(0).at("device"), "host");
+  std::size_t emulated = 0;
+  for (const auto& device : json.at("devices")) {
+    const auto name = device.at("device").get<std::string>();
+    expect_mentions(text.out, name, device.at("name").get<std::string>(),
+                    device.at("instruction_set").get<std::string>());
+    EXPECT_GE(device.at("processors").get<int>(), 1) << name;
+    EXPECT_GT(device.at("memory_bytes").get<std::uint64_t>(), std::uint64_t{1} << 20) << name;
+    emulated += name.starts_with("emulated") ? 1 : 0;
+  }
+  EXPECT_EQ(emulated, targets.size() > 1 && targets[1] == "emulated" ? 2U : 0U);
 }
 
 TEST(Info, Version) {
