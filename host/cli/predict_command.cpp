@@ -57,6 +57,7 @@ struct Images {
 std::string file_names(const std::vector<fs::path>& files) {
   constexpr std::size_t kMost = 8;
   std::vector<std::string> names;
+  names.reserve(files.size());
   for (const fs::path& file : files) {
     names.push_back(file.filename().string());
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <numeric>
 
 #include "curvseg/data.hpp"
@@ -81,7 +82,7 @@ double best_threshold_miou(const CellsDataset& set) {
   for (std::size_t i = 0; i < set.size(); ++i) {
     const Sample sample = set.get(i);
     for (std::size_t k = 0; k < sample.labels.size(); ++k) {
-      const auto value = static_cast<std::size_t>(sample.image[k] * 255.0F + 0.5F);
+      const auto value = static_cast<std::size_t>(std::lround(sample.image[k] * 255.0F));
       ++below[value + 1][static_cast<std::size_t>(sample.labels[k])];
     }
   }

@@ -46,7 +46,7 @@ TEST(DataRandom, UniformBelowAndNormalHaveTheirMoments) {
   EXPECT_NEAR(squares / kDraws, 1.0, 0.03);
   EXPECT_NEAR(uniform / kDraws, 0.5, 0.01);
   for (const int count : counts) {
-    EXPECT_NEAR(count, kDraws / 5, 400);
+    EXPECT_NEAR(count, kDraws / 5.0, 400.0);
   }
   EXPECT_EQ(random.below(0), 0U);
   EXPECT_EQ(random.below(1), 0U);

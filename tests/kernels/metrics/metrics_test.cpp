@@ -31,7 +31,8 @@ class MetricsKernels : public TargetTest {
     return download(label);
   }
 
-  Counts confusion(int classes, const Labels& truth, const Labels& prediction, Counts old) const {
+  Counts confusion(int classes, const Labels& truth, const Labels& prediction,
+                   const Counts& old) const {
     auto device_truth = upload(truth), device_prediction = upload(prediction);
     auto matrix = upload(old);
     kernels().confusion_matrix(stream(), {.pixels = static_cast<std::int64_t>(truth.size()),

@@ -151,7 +151,7 @@ TEST_P(MaxPoolKernels, TheFirstNanWins) {
   const Pool g{1, 2, 2, 20, 1, 1};
   std::vector<float> x(g.x_size());
   for (std::size_t i = 0; i < x.size(); ++i)
-    x[i] = i % 20 >> (i / 20) & 1 ? NAN : static_cast<float>(i / 20);
+    x[i] = i % 20 >> (i / 20) & 1 ? NAN : std::floor(static_cast<float>(i) / 20.0f);
   const Pooled pooled = forward(g, x);
   for (unsigned c = 0; c < 20; ++c) {
     SCOPED_TRACE(c);
