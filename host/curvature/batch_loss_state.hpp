@@ -100,14 +100,14 @@ struct BatchLoss::State {
   /// product (+)= Jᵀ·M·J·v, `middle(part, denominator, u, mu)` writing mu = M·u.
   template <class Middle>
   void jacobian_product(const char* what, const ConstVectorView& v, const VectorView& product,
-                        const ProductOptions& options, const Middle& middle) {
+                        const ProductOptions& how, const Middle& middle) {
     require(CurvatureKind::kGaussNewton, what);
-    const Subset on = subset(what, options.images, options.denominator);
+    const Subset on = subset(what, how.images, how.denominator);
     for_each_part(on.images, [&](ImageRange part) {
       plan.r_forward(stream, theta, v, x, part);
       middle(part, on.denominator, first(ConstTensorView(plan.r_output()), part.count),
              first(plan.output_gradient(), part.count));
-      plan.backward(stream, theta, x, options.accumulate || part.first > 0, product, part);
+      plan.backward(stream, theta, x, how.accumulate || part.first > 0, product, part);
     });
   }
 

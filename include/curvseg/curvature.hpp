@@ -79,20 +79,19 @@ class BatchLoss {
   BatchLoss(BatchLoss&&) noexcept;
   BatchLoss& operator=(BatchLoss&&) noexcept;
 
-  const Model& model() const;
-  const Shape& input_shape() const;
-  CurvatureKind kind() const;
-  const LossOptions& loss_options() const;
-  int images_at_once() const;
+  const Model& model() const;               ///< of the constructor, as the next three
+  const Shape& input_shape() const;         ///< [N,H,W,C]
+  CurvatureKind kind() const;               ///< which products it can take
+  const LossOptions& loss_options() const;  ///< L
+  int images_at_once() const;               ///< of a product, see the constructor
 
   /// Forward pass at theta on images `x` and `labels` [N,H,W] of the output; labels outside
   /// [0, classes) are ignored. All three must stay as they are while products are taken.
   void linearise(ConstVectorView theta, ConstTensorView x, const std::int32_t* labels);
 
-  // Of the last linearise().
-  ConstVectorView theta() const;
-  ConstTensorView x() const;
-  const std::int32_t* labels() const;
+  ConstVectorView theta() const;       ///< of the last linearise(), as the next two
+  ConstTensorView x() const;           ///< the images
+  const std::int32_t* labels() const;  ///< on the device
   /// The logits [N,H,W,classes].
   ConstTensorView logits() const;
   /// What layer `node` of Model::nodes() reads, a convolution's x; a dense layer's as
