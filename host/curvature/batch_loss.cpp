@@ -33,14 +33,14 @@ const LossOptions& checked(const LossOptions& options, const Model& model) {
 }  // namespace
 
 BatchLoss::State::State(const Stream& s, const Model& m, const Shape& input,
-                        const LossOptions& loss_options, CurvatureKind curvature, int at_once)
+                        const LossOptions& options, CurvatureKind curvature, int at_once)
     : stream(s),
       model(m),
-      options(checked(loss_options, model)),
+      loss_options(checked(options, model)),
       kind(curvature),
       plan(model, stream.device(), input, plan_mode(curvature),
            chosen_images(curvature, input, at_once)),
-      loss(stream, options, plan.output_shape()),
+      loss(stream, loss_options, plan.output_shape()),
       scalars(stream.device(), kScalars) {
   if (kind == CurvatureKind::kNone) return;
   const Device& device = stream.device();
@@ -67,7 +67,7 @@ BatchLoss& BatchLoss::operator=(BatchLoss&&) noexcept = default;
 const Model& BatchLoss::model() const { return state_->model; }
 const Shape& BatchLoss::input_shape() const { return state_->plan.input_shape(); }
 CurvatureKind BatchLoss::kind() const { return state_->kind; }
-const LossOptions& BatchLoss::loss_options() const { return state_->options; }
+const LossOptions& BatchLoss::loss_options() const { return state_->loss_options; }
 int BatchLoss::images_at_once() const { return state_->plan.images_at_once(); }
 ConstVectorView BatchLoss::theta() const { return state_->theta; }
 ConstTensorView BatchLoss::x() const { return state_->x; }

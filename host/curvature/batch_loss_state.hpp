@@ -28,7 +28,7 @@ BasicTensorView<T> first(BasicTensorView<T> view, int images) {
 
 struct BatchLoss::State {
   State(const Stream& stream, const Model& model, const Shape& input,
-        const LossOptions& loss_options, CurvatureKind kind, int images_at_once);
+        const LossOptions& options, CurvatureKind kind, int images_at_once);
 
   void require_linearised(const char* what) const {
     if (labels == nullptr)
@@ -149,7 +149,7 @@ struct BatchLoss::State {
 
   Stream stream;
   Model model;
-  LossOptions options;
+  LossOptions loss_options;
   CurvatureKind kind;
   Plan plan;
   Loss loss;
