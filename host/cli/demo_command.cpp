@@ -38,7 +38,7 @@ bool holds_demo(const TrainArguments& arguments) {
   return same("/data/spec", *arguments.data) &&
          same("/model", zoo::make(*arguments.model, 1, 3).name()) &&
          same("/epochs", *arguments.epochs) && same("/batch", *arguments.batch) &&
-         same("/learning_rate", *arguments.lr) && same("/augment", *arguments.augment);
+         same("/optimizer", *arguments.optimizer) && same("/augment", *arguments.augment);
 }
 
 /// A training that two cores finish in about two minutes.
@@ -50,7 +50,7 @@ TrainArguments demo_training(const DemoArguments& demo) {
   arguments.batch = 8;
   arguments.crop = "96";
   arguments.augment = "flip,vflip,rotate";
-  arguments.lr = 3e-3;
+  arguments.optimizer = "auto";
   arguments.out = demo.out;
   arguments.overwrite = demo.overwrite || holds_demo(arguments);
   arguments.device = demo.device;

@@ -27,8 +27,8 @@ BasicTensorView<T> first(BasicTensorView<T> view, int images) {
 }
 
 struct BatchLoss::State {
-  State(const Stream& stream, const Model& model, const Shape& input,
-        const LossOptions& options, CurvatureKind kind, int images_at_once);
+  State(const Stream& stream, const Model& model, const Shape& input, const LossOptions& options,
+        CurvatureKind kind, int images_at_once);
 
   void require_linearised(const char* what) const {
     if (labels == nullptr)

@@ -59,6 +59,18 @@ std::vector<double> values(const std::vector<float>& flat, std::int64_t first, s
   return {flat.begin() + first, flat.begin() + first + count};
 }
 
+/// Weights and, behind them, the bias.
+std::vector<double> with_bias(const std::vector<float>& flat, const LayerMatrix& layer) {
+  std::vector<double> result(static_cast<std::size_t>(layer.elements() + layer.out));
+  for (std::size_t i = 0; i < result.size(); ++i) {
+    const auto at = static_cast<std::int64_t>(i);
+    const std::int64_t from =
+        at < layer.elements() ? layer.weight + at : layer.bias + at - layer.elements();
+    result[i] = static_cast<double>(flat[static_cast<std::size_t>(from)]);
+  }
+  return result;
+}
+
 void expect_close(const std::vector<double>& actual, const std::vector<double>& expected,
                   const std::string& what) {
   double size = 0.0;
@@ -96,11 +108,8 @@ TEST_P(InputFactorsTest, AppliesTheInverseOfTheExplicitFactor) {
     } else {
       ++convolutions;
       if (layer.bias != layer.weight + layer.elements()) ++apart;
-      std::vector<double> m = values(grad, layer.weight, layer.elements());
-      for (const double b : values(grad, layer.bias, layer.out)) m.push_back(b);
-      std::vector<double> all = values(actual, layer.weight, layer.elements());
-      for (const double b : values(actual, layer.bias, layer.out)) all.push_back(b);
-      expect_close(all, multiply(inverse, DenseMatrix(rows + 1, columns, m)).values, layer.name);
+      const DenseMatrix m(rows + 1, columns, with_bias(grad, layer));
+      expect_close(with_bias(actual, layer), multiply(inverse, m).values, layer.name);
     }
   }
   EXPECT_EQ(transposed, 1);

@@ -89,9 +89,12 @@ TEST_P(SoapTest, FirstStepIsTheSignInTheEigenbasisOfTheGradient) {
       for (std::size_t i = 0; i < q.rows; ++i)
         for (std::size_t j = 0; j < q.rows; ++j) {
           EXPECT_NEAR(product.at(i, j), i == j ? 1.0 : 0.0, 1e-5);
-          if (i != j) EXPECT_NEAR(diagonal.at(i, j), 0.0, 1e-5 * largest(expected));
-          if (i + 1 == j)
+          if (i != j) {
+            EXPECT_NEAR(diagonal.at(i, j), 0.0, 1e-5 * largest(expected));
+          }
+          if (i + 1 == j) {
             EXPECT_GE(diagonal.at(i, i), diagonal.at(j, j) - 1e-5 * largest(expected));
+          }
         }
     }
     for (int t = 0; t < layer.taps; ++t) {
