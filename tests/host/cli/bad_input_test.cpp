@@ -139,7 +139,9 @@ TEST_F(BadInput, ValuesOutOfRange) {
   expect_refused(train({"--holdout", "1"}), "--holdout 1");
   expect_refused(train({"--ignore-index", "300"}), "--ignore-index 300");
   expect_refused(train({"--epochs", "many"}), "--epochs", "many");
-  expect_refused(train({"--momentum", "0.5"}), "--momentum", "sgd", "adam");
+  expect_refused(train({"--momentum", "0.5"}), "--momentum", "sgd", "auto");
+  expect_refused(train({"--lr", "0.1"}), "--lr 0.1", "auto");
+  expect_refused(train({"--clip", "1"}), "clip_norm", "auto");
   expect_refused(train({"--crop", "-3"}), "--crop -3");
 }
 
@@ -252,7 +254,7 @@ TEST_F(BadInput, ResumeOfAnotherTraining) {
     return run_command(arguments);
   };
   expect_refused(resume({"--epochs", "0"}), "--epochs 0", "--steps");
-  expect_refused(resume({"--optimizer", "sgd"}), "--optimizer sgd", file, "adam");
+  expect_refused(resume({"--optimizer", "sgd"}), "--optimizer sgd", file, "auto");
   expect_refused(resume({"--seed", "7"}), "--seed 7", file, "trained with 1");
   expect_refused(resume({"--batch", "3"}), "--batch 3", file, "trained with 2");
   expect_refused(resume({"--crop", "16"}), "--crop 16x16", file, "trained with 32x32");

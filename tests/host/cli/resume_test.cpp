@@ -7,7 +7,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::vector<std::string> kLong = {"--epochs", "40", "--pictures", "0", "--clip", "1"};
+const std::vector<std::string> kLong = {"--epochs", "40", "--pictures",  "0",
+                                        "--clip",   "1",  "--optimizer", "adam"};
 
 class Resume : public ::testing::Test {
  protected:

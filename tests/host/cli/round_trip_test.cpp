@@ -14,7 +14,8 @@ class RoundTrip : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
     folder_ = new TempDir;
-    trained_ = run_command(tiny_training(run(), {"--clip", "1", "--pictures", "2"}));
+    trained_ = run_command(
+        tiny_training(run(), {"--optimizer", "adam", "--clip", "1", "--pictures", "2"}));
   }
   static void TearDownTestSuite() { delete folder_; }
 

@@ -56,7 +56,10 @@ DenseMatrix damped_inverse(DenseMatrix a) {
 }
 
 std::vector<double> values(const std::vector<float>& flat, std::int64_t first, std::int64_t count) {
-  return {flat.begin() + first, flat.begin() + first + count};
+  std::vector<double> result(static_cast<std::size_t>(count));
+  for (std::size_t i = 0; i < result.size(); ++i)
+    result[i] = static_cast<double>(flat[static_cast<std::size_t>(first) + i]);
+  return result;
 }
 
 /// Weights and, behind them, the bias.
