@@ -35,8 +35,9 @@ class UploadRing {
 
  private:
   static constexpr std::size_t kPlaces = 4;
-  static constexpr std::size_t kFloats = sizeof(T) / sizeof(float);
-  static_assert(std::is_trivially_copyable_v<T> && sizeof(T) == kFloats * sizeof(float),
+  static constexpr std::size_t kFloatBytes = sizeof(float);
+  static constexpr std::size_t kFloats = sizeof(T) / kFloatBytes;
+  static_assert(std::is_trivially_copyable_v<T> && sizeof(T) == kFloats * kFloatBytes,
                 "it is copied as floats");
 
   DeviceArray<float> memory_;
