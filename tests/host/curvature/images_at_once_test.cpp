@@ -81,13 +81,16 @@ TEST(BatchLossParts, TheSameBitsAtAnyThreadCount) {
 TEST(BatchLossParts, TakeLittleMoreMemoryThanTraining) {
   const Device device = Device::open("host");
   const Stream stream(device);
-  for (const auto& [options, input] :
-       {std::pair(zoo::UnetOptions{}, Shape{8, 96, 96, 1}),
-        std::pair(zoo::UnetOptions{.width = 32, .depth = 4}, Shape{4, 96, 96, 1})}) {
-    const Model model = zoo::unet(input.c, 2, options);
+  struct Case {
+    zoo::UnetOptions options;
+    Shape input;
+  };
+  for (const Case& c :
+       {Case{{}, {8, 96, 96, 1}}, Case{{.width = 32, .depth = 4}, {4, 96, 96, 1}}}) {
+    const Model model = zoo::unet(c.input.c, 2, c.options);
     SCOPED_TRACE(model.name());
     const auto bytes = [&](CurvatureKind kind) {
-      return static_cast<double>(BatchLoss(stream, model, input, {}, kind).memory_bytes());
+      return static_cast<double>(BatchLoss(stream, model, c.input, {}, kind).memory_bytes());
     };
     const double training = bytes(CurvatureKind::kNone);
     EXPECT_LT(bytes(CurvatureKind::kGaussNewton), 1.2 * training);
