@@ -112,8 +112,8 @@ class CorrectedUpdate : public TargetTest {
     m = download(device_m);
   }
 
-  Floats mean_of(const Floats& d, Floats h, const MeanWeights& weights, const float* coefficient,
-                 bool square) const {
+  Floats mean_of(const Floats& d, const Floats& h, const MeanWeights& weights,
+                 const float* coefficient, bool square) const {
     auto device_d = upload(d), device_h = upload(h);
     auto device_weights = upload(std::vector<MeanWeights>{weights});
     auto device_coefficient = upload(Floats{coefficient ? *coefficient : NAN});
