@@ -68,6 +68,10 @@ void apply_optimizer(const TrainArguments& arguments, TrainerOptions& options) {
   set(options.clip_norm, arguments.clip);
   require(options.clip_norm >= 0.0F,
           fmt::format("--clip {}: must not be negative", options.clip_norm));
+  require(options.clip_norm == 0.0F || takes_clipping(o.name),
+          fmt::format("--clip {}: the steps of {} do not depend on the length of the gradient; "
+                      "leave --clip out",
+                      options.clip_norm, o.name));
 }
 
 /// Weights that make every class count the same in the loss: the inverse of its frequency, mean 1

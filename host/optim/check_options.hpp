@@ -1,16 +1,11 @@
 // Optimiser options, checked before anything is allocated.
 #pragma once
 
-#include <string_view>
-
 #include "curvseg/optim.hpp"
 
 namespace curvseg {
 
 /// \throws InputError for an unknown optimiser, or an option of the named one that is out of range.
 void check_optimizer_options(const OptimizerOptions& options);
-
-/// Whether the method uses StepContext::max_norm.
-bool takes_clipping(std::string_view optimizer);
 
 }  // namespace curvseg

@@ -252,6 +252,7 @@ double default_learning_rate(const OptimizerOptions& options) {
 }
 
 bool takes_clipping(std::string_view optimizer) {
+  static_cast<void>(default_learning_rate(optimizer));  // throws for an unknown name
   for (const std::string_view each :
        {"sgd", "adam", "adamw", "gd", "projected-gd", "preconditioned-gd", "damped-diagonal"})
     if (optimizer == each) return true;

@@ -243,7 +243,7 @@ struct NewtonOptions {
 
 /// Which optimiser, and the options of each; only those of the one that is named are used.
 struct OptimizerOptions {
-  std::string name = "adam";  ///< one of optimizer_names()
+  std::string name = "auto";  ///< one of optimizer_names()
   SgdOptions sgd = {};
   AdamOptions adam = {};
   AdamOptions adamw = {.regularisation = {.decoupled_l2 = 0.01f}};
@@ -352,5 +352,8 @@ double default_learning_rate(std::string_view optimizer);
 double default_learning_rate(const OptimizerOptions& options);
 /// Whether the method needs a learning rate. \throws InputError for an unknown name.
 bool needs_learning_rate(std::string_view optimizer);
+/// Whether the method heeds TrainerOptions::clip_norm: the steps of others do not depend on the
+/// length of the gradient. \throws InputError for an unknown name.
+bool takes_clipping(std::string_view optimizer);
 
 }  // namespace curvseg

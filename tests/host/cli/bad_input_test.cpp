@@ -141,7 +141,7 @@ TEST_F(BadInput, ValuesOutOfRange) {
   expect_refused(train({"--epochs", "many"}), "--epochs", "many");
   expect_refused(train({"--momentum", "0.5"}), "--momentum", "sgd", "auto");
   expect_refused(train({"--lr", "0.1"}), "--lr 0.1", "auto");
-  expect_refused(train({"--clip", "1"}), "clip_norm", "auto");
+  expect_refused(train({"--clip", "1"}), "--clip 1", "auto");
   expect_refused(train({"--crop", "-3"}), "--crop -3");
 }
 

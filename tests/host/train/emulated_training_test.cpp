@@ -19,6 +19,7 @@ Outcome train_on(const char* device, LossKind loss) {
   const WavesDataset data({.count = 3, .height = 6, .width = 7, .ignore = true});
   TrainerOptions options{.batch = 2,
                          .epochs = 2,
+                         .optimizer = {.name = "adam"},
                          .schedule = {.learning_rate = 0.01},
                          .loss = {.kind = loss},
                          .clip_norm = 0.5f};

@@ -305,7 +305,7 @@ TEST(Trainer, RefusesOptionsOutOfRange) {
   refused({.batch = 0}, "batch is 0");
   refused({.epochs = 0}, "epochs and max_steps");
   refused({.optimizer = {.name = "best"}}, "sgd, adam, adamw");
-  refused({.optimizer = {.adam = {.beta1 = -1.0f}}}, "beta1");
+  refused({.optimizer = {.name = "adam", .adam = {.beta1 = -1.0f}}}, "beta1");
   refused({.schedule = {.learning_rate = -1.0}}, "learning_rate");
   refused({.loss = {.class_weights = {1.0f}}}, "1 class weights for 2 classes");
   refused({.loss = {.class_weights = {1.0f, -1.0f}}}, "class weight");
@@ -323,11 +323,11 @@ TEST(Trainer, DefaultsTakeStepsOutsideOfFit) {
   const Batch batch = test::batch_of(data, 0, 4);
   trainer.step(batch);
   const StepReport first = trainer.last_step();
-  trainer.step(batch);
-  const StepReport second = trainer.last_step();
+  for (int step = 0; step < 10; ++step) trainer.step(batch);
+  const StepReport last = trainer.last_step();
   EXPECT_GT(first.learning_rate, 0.0);
-  EXPECT_EQ(second.learning_rate, first.learning_rate);
-  EXPECT_LT(second.loss, first.loss);
+  EXPECT_EQ(last.learning_rate, first.learning_rate);
+  EXPECT_LT(last.loss, 0.8 * first.loss);
 }
 
 }  // namespace
