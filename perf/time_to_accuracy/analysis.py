@@ -3,7 +3,7 @@ and to the best of a grid."""
 
 import math
 import statistics
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from training import events, seconds_a_step
 
@@ -31,6 +31,47 @@ class Trained:
         """How far the seconds of a gradient before and after it are apart, as a ratio."""
         before, after = self.about["gradient_seconds"]
         return max(before, after) / min(before, after)
+
+
+class Clock:
+    """What the steps of a setting's methods cost, measured by Trainings.clock()."""
+
+    def __init__(self, measured):
+        self.about = measured
+        self.gradient = statistics.median(measured["gradients"])
+
+    def knows(self, method):
+        return method.label() in self.about["seconds"]
+
+    def seconds(self, method, step):
+        """Of training up to a step, the median over rounds. Beyond the last step that was timed the
+        last third of the steps counts for the later ones."""
+        return statistics.median(at(lines, step)
+                                 for lines in self.about["seconds"][method.label()])
+
+    def step_seconds(self, method):
+        """(median, least, largest) over rounds of the mean step."""
+        return median_and_range([lines[-1][1] / lines[-1][0]
+                                 for lines in self.about["seconds"][method.label()]])
+
+
+def at(lines, step):
+    """Seconds up to a step from [(step, seconds)] of every step from the first."""
+    if step <= len(lines):
+        return lines[step - 1][1]
+    (first, begin), (last, end) = lines[len(lines) * 2 // 3 - 1], lines[-1]
+    return end + (step - last) * (end - begin) / (last - first)
+
+
+def retimed(trained, clock):
+    """The same training in the time that a clock gives its steps; as it is where it gives none."""
+    if clock is None or not clock.knows(trained.run.method):
+        return trained
+    method = trained.run.method
+    evaluations = [(step, clock.seconds(method, step), iou)
+                   for step, _, iou in trained.evaluations]
+    return replace(trained, gradient=clock.gradient, evaluations=evaluations,
+                   step_seconds=clock.step_seconds(method)[0])
 
 
 @dataclass(frozen=True)

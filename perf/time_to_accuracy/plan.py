@@ -37,9 +37,14 @@ class Method:
     lr: float = 0.0  # 0: its own
     schedule: str = ""  # "": the command's own
     every: int = 0  # 0: as the setting has it
+    clock_steps: int = 0  # 0: as the plan has it
 
     def is_tuned(self):
         return self.lr > 0.0
+
+    def tuning(self):
+        """Arguments of `curvseg train` besides its name."""
+        return ["--lr", f"{self.lr:g}", "--schedule", self.schedule] if self.is_tuned() else []
 
     def label(self):
         if not self.is_tuned():
@@ -64,9 +69,7 @@ class Run:
                      "--crop", str(s.crop), "--augment", s.augment, "--seed", str(self.seed),
                      # An epoch is what lies between two evaluations.
                      "--samples-per-epoch", str(every * s.batch), "--eval-every", "1"]
-        if m.is_tuned():
-            arguments += ["--lr", f"{m.lr:g}", "--schedule", m.schedule]
-        return arguments
+        return arguments + m.tuning()
 
     def folder(self):
         """Where it is kept: other arguments, another folder."""
@@ -82,6 +85,7 @@ class Plan:
         self._data = json.loads(Path(path).read_text())
         self.seeds = self._data["seeds"]
         self.grid_seeds = self._data["grid_seeds"]
+        self.clock = self._data["clock"]
         self.limit = self._data["limit"]
         self.set_names = list(self._data["sets"])
         self.size_names = list(self._data["sizes"])
@@ -118,7 +122,8 @@ class Plan:
                 for lr in grid["lr"] for schedule in grid["schedule"]]
 
     def default_methods(self):
-        return [Method(name, every=options.get("every", 0))
+        return [Method(name, every=options.get("every", 0),
+                       clock_steps=options.get("clock_steps", 0))
                 for name, options in self.at_defaults.items()]
 
     def _setting(self, size_name, set_name):

@@ -87,6 +87,21 @@ def noise_table(groups):
     return lines
 
 
+def clock_table(groups, clock):
+    """What the steps cost that were timed side by side."""
+    loads = ", ".join(f"{load[0]:.1f}" for load in clock.about["load"])
+    gradients = spread(median_and_range([1e3 * each for each in clock.about["gradients"]]), 1)
+    lines = [f"Timed in {len(clock.about['gradients'])} rounds at {clock.about['date']}, load {loads}"
+             f"; a gradient took {gradients} ms.", "",
+             "| method | ms a step, mean of those timed | in gradients |", "| --- | ---: | ---: |"]
+    for group in groups:
+        if clock.knows(group.method):
+            steps = tuple(1e3 * each for each in clock.step_seconds(group.method))
+            lines.append(f"| {group.method.label()} | {spread(steps, 1)} | "
+                         f"{number(steps[0] / (1e3 * clock.gradient), 2)} |")
+    return lines
+
+
 def grid_table(groups, levels):
     """Every method of the grid: steps to each level, and the best score."""
     heads = " | ".join(f"steps to {level:g}" for level in levels)
@@ -136,7 +151,11 @@ def section(result, picture):
         lines += [f"![mIoU over seconds]({picture})", ""]
     for level in setting.levels:
         lines += [f"### mIoU {level:g}", "", *level_table(groups, level), ""]
-    lines += ["### Scores", "", *score_table(groups), "", "### Noise", "", *noise_table(groups), ""]
+    lines += ["### Scores", "", *score_table(groups), ""]
+    if result["clock"]:
+        lines += ["### Seconds", "", *clock_table(groups, result["clock"]), ""]
+    else:
+        lines += ["### Noise", "", *noise_table(groups), ""]
     for optimizer, (grid, members) in result["grid"].items():
         edge = on_the_edge([group.method for group in groups
                             if group.method.optimizer == optimizer and group.method.is_tuned()],
@@ -156,7 +175,7 @@ def markdown(results, about, pictures):
              "Median [least, largest] over seeds of the first evaluation on val at or above a level "
              "of mIoU. Seconds are of training alone, without evaluations; *gradients* are those "
              "seconds in the time of one gradient on the same shapes, measured before and after each "
-             "training; *own count* is what the optimiser says it spent. A dash: not reached.", "",
+             "training, or beside the steps where these were timed by themselves; *own count* is what the optimiser says it spent. A dash: not reached.", "",
              f"{about['date']}, device {about['device']}, load at the start "
              f"{about['load'][0]:.1f}; " +
              ", ".join(f"{name}={value}" for name, value in about["environment"].items()) + ".", "",

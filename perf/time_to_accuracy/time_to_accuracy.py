@@ -7,10 +7,11 @@ The same U-Net is trained from the same initial weights on the same crops (the s
 and the images of test/ are evaluated once, at the end, by the best parameters of 2. Levels of
 validation mIoU, grids, networks and lengths stand in plan.json.
 
-Trainings run one at a time and are kept in --out, where the same command finds them again: stopped,
-it goes on where it was. There it leaves report.md, levels.csv, report.json, and plots where Python
-has matplotlib. A training ends early when it has taken --limit times as long as one gradient for
-each of its steps would take.
+Scores depend on seeds alone and not on what else the machine does; seconds do, which is what
+--clock is for. Trainings run one at a time and are kept in --out, where the same command finds them
+again: stopped, it goes on where it was. There it leaves report.md, levels.csv, report.json, and
+plots where Python has matplotlib. A training ends early when it has taken --limit times as long as
+one gradient for each of its steps would take.
 
 Example:
   time_to_accuracy.py --curvseg build/perf/host/curvseg --sets isbi vnc --sizes small
@@ -64,6 +65,10 @@ def parse_arguments():
     group.add_argument("--dry-run", action="store_true", help="say what would be trained, and end")
     group.add_argument("--report-only", action="store_true",
                        help="train nothing: report on what there is")
+    group.add_argument("--clock", action="store_true",
+                       help="time the steps of finalists and defaults anew, side by side and "
+                            "without evaluations, on a machine that has nothing else to do; from "
+                            "then on those seconds count and not the trainings' own")
     group.add_argument("--no-test", action="store_true", help="do not look at test/")
     arguments = parser.parse_args()
     if arguments.self_check:
@@ -118,10 +123,11 @@ def leave_out(arguments, plan, command, data):
 class Session:
     """The trainings of a plan and what is known of them."""
 
-    def __init__(self, plan, trainings, trains):
+    def __init__(self, plan, trainings, trains, clocks):
         self._plan = plan
         self._trainings = trainings
         self._trains = trains
+        self._clocks = clocks
 
     def make(self, runs, what):
         """Trains what is not there yet."""
@@ -162,7 +168,10 @@ class Session:
         methods += self._plan.default_methods()
         self.make([Run(setting, method, seed) for seed in range(1, self._plan.seeds + 1)
                    for method in methods], "finalist")
-        return {"setting": setting, "grid": grid,
+        if self._clocks:
+            print(f"{setting.set_name}, {setting.size}: timing {len(methods)} methods", flush=True)
+            self._trainings.clock(setting, methods, **self._plan.clock)
+        return {"setting": setting, "grid": grid, "clock": self._clock(setting),
                 "finalists": self.groups(setting, methods, self._plan.seeds)}
 
     def test(self, results):
@@ -174,11 +183,16 @@ class Session:
                         self._trainings.test(each.run)
                 group.trained = [self._read(each.run) for each in group.trained]
 
+    def _clock(self, setting):
+        path = self._trainings.clock_path(setting)
+        return analysis.Clock(json.loads(path.read_text())) if path.is_file() else None
+
     def _read(self, run):
         folder = self._trainings.folder(run)
         test = folder / "test.json"
-        return analysis.read(run, folder, self._trainings.about(run),
-                             json.loads(test.read_text()) if test.is_file() else None)
+        trained = analysis.read(run, folder, self._trainings.about(run),
+                                json.loads(test.read_text()) if test.is_file() else None)
+        return analysis.retimed(trained, self._clock(run.setting))
 
 
 def print_plan(plan):
@@ -208,7 +222,8 @@ def main():
         return
     arguments.out.mkdir(parents=True, exist_ok=True)
     trains = not arguments.report_only
-    session = Session(plan, Trainings(command, data, arguments.out, plan.limit), trains)
+    session = Session(plan, Trainings(command, data, arguments.out, plan.limit), trains,
+                      arguments.clock and trains)
     results = [session.result(setting) for setting in plan.settings()]
     if not arguments.no_test:
         session.test(results)

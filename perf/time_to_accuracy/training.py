@@ -202,23 +202,50 @@ class Trainings:
     def _gradient_seconds(self, setting):
         """Of one gradient on these shapes, now: a step of sgd."""
         if self._calibration is None or self._calibration[0] != setting:
-            with tempfile.TemporaryDirectory() as folder:
-                out = Path(folder) / "run"
-                status, message = self._command.train(
-                    ["--data", self._data.for_gradients(setting),
-                     "--ignore-index", str(setting.ignore_index),
-                     "--model", f"unet(width={setting.width}, depth={setting.depth})",
-                     "--optimizer", "sgd", "--lr", "0.001", "--steps", str(GRADIENT_STEPS),
-                     "--batch", str(setting.batch), "--crop", str(setting.crop),
-                     "--augment", setting.augment, "--eval-every", "0"], out)
-                if status:
-                    raise RuntimeError(f"{setting.set_name}: {message}")
-                steps = events(out / "metrics.jsonl", "step")
-                start = events(out / "metrics.jsonl", "start")[0]
+            steps, start = self._bare_training(setting, ["--optimizer", "sgd", "--lr", "0.001"],
+                                               GRADIENT_STEPS)
             measured = {"seconds": statistics.median(seconds_a_step(steps)[WARM_UP:]),
                         "crops_an_epoch": start["samples_per_epoch"]}
             self._calibration = setting, measured
         return self._calibration[1]
+
+    def _bare_training(self, setting, method, steps):
+        """(its lines about steps, about the start) of one without evaluations on the way."""
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "run"
+            status, message = self._command.train(
+                ["--data", self._data.for_gradients(setting),
+                 "--ignore-index", str(setting.ignore_index),
+                 "--model", f"unet(width={setting.width}, depth={setting.depth})", *method,
+                 "--steps", str(steps), "--batch", str(setting.batch),
+                 "--crop", str(setting.crop), "--augment", setting.augment, "--eval-every", "0"],
+                out)
+            if status:
+                raise RuntimeError(f"{setting.set_name}: {message}")
+            return (events(out / "metrics.jsonl", "step"),
+                    events(out / "metrics.jsonl", "start")[0])
+
+    def clock_path(self, setting):
+        return self._out / "clocks" / setting.size / f"{setting.set_name}.json"
+
+    def clock(self, setting, methods, steps, repeats):
+        """Times the steps of all methods and of plain gradients side by side: round by round, so
+        that a change of the machine hits all of them."""
+        seconds = {method.label(): [] for method in methods}
+        gradients, load = [], os.getloadavg()
+        for _ in range(repeats):
+            for method in methods:
+                lines, _ = self._bare_training(
+                    setting, ["--optimizer", method.optimizer, *method.tuning()],
+                    min(method.clock_steps or steps, setting.steps))
+                seconds[method.label()].append([(line["step"], line["training_seconds"])
+                                                for line in lines])
+            self._calibration = None
+            gradients.append(self._gradient_seconds(setting)["seconds"])
+        path = self.clock_path(setting)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, {"seconds": seconds, "gradients": gradients, "date": now(),
+                          "load": [load, os.getloadavg()], "program": self._command.digest})
 
     def test(self, run):
         """The test split with the best parameters of a training, evaluated once."""

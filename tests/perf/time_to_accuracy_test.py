@@ -95,6 +95,36 @@ class Finalists(unittest.TestCase):
                          [self.early, self.best])
 
 
+class Clocks(unittest.TestCase):
+    """Seconds that were measured apart from the scores."""
+
+    def setUp(self):
+        steady = [(step, 0.5 * step) for step in range(1, 31)]
+        slow_then_fast = [(step, 2.0 * min(step, 10) + 0.1 * max(0, step - 10))
+                          for step in range(1, 31)]
+        self.clock = analysis.Clock({"seconds": {"soap": [steady, steady, slow_then_fast],
+                                                 "auto": [slow_then_fast]},
+                                     "gradients": [0.2, 0.1, 0.3]})
+
+    def test_the_median_round_counts(self):
+        self.assertAlmostEqual(self.clock.seconds(Method("soap"), 7), 3.5)
+        self.assertAlmostEqual(self.clock.step_seconds(Method("soap"))[2], (20.0 + 2.0) / 30)
+
+    def test_steps_that_were_not_timed_cost_what_the_last_ones_did(self):
+        self.assertAlmostEqual(self.clock.seconds(Method("auto"), 30), 22.0)
+        self.assertAlmostEqual(self.clock.seconds(Method("auto"), 130), 22.0 + 10.0)
+
+    def test_a_training_takes_them_over_and_keeps_its_scores(self):
+        each = trained(Method("soap"), [0.4, 0.6], 9.0)
+        retimed = analysis.retimed(each, self.clock)
+        at = analysis.crossing(retimed, LOW)
+        self.assertEqual((at.step, at.seconds), (20, 10.0))
+        self.assertAlmostEqual(at.gradients, 10.0 / 0.2)
+        other = trained(Method("muon"), [0.4, 0.6], 9.0)
+        self.assertIs(analysis.retimed(other, self.clock), other)
+        self.assertIs(analysis.retimed(other, None), other)
+
+
 class Claims(unittest.TestCase):
     """What the report says of `auto`."""
 
@@ -226,6 +256,14 @@ class SelfCheck(unittest.TestCase):
         self.assertIn("out of time", self.run_command(*few, "0.001", out="limit"))
         self.assertNotIn("adamw", self.run_command(*few, "0.0005", out="limit"))
         self.assertIn("finished", self.run_command(*few, "1000", out="limit"))
+
+    def test_steps_are_timed_anew_on_demand(self):
+        few = ("--optimizers", "adamw", "--seeds", "1", "--no-test")
+        self.assertIn("timing 1 method", self.run_command(*few, "--clock", out="clock"))
+        self.assertIn("### Seconds", (self.out / "clock" / "report.md").read_text())
+        measured = json.loads((self.out / "clock/clocks/tiny/cells.json").read_text())
+        self.assertEqual([len(lines) for lines in measured["seconds"]["adamw"]], [6, 6])
+        self.assertNotIn("timing", self.run_command(*few, out="clock"))
 
     def test_unknown_names_are_refused(self):
         for options in (("--optimizers", "no-such-optimizer"), ("--sets", "no-such-set")):
