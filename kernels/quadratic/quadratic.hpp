@@ -19,10 +19,11 @@ struct QuadraticState {
   float slope_d = 0.0f, slope_p = 0.0f;        // −dφ along the unit vectors of d and p
   float weight_d = 0.0f, weight_p = 0.0f;      // 1 − smoothing^steps of each
   float loss_mean = 0.0f, loss_weight = 0.0f;  // of accepted steps
-  float gradient_weight = 0.0f;                // 1 − momentum^steps
-  float radius = 0.0f;                         // of the trust region, nats; 0: none yet
-  float has_previous = 0.0f;                   // 1: p is the last step
-  float rejected = 0.0f;                       // steps taken back so far
+  float loss_variance = 0.0f;
+  float gradient_weight = 0.0f;  // 1 − momentum^steps
+  float radius = 0.0f;           // of the trust region, nats; 0: none yet
+  float has_previous = 0.0f;     // 1: p is the last step
+  float rejected = 0.0f;         // steps taken back so far
   // Decided by JudgeLoss.
   float accepted = 0.0f;           // 0: the last step is taken back
   float keep = 0.0f, take = 0.0f;  // mean gradient ← keep·it + take·gradient
@@ -31,19 +32,25 @@ struct QuadraticState {
   float alpha = 0.0f, mu = 0.0f;  // the solution, before the trust region
   float decrease = 0.0f;          // −φ(δ) of this batch's model
 
-  static constexpr int kFloats = 19;
+  static constexpr int kFloats = 20;
 };
 static_assert(sizeof(QuadraticState) == QuadraticState::kFloats * sizeof(float));
 
 /// Is the loss that the last step led to acceptable?
 ///
-///   accepted = loss is finite, and not above factor·loss_mean + margin where a step can be undone
-///   loss_mean ← mean of accepted losses, weights loss_smoothing^age
+///   accepted = loss is finite, and where a step can be undone
+///              loss − mean ≤ max((factor − 1)·mean + margin, deviations·√variance)
+///   mean ← mean of accepted losses, weights loss_smoothing^age
+///   variance ← mean of (loss − mean before it)², likewise
 ///   keep, take: of a mean of gradients with weights momentum^age that sum to 1; 1, 0 if rejected
+///
+/// Without the variance, batches that are merely hard would count as steps that failed wherever
+/// batches differ much, and their gradients would be left out of the training.
 struct JudgeLoss {
   const float* loss = nullptr;  // device
   QuadraticState* state = nullptr;
   float factor = 1.5f, margin = 0.1f;
+  float deviations = 4.0f;
   float loss_smoothing = 0.9f;
   float momentum = 0.7f;
 };
@@ -117,15 +124,16 @@ struct RateStep {
 /// each, in device memory. Zero before the first step.
 struct GuardState {
   float loss_mean = 0.0f, loss_weight = 0.0f;  // of accepted steps
-  float has_previous = 0.0f;                   // 1: the theta before the last step is kept
-  float trust = 0.0f;                          // that steps are shortened by; 0: 1, none yet
-  float rejected = 0.0f;                       // steps taken back so far
+  float loss_variance = 0.0f;
+  float has_previous = 0.0f;  // 1: the theta before the last step is kept
+  float trust = 0.0f;         // that steps are shortened by; 0: 1, none yet
+  float rejected = 0.0f;      // steps taken back so far
   // Decided by GuardStep.
   float accepted = 0.0f;           // of the gradient: 0 or 1
   float keep = 0.0f, undo = 0.0f;  // theta ← keep·theta + undo·(theta before the last step)
   float rate = 0.0f;               // factor of the step; 0 where the last one is taken back
 
-  static constexpr int kFloats = 9;
+  static constexpr int kFloats = 10;
 };
 static_assert(sizeof(GuardState) == GuardState::kFloats * sizeof(float));
 
@@ -136,6 +144,7 @@ struct GuardStep {
   const float* loss = nullptr;  // device
   GuardState* state = nullptr;
   float factor = 1.5f, margin = 0.1f;
+  float deviations = 4.0f;
   float loss_smoothing = 0.9f;
   float shrink = 0.5f, grow = 1.1f;
 };

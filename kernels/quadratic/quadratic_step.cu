@@ -24,6 +24,25 @@ __device__ __forceinline__ void average_in(float& mean, float& weight, double de
   weight = static_cast<float>(sum);
 }
 
+/// Whether the loss is acceptable; if so it is taken into mean and variance. State: QuadraticState
+/// or GuardState, Judge: what comes with it.
+template <class Judge, class State>
+__device__ __forceinline__ bool accept_loss(const Judge& p, State& s) {
+  const double loss = *p.loss, mean = s.loss_mean;
+  const bool can_undo = s.has_previous != 0.0f && s.loss_weight > 0.0f;
+  const double usual = (double(p.factor) - 1.0) * mean + p.margin;
+  const double scatter = double(p.deviations) * sqrt(double(s.loss_variance));
+  if (!is_finite(loss) || (can_undo && loss - mean > (usual > scatter ? usual : scatter))) {
+    s.rejected += 1.0f;
+    return false;
+  }
+  const double deviation = s.loss_weight > 0.0f ? loss - mean : 0.0;
+  float weight = s.loss_weight;
+  average_in(s.loss_variance, weight, p.loss_smoothing, deviation * deviation);
+  average_in(s.loss_mean, s.loss_weight, p.loss_smoothing, loss);
+  return true;
+}
+
 __global__ void advance_mean_kernel(AdvanceMean p) {
   if (threadIdx.x != 0) return;
   MeanWeights& w = *p.weights;
@@ -41,18 +60,11 @@ __global__ void advance_mean_kernel(AdvanceMean p) {
 __global__ void judge_loss_kernel(JudgeLoss p) {
   if (threadIdx.x != 0) return;
   QuadraticState& s = *p.state;
-  const double loss = *p.loss;
-  const bool can_undo = s.has_previous != 0.0f && s.loss_weight > 0.0f;
-  const bool high = loss > double(p.factor) * s.loss_mean + p.margin;
-  const bool accepted = is_finite(loss) && !(can_undo && high);
+  const bool accepted = accept_loss(p, s);
   s.accepted = accepted ? 1.0f : 0.0f;
   s.keep = 1.0f;
   s.take = 0.0f;
-  if (!accepted) {
-    s.rejected += 1.0f;
-    return;
-  }
-  average_in(s.loss_mean, s.loss_weight, p.loss_smoothing, loss);
+  if (!accepted) return;
   const double weight = double(p.momentum) * s.gradient_weight + (1.0 - p.momentum);
   const double share = (1.0 - p.momentum) / weight;
   s.keep = static_cast<float>(1.0 - share);
@@ -175,22 +187,17 @@ __global__ void rate_step_kernel(RateStep p) {
 __global__ void guard_step_kernel(GuardStep p) {
   if (threadIdx.x != 0) return;
   GuardState& s = *p.state;
-  const double loss = *p.loss;
-  const bool can_undo = s.has_previous != 0.0f && s.loss_weight > 0.0f;
-  const bool high = loss > double(p.factor) * s.loss_mean + p.margin;
-  const bool accepted = is_finite(loss) && !(can_undo && high);
+  const bool accepted = accept_loss(p, s);
   const float trust = s.trust > 0.0f ? s.trust : 1.0f;
   s.accepted = accepted ? 1.0f : 0.0f;
   s.undo = accepted ? 0.0f : s.has_previous;
   s.keep = 1.0f - s.undo;
   s.has_previous = s.accepted;
   if (!accepted) {
-    s.rejected += 1.0f;
     s.trust = trust * p.shrink;
     s.rate = 0.0f;
     return;
   }
-  average_in(s.loss_mean, s.loss_weight, p.loss_smoothing, loss);
   s.rate = trust;
   s.trust = trust * p.grow < 1.0f ? trust * p.grow : 1.0f;
 }

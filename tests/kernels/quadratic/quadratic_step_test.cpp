@@ -6,6 +6,7 @@
 #include <limits>
 #include <optional>
 #include <random>
+#include <vector>
 
 #include "reference/quadratic.hpp"
 #include "support/targets.hpp"
@@ -164,6 +165,33 @@ TEST_P(QuadraticStepKernel, LossJustBelowTheLimitIsAccepted) {
   judge(1.0f);
   step({4.0, 0.5, 2.0, 0.5, 0.1, 1.0, 0.25, 1.0});
   EXPECT_EQ(judge(1.59f).accepted, 1.0f);
+}
+
+// Batches whose losses alternate between 0.2 and 1.8: the deviation is about 0.8, and what would be
+// far too high for even batches is what these are like.
+TEST_P(QuadraticStepKernel, LossesThatScatterAreNotFailures) {
+  const Measured m{4.0, 0.5, 2.0, 0.5, 0.1, 1.0, 0.25, 1.0};
+  std::vector<double> losses, squares;
+  QuadraticState s;
+  for (int i = 0; i < 40; ++i) {
+    const double loss = i == 0 ? 1.0 : i % 2 == 0 ? 0.2 : 1.8;
+    s = judge(static_cast<float>(loss));
+    if (i >= 4) {
+      EXPECT_EQ(s.accepted, 1.0f) << i;  // by then it has seen how they scatter
+    }
+    step(m);
+    if (s.accepted == 0.0f) continue;
+    const double mean = losses.empty() ? loss : reference::weighted_mean(losses, 0.9);
+    squares.push_back((loss - mean) * (loss - mean));
+    losses.push_back(loss);
+  }
+  expect_near(s.loss_mean, reference::weighted_mean(losses, 0.9), "mean");
+  expect_near(s.loss_variance, reference::weighted_mean(squares, 0.9), "variance");
+  const double limit = s.loss_mean + 4.0 * std::sqrt(double(s.loss_variance));
+  EXPECT_GT(limit, 1.5 * double(s.loss_mean) + 0.1) << "or this tests nothing";
+  EXPECT_EQ(judge(static_cast<float>(0.99 * limit)).accepted, 1.0f);
+  step(m);
+  EXPECT_EQ(judge(static_cast<float>(3.0 * limit)).accepted, 0.0f);
 }
 
 TEST_P(QuadraticStepKernel, LossThatIsNotFiniteNeverCounts) {
