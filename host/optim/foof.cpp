@@ -23,6 +23,7 @@ InputFactorOptions factor_options(const FoofOptions& o) {
 QuadraticStepperOptions stepper_options(const FoofOptions& o) {
   return {.momentum = o.momentum,
           .damping = o.model_damping,
+          .previous_direction = o.previous_direction,
           .smoothing = o.smoothing,
           .radius = o.radius,
           .batch_fraction = o.batch_fraction};

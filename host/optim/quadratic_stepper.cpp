@@ -57,14 +57,20 @@ void QuadraticStepper::step(const StepContext& context, ConstVectorView grad, Co
                             float l2) {
   const Stream& stream = context.stream;
   const VectorView p = view(previous_);
-  const ConstVectorView directions[] = {d, p};
-  context.batch->quadratic_form(directions, images(context), form());
-  dot_products(stream, {{grad, d}, {grad, p}, {d, d}, {d, p}, {p, p}}, workspace(), products());
+  if (options_.previous_direction) {
+    const ConstVectorView directions[] = {d, p};
+    context.batch->quadratic_form(directions, images(context), form());
+    dot_products(stream, {{grad, d}, {d, d}, {grad, p}, {d, p}, {p, p}}, workspace(), products());
+  } else {
+    context.batch->quadratic_form({&d, 1}, images(context), form());
+    dot_products(stream, {{grad, d}, {d, d}}, workspace(), products());
+  }
   QuadraticStep q;
   q.form = form();
   q.products = products();
   q.factor = factor_.device();
   q.state = state();
+  q.previous_direction = options_.previous_direction;
   q.damping = options_.damping + l2;
   q.smoothing = options_.smoothing;
   q.largest_radius = options_.radius;

@@ -13,13 +13,14 @@
 namespace curvseg {
 
 struct QuadraticStepperOptions {
-  float momentum = 0.7f;         // of the mean gradient
-  float damping = 0.01f;         // λ of the model
-  float smoothing = 0.8f;        // of the model's numbers over steps
-  float radius = 0.05f;          // nats a pixel that a step may change the output by
-  float batch_fraction = 0.25f;  // of the images that the model is measured on
-  float rate_fraction = 1.0f;    // of the minimum along the direction, for a measured rate
-  float rate_change = 0.03f;     // nats a pixel that a step of a measured rate may mean
+  float momentum = 0.7f;           // of the mean gradient
+  float damping = 0.03f;           // λ of the model
+  bool previous_direction = true;  // p is a direction of the model
+  float smoothing = 0.8f;          // of the model's numbers over steps
+  float radius = 0.05f;            // nats a pixel that a step may change the output by
+  float batch_fraction = 0.25f;    // of the images that the model is measured on
+  float rate_fraction = 1.0f;      // of the minimum along the direction, for a measured rate
+  float rate_change = 0.03f;       // nats a pixel that a step of a measured rate may mean
 };
 
 /// Holds the previous step p and the numbers on the device that decide the next one. A step is

@@ -108,6 +108,7 @@ void visit_foof(const V& v, T& o) {
   v("momentum", o.momentum);
   v("batch_fraction", o.batch_fraction);
   v("model_damping", o.model_damping);
+  v("previous_direction", o.previous_direction);
   v("smoothing", o.smoothing);
   v("radius", o.radius);
   v("l2", o.l2);

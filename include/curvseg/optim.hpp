@@ -92,10 +92,13 @@ struct FoofOptions {
   int inverse_every = 20;        ///< steps between inversions
   float momentum = 0.7f;         ///< of the mean gradient
   float batch_fraction = 0.25f;  ///< of the images that the quadratic model is measured on
-  float model_damping = 0.01f;   ///< λ of the quadratic model
-  float smoothing = 0.8f;        ///< of the quadratic model's numbers over steps
-  float radius = 0.05f;          ///< nats a pixel that a step may change the output by
-  float l2 = 0.0f;               ///< of the loss: + ½·l2·|θ|², in gradient and model
+  float model_damping = 0.03f;   ///< λ of the quadratic model
+  /// Along the previous step too (μ); false: along the new direction alone (μ = 0), which saves an
+  /// R-forward pass.
+  bool previous_direction = true;
+  float smoothing = 0.8f;  ///< of the quadratic model's numbers over steps
+  float radius = 0.05f;    ///< nats a pixel that a step may change the output by
+  float l2 = 0.0f;         ///< of the loss: + ½·l2·|θ|², in gradient and model
 };
 
 /// SOAP (Vyas et al. 2025): Adam in the eigenbasis of Shampoo's preconditioner.
@@ -122,7 +125,8 @@ struct AutoOptions {
   std::uint64_t foof_steps = 240;
   std::uint64_t watched_steps = 60;   ///< the last of FOOF, whose gradients SOAP has seen
   std::uint64_t measured_steps = 40;  ///< of SOAP, that its learning rate is measured on
-  FoofOptions foof = {};
+  /// Without the previous direction: the mean gradient has the momentum, and μ comes out 0.
+  FoofOptions foof = {.previous_direction = false};
   SoapOptions soap = {};
 };
 

@@ -82,12 +82,13 @@ struct AdvanceMean {
 /// A rejected step gives δ = −p, which undoes it, and a radius reduced by `shrink`; an accepted one
 /// lets the radius grow back by `grow`, up to `largest_radius`.
 struct QuadraticStep {
-  const float* form = nullptr;      // device: dᵀGd, dᵀGp, pᵀGp
-  const float* products = nullptr;  // device: g·d, g·p, d·d, d·p, p·p
+  const float* form = nullptr;      // device: dᵀGd, and with p: dᵀGp, pᵀGp
+  const float* products = nullptr;  // device: g·d, d·d, and with p: g·p, d·p, p·p
   const float* factor = nullptr;    // device: δ is multiplied by it; nullptr: 1
   QuadraticState* state = nullptr;
-  float damping = 0.01f;   // λ
-  float smoothing = 0.8f;  // of c, s_d, s_p
+  bool previous_direction = true;  // false: the model is of d alone, μ = 0
+  float damping = 0.01f;           // λ
+  float smoothing = 0.8f;          // of c, s_d, s_p
   float largest_correlation = 0.95f;
   float largest_radius = 0.05f;
   float shrink = 0.25f, grow = 1.1f;

@@ -97,14 +97,14 @@ struct Model {
 
 __device__ __forceinline__ Model model_of(const QuadraticStep& p, bool has_previous) {
   const double lambda = p.damping;
-  const double curvature_d = p.form[0] + lambda * p.products[2];
-  const double curvature_p = p.form[2] + lambda * p.products[4];
   Model m{};
-  m.q_d = sqrt(curvature_d);
+  m.q_d = sqrt(p.form[0] + lambda * p.products[1]);
   m.slope_d = p.products[0] / m.q_d;
-  if (!has_previous || !(curvature_p > 0.0)) return m;
+  if (!has_previous || !p.previous_direction) return m;
+  const double curvature_p = p.form[2] + lambda * p.products[4];
+  if (!(curvature_p > 0.0)) return m;
   m.q_p = sqrt(curvature_p);
-  m.slope_p = -p.products[1] / m.q_p;
+  m.slope_p = -p.products[2] / m.q_p;
   m.correlation = clamp(-(p.form[1] + lambda * p.products[3]) / (m.q_d * m.q_p),
                         -p.largest_correlation, p.largest_correlation);
   return m;
@@ -144,8 +144,8 @@ __global__ void quadratic_step_kernel(QuadraticStep p) {
   const double radius = s.radius > 0.0f ? double(s.radius) * p.grow : double(p.largest_radius);
   s.radius = static_cast<float>(radius < p.largest_radius ? radius : double(p.largest_radius));
   const double alpha = s.alpha, mu = s.mu;
-  const double change =
-      0.5 * (alpha * alpha * p.form[0] - 2.0 * alpha * mu * p.form[1] + mu * mu * p.form[2]);
+  double change = 0.5 * alpha * alpha * p.form[0];
+  if (m.q_p > 0.0) change += 0.5 * mu * (mu * p.form[2] - 2.0 * alpha * p.form[1]);
   double scale = change > s.radius ? sqrt(s.radius / change) : 1.0;
   if (p.factor != nullptr) scale *= *p.factor;
   const double length_d = alpha * m.q_d * scale, length_p = mu * m.q_p * scale;

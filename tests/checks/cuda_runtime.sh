@@ -3,8 +3,8 @@
 # beside it. Configures, builds nothing. Usage: cuda_runtime.sh NVCC
 set -eu
 cd "$(dirname "$0")/../.."
-nvcc=${1:-}
-[ -n "$nvcc" ] || { echo "skipped: this build has no nvcc"; exit 77; }
+nvcc=${1:-none}
+[ "$nvcc" != none ] || { echo "skipped: this build has no nvcc"; exit 77; }
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

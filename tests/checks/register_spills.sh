@@ -3,8 +3,8 @@
 # machine code is made for. Usage: register_spills.sh NVCC SOURCE...
 set -eu
 cd "$(dirname "$0")/../.."
-nvcc=${1:-}
-[ -n "$nvcc" ] || { echo "skipped: this build has no nvcc"; exit 77; }
+nvcc=${1:-none}
+[ "$nvcc" != none ] || { echo "skipped: this build has no nvcc"; exit 77; }
 shift
 [ $# -gt 0 ] || { echo "register_spills: no sources to check"; exit 1; }
 

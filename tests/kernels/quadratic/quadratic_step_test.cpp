@@ -40,10 +40,15 @@ class QuadraticStepKernel : public TargetTest {
     return state();
   }
 
-  QuadraticState step(const Measured& m, float factor = 1.0f, float smoothing = 0.8f) const {
+  QuadraticState step(const Measured& m, float factor = 1.0f, float smoothing = 0.8f,
+                      bool previous = true) const {
     const auto f = [](double x) { return static_cast<float>(x); };
-    auto form = upload(std::vector<float>{f(m.dgd), f(m.dgp), f(m.pgp)});
-    auto products = upload(std::vector<float>{f(m.gd), f(m.gp), f(m.dd), f(m.dp), f(m.pp)});
+    // Without p there are no more numbers than these.
+    auto form = upload(previous ? std::vector<float>{f(m.dgd), f(m.dgp), f(m.pgp)}
+                                : std::vector<float>{f(m.dgd)});
+    auto products =
+        upload(previous ? std::vector<float>{f(m.gd), f(m.dd), f(m.gp), f(m.dp), f(m.pp)}
+                        : std::vector<float>{f(m.gd), f(m.dd)});
     auto device_factor = upload(std::vector<float>{factor});
     QuadraticStep p;
     p.form = form.get();
@@ -51,6 +56,7 @@ class QuadraticStepKernel : public TargetTest {
     p.factor = device_factor.get();
     p.state = device_state();
     p.smoothing = smoothing;
+    p.previous_direction = previous;
     kernels().quadratic_step(stream(), p);
     return state();
   }
@@ -94,6 +100,22 @@ TEST_P(QuadraticStepKernel, FollowsTheReferenceOverManySteps) {
       expect_near(actual.along_d, -expected.alpha * expected.scale * 0.5, "along d");
       expect_near(actual.along_p, expected.mu * expected.scale * 0.5, "along p");
     }
+  }
+}
+
+TEST_P(QuadraticStepKernel, WithoutThePreviousStepItIsAModelOfOneDirection) {
+  std::mt19937 engine(77);
+  reference::QuadraticModel model(0.01f, 0.8f, 0.05f);
+  for (int i = 0; i < 8; ++i) {
+    judge(1.0f);
+    const Measured m = measured(engine);
+    const reference::Step expected = model.step(m, /*has_previous=*/false);
+    const QuadraticState actual = step(m, 0.5f, 0.8f, /*previous=*/false);
+    expect_near(actual.alpha, expected.alpha, "alpha");
+    expect_near(actual.along_d, -expected.alpha * expected.scale * 0.5, "along d");
+    EXPECT_EQ(actual.mu, 0.0f);
+    EXPECT_EQ(actual.along_p, 0.0f);
+    EXPECT_EQ(actual.has_previous, 1.0f);  // it can be taken back all the same
   }
 }
 
