@@ -9,10 +9,32 @@
 namespace curvseg::test {
 namespace {
 
+/// A new pseudo-terminal, or −1.
+int open_terminal() {
+  const int terminal = posix_openpt(O_RDWR | O_NOCTTY);
+  if (terminal >= 0 && (grantpt(terminal) != 0 || unlockpt(terminal) != 0)) {
+    close(terminal);
+    return -1;
+  }
+  return terminal;
+}
+
+/// Not every container has pseudo-terminals.
+class Terminal : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const int terminal = open_terminal();
+    if (terminal < 0) {
+      GTEST_SKIP() << "no pseudo-terminal to be had: is /dev/pts mounted?";
+    }
+    close(terminal);
+  }
+};
+
 /// Output of the command when stdout and stderr are a terminal of 100 columns.
 std::string run_in_terminal(const std::vector<std::string>& arguments) {
-  const int terminal = posix_openpt(O_RDWR | O_NOCTTY);
-  if (terminal < 0 || grantpt(terminal) != 0 || unlockpt(terminal) != 0) {
+  const int terminal = open_terminal();
+  if (terminal < 0) {
     throw std::runtime_error("no pseudo-terminal to be had");
   }
   const winsize size{.ws_row = 30, .ws_col = 100, .ws_xpixel = 0, .ws_ypixel = 0};
@@ -45,7 +67,7 @@ std::string run_in_terminal(const std::vector<std::string>& arguments) {
   return text;
 }
 
-TEST(Terminal, ShowsABarWithLossScoreRateAndTimeLeft) {
+TEST_F(Terminal, ShowsABarWithLossScoreRateAndTimeLeft) {
   const TempDir folder;
   const std::string text = run_in_terminal(tiny_training(folder / "run", {"--epochs", "30"}));
   expect_mentions(text, "\r\x1b[K", "[=", "> ", "loss ", "mIoU 0.", "images/s", " left",
@@ -60,7 +82,7 @@ TEST(Terminal, ShowsABarWithLossScoreRateAndTimeLeft) {
   }
 }
 
-TEST(Terminal, QuietShowsNoBar) {
+TEST_F(Terminal, QuietShowsNoBar) {
   const TempDir folder;
   const std::string text = run_in_terminal(tiny_training(folder / "run", {"--quiet"}));
   EXPECT_EQ(text.find("\x1b[K"), std::string::npos) << text;
