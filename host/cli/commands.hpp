@@ -19,6 +19,7 @@ inline constexpr int kInterrupted = 130;  // as shells report SIGINT
 void add_train(CLI::App& program, int& exit_code);
 void add_evaluate(CLI::App& program, int& exit_code);
 void add_predict(CLI::App& program, int& exit_code);
+void add_curvature(CLI::App& program, int& exit_code);
 void add_info(CLI::App& program, int& exit_code);
 void add_demo(CLI::App& program, int& exit_code);
 

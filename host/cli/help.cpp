@@ -79,7 +79,7 @@ std::string parse_error_message(const CLI::App& app, const CLI::ParseError& erro
   if (!extras.empty()) {
     message = unknown_argument(command, extras.front());
   } else if (command.get_parent() == nullptr) {
-    message = "which command? train, evaluate, predict, info or demo";
+    message = "which command? train, evaluate, predict, curvature, info or demo";
   } else if (dynamic_cast<const CLI::ConversionError*>(&error) != nullptr) {
     // "Could not convert: --epochs = many"
     message = message.substr(message.find(": ") + 2) + " is not a number that can be used here";

@@ -40,6 +40,7 @@ int run(int argc, char** argv) {
   add_train(program, exit_code);
   add_evaluate(program, exit_code);
   add_predict(program, exit_code);
+  add_curvature(program, exit_code);
   add_info(program, exit_code);
   add_demo(program, exit_code);
   try {

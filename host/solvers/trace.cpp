@@ -1,7 +1,7 @@
-#include <cmath>
 #include <span>
 
 #include "curvseg/solvers.hpp"
+#include "host/solvers/sample_mean.hpp"
 #include "host/solvers/vector_basis.hpp"
 #include "host/solvers/vector_ops.hpp"
 
@@ -11,18 +11,6 @@ namespace {
 DeviceArray<float> dot_workspace(const Device& device, std::int64_t size) {
   return {device,
           static_cast<std::int64_t>(dot_products_workspace(device, size, 1) / sizeof(float))};
-}
-
-/// Mean and its standard error.
-TraceEstimate estimate(std::span<const float> samples) {
-  const auto n = static_cast<double>(samples.size());
-  double sum = 0.0, squares = 0.0;
-  for (const float sample : samples) sum += static_cast<double>(sample);
-  const double mean = sum / n;
-  for (const float sample : samples)
-    squares += (static_cast<double>(sample) - mean) * (static_cast<double>(sample) - mean);
-  return {mean, samples.size() > 1 ? std::sqrt(squares / ((n - 1.0) * n)) : 0.0,
-          static_cast<int>(samples.size())};
 }
 
 }  // namespace
@@ -63,7 +51,7 @@ TraceEstimate Hutchinson::trace(const LinearMap& a, const ProbeOptions& options)
                  {workspace_.data(), workspace_.bytes()}, samples_.data() + probe);
   }
   const std::vector<float> samples = samples_.to_host(stream_);
-  return estimate({samples.data(), static_cast<std::size_t>(options.probes)});
+  return sample_mean(std::span(samples).first(static_cast<std::size_t>(options.probes)));
 }
 
 void Hutchinson::diagonal(const LinearMap& a, const ProbeOptions& options, VectorView diagonal) {
@@ -125,7 +113,7 @@ TraceEstimate hutch_plus_plus_trace(const Stream& stream, const LinearMap& a, st
     sample(probe, index);
   }
   const std::vector<float> values = samples.to_host(stream);
-  TraceEstimate result = estimate(std::span(values).subspan(static_cast<std::size_t>(sketch)));
+  TraceEstimate result = sample_mean(std::span(values).subspan(static_cast<std::size_t>(sketch)));
   for (int j = 0; j < sketch; ++j) result.trace += static_cast<double>(values[std::size_t(j)]);
   result.products = options.products;
   return result;

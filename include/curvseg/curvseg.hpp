@@ -15,6 +15,7 @@
 #include "curvseg/ops.hpp"
 #include "curvseg/optim.hpp"
 #include "curvseg/solvers.hpp"
+#include "curvseg/spectrum.hpp"
 #include "curvseg/tensor.hpp"
 #include "curvseg/train.hpp"
 #include "curvseg/version.hpp"

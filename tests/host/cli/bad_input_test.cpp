@@ -157,7 +157,7 @@ TEST_F(BadInput, NegativeCounts) {
 TEST_F(BadInput, UnknownOptionsAndCommands) {
   expect_refused(train({"--epoch", "3"}), "--epoch", "did you mean --epochs?");
   expect_refused(run_command({"trian"}), "trian", "did you mean train?");
-  expect_refused(run_command({}), "train, evaluate, predict, info or demo");
+  expect_refused(run_command({}), "train, evaluate, predict, curvature, info or demo");
   expect_refused(run_command({"train"}), "--data is needed");
   expect_refused(run_command({"evaluate"}), "--checkpoint");
   expect_refused(run_command({"predict"}), "--checkpoint");
