@@ -65,12 +65,11 @@ void add_measure_options(CLI::App& app, CurvatureArguments& a) {
                  "Of Lanczos: products, and copies of the parameters in memory. Default 48")
       ->type_name("N")
       ->check(CLI::Range(1, 10000));
-  app.add_option("--runs", a.spectrum.probes,
+  app.add_option("--runs", a.spectrum.runs,
                  "Of Lanczos, each from a random vector, for the density. Default 2")
       ->type_name("N")
       ->check(CLI::Range(1, 10000));
-  app.add_option("--probes", a.spectrum.trace_probes,
-                 "Random vectors for the traces, those of the runs among them. Default 16")
+  app.add_option("--probes", a.spectrum.probes, "Random vectors for the traces. Default 16")
       ->type_name("N")
       ->check(CLI::Range(1, 1 << 20));
   app.add_option("--lambda", a.lambda,

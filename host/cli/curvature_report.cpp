@@ -194,6 +194,7 @@ Json layers_json(const CurvatureReport& report, const Spectrum& spectrum) {
     layer.update(trace_json(spectrum.parts[i]));
     layer["share"] = share(spectrum, i);
     layer["per_parameter"] = per_parameter(report, spectrum, i);
+    layer["part_of_first_eigenvector"] = spectrum.first_vector_parts[i];
     json.push_back(std::move(layer));
   }
   return json;
@@ -274,8 +275,8 @@ Json curvature_json(const CurvatureArguments& arguments, const CurvatureReport& 
                   {"l2", report.l2}};
   json["options"] = {{"eigenvalues", o.eigenvalues},
                      {"steps", o.steps},
-                     {"runs", o.probes},
-                     {"probes", std::max(o.probes, o.trace_probes)},
+                     {"runs", o.runs},
+                     {"probes", std::max(o.probes, o.runs - 1)},
                      {"seed", o.seed},
                      {"lambda", arguments.lambda}};
   for (const MeasuredMatrix& each : report.matrices) {

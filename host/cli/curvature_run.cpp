@@ -101,9 +101,9 @@ class Products {
  public:
   Products(std::string name, const SpectrumOptions& options, std::int64_t parameters)
       : name_(std::move(name)),
-        planned_(options.probes *
+        planned_(options.runs *
                      static_cast<int>(std::min<std::int64_t>(options.steps, parameters)) +
-                 std::max(0, options.trace_probes - options.probes)) {}
+                 std::max(0, options.probes - options.runs + 1)) {}
 
   /// The operator, counted.
   LinearMap count(CurvatureOperator& curvature) {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
 #include "curvseg/error.hpp"
 #include "host/io/canvas.hpp"
@@ -27,8 +26,10 @@ struct Axes {
   double x_low, x_high;
   int decade_low, decade_high;  // y from 10^decade_low on
   double y_low;                 // log10
-  int width, height;            // of a panel
+  double negative_below;
+  int width, height;  // of a panel
 
+  bool holds(double x) const { return x >= x_low && x <= x_high; }
   double at_x(double x) const { return kLeft + (x - x_low) / (x_high - x_low) * width; }
   /// From the upper edge of a panel down.
   double at_y(double log_y) const {
@@ -61,26 +62,16 @@ Axes common_axes(const std::vector<PlotPanel>& panels, const PlotOptions& option
   axes.y_low = std::log10(options.y_low);
   axes.decade_low = static_cast<int>(std::ceil(axes.y_low));
   axes.decade_high = static_cast<int>(std::floor(std::log10(highest))) + 1;
+  axes.negative_below = options.negative_below;
   axes.width = options.width - kLeft - kRight;
   axes.height = options.panel_height;
   return axes;
-}
-
-std::string number_text(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%g", value);
-  return text;
 }
 
 /// Every so many decades get a label, so that these do not touch.
 int decade_step(const Axes& axes) {
   const int fit = std::max(1, axes.height / (2 * kTextHeight));
   return std::max(1, (axes.decade_high - axes.decade_low + fit) / fit);
-}
-
-std::vector<double> x_ticks(const Axes& axes) {
-  constexpr int kPixelsPerTick = 110;
-  return round_ticks(axes.x_low, axes.x_high, axes.width / kPixelsPerTick);
 }
 
 /// log10 of the panel's curve at x by linear interpolation in y, or a value below every axis.
@@ -105,13 +96,12 @@ class Curve {
   const PlotPanel& panel_;
 };
 
-void draw_grid(Canvas& canvas, const Axes& axes, int top) {
+void draw_grid(Canvas& canvas, const Axes& axes, const std::vector<PlotTick>& ticks, int top) {
   for (int d = axes.decade_low; d <= axes.decade_high; ++d)
     canvas.fill(top + axes.at_y(d) - 0.5, kLeft, 1.0, axes.width, kGrid);
-  for (const double x : x_ticks(axes))
-    canvas.fill(top, axes.at_x(x) - 0.5, axes.height, 1.0, kGrid);
-  if (axes.x_low < 0.0 && axes.x_high > 0.0)
-    canvas.fill(top, axes.at_x(0.0) - 0.5, axes.height, 1.0, kFrame);
+  for (const PlotTick& tick : ticks)
+    if (axes.holds(tick.at))
+      canvas.fill(top, axes.at_x(tick.at) - 0.5, axes.height, 1.0, tick.at == 0.0 ? kFrame : kGrid);
 }
 
 void draw_curve(Canvas& canvas, const Axes& axes, const PlotPanel& panel, int top) {
@@ -122,7 +112,7 @@ void draw_curve(Canvas& canvas, const Axes& axes, const PlotPanel& panel, int to
   for (double column = 0.0; column < axes.width; column += step) {
     const double x = axes.x_low + (column + 0.5 * step) / axes.width * (axes.x_high - axes.x_low);
     const double y = axes.at_y(curve.at(x));
-    const Rgb color = x < 0.0 ? panel.negative_color : panel.color;
+    const Rgb color = x < axes.negative_below ? panel.negative_color : panel.color;
     const double left = kLeft + column;
     canvas.blend(top + y, left, axes.height - y, step, color, kFillStrength);
     // Steep parts are as thick as flat ones when a column reaches from its neighbour's height on.
@@ -173,18 +163,6 @@ void write_panel(Image& to, const Axes& axes, const PlotPanel& panel, int top) {
 
 }  // namespace
 
-std::vector<double> round_ticks(double low, double high, int count) {
-  const double wanted = (high - low) / std::max(1, count);
-  const double power = std::pow(10.0, std::floor(std::log10(wanted)));
-  double step = power;
-  for (const double factor : {2.0, 5.0, 10.0})
-    if (step < wanted) step = factor * power;
-  std::vector<double> ticks;
-  for (double i = std::ceil(low / step); i * step <= high; i += 1.0)
-    ticks.push_back(i == 0.0 ? 0.0 : i * step);  // no −0
-  return ticks;
-}
-
 Image draw_log_panels(const std::vector<PlotPanel>& panels, const PlotOptions& options) {
   check(panels, options);
   const Axes axes = common_axes(panels, options);
@@ -195,7 +173,7 @@ Image draw_log_panels(const std::vector<PlotPanel>& panels, const PlotOptions& o
   for (int i = 0; i < count; ++i) {
     const PlotPanel& panel = panels[static_cast<std::size_t>(i)];
     const int top = kTop + i * advance;
-    draw_grid(canvas, axes, top);
+    draw_grid(canvas, axes, options.ticks, top);
     draw_curve(canvas, axes, panel, top);
     draw_frame(canvas, axes, top);
     draw_marks(canvas, axes, panel, top);
@@ -205,8 +183,9 @@ Image draw_log_panels(const std::vector<PlotPanel>& panels, const PlotOptions& o
   draw_text(picture, options.y_label, 18 + kTextHeight + 12, kLeft, kZoom, kPale);
   for (int i = 0; i < count; ++i)
     write_panel(picture, axes, panels[static_cast<std::size_t>(i)], kTop + i * advance);
-  for (const double x : x_ticks(axes))
-    draw_centred(picture, number_text(x), bottom + 10, axes.at_x(x), kPale);
+  for (const PlotTick& tick : options.ticks)
+    if (axes.holds(tick.at))
+      draw_centred(picture, tick.text, bottom + 10, axes.at_x(tick.at), kPale);
   draw_centred(picture, options.x_label, bottom + 10 + kTextHeight + 14, kLeft + axes.width / 2.0,
                kInk);
   return picture;

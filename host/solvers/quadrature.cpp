@@ -4,30 +4,25 @@
 #include <cmath>
 #include <numbers>
 
-#include "host/solvers/tridiagonal.hpp"
-
 namespace curvseg {
+
+double Quadrature::residual(std::size_t i) const {
+  return std::fabs(beta * pairs.at(pairs.values.size() - 1, i));
+}
 
 Quadrature read_quadrature(LanczosProcess& process, int steps) {
   process.read(0, steps);
   const auto beside = process.beside(steps);
   const auto end = std::find(beside.begin(), beside.end(), 0.0);
   const int used = std::min(steps, static_cast<int>(end - beside.begin()) + 1);
-  const auto last = static_cast<std::size_t>(used) - 1;
-  const auto pairs = tridiagonal_eigenpairs(process.diagonal(used), process.beside(used - 1));
-  Quadrature result;
-  for (std::size_t i = 0; i < pairs.values.size(); ++i) {
-    result.nodes.push_back(pairs.values[i]);
-    result.weights.push_back(pairs.at(0, i) * pairs.at(0, i));
-    result.residuals.push_back(std::fabs(beside[last] * pairs.at(last, i)));
-  }
-  return result;
+  return {tridiagonal_eigenpairs(process.diagonal(used), process.beside(used - 1)),
+          beside[static_cast<std::size_t>(used) - 1]};
 }
 
 void add_quadrature(const Quadrature& quadrature, int probes, SpectralDensity& result) {
-  for (std::size_t i = 0; i < quadrature.nodes.size(); ++i) {
-    result.nodes.push_back(quadrature.nodes[i]);
-    result.weights.push_back(quadrature.weights[i] / probes);
+  for (std::size_t i = 0; i < quadrature.pairs.values.size(); ++i) {
+    result.nodes.push_back(quadrature.pairs.values[i]);
+    result.weights.push_back(quadrature.weight(i) / probes);
   }
 }
 

@@ -5,14 +5,20 @@
 
 #include "curvseg/solvers.hpp"
 #include "host/solvers/lanczos_process.hpp"
+#include "host/solvers/tridiagonal.hpp"
 
 namespace curvseg {
 
-/// T's eigenvalues after some steps, ascending. Nodes and weights of vᵀf(A)v, v the unit vector
-/// that the process began with; weights are squares of eigenvectors' first elements (Golub and
-/// Welsch, Math. Comp. 23, 1969). Residuals are β·|last element|.
+/// T's eigenpairs after some steps. The eigenvalues are nodes of a quadrature of vᵀf(A)v, v the
+/// unit vector that the process began with, and the squares of the vectors' first elements its
+/// weights (Golub and Welsch, Math. Comp. 23, 1969).
 struct Quadrature {
-  std::vector<double> nodes, weights, residuals;
+  TridiagonalEigenpairs pairs;
+  double beta = 0.0;  ///< beside the last column
+
+  double weight(std::size_t i) const { return pairs.at(0, i) * pairs.at(0, i); }
+  /// ‖A·y − node·y‖, y the vector that belongs to node `i`.
+  double residual(std::size_t i) const;
 };
 
 /// Of a process that made `steps` steps from one vector; waits for it. An invariant subspace ends

@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "host/solvers/lanczos_process.hpp"
 #include "host/solvers/quadrature.hpp"
-#include "host/solvers/sample_mean.hpp"
+#include "host/solvers/trace_samples.hpp"
 #include "host/solvers/vector_ops.hpp"
 
 namespace curvseg {
@@ -15,14 +16,14 @@ constexpr const char* kName = "measure_spectrum";
 
 void check_options(std::int64_t size, const SpectrumOptions& options) {
   if (size < 0) refuse(kName, "the size is " + std::to_string(size));
-  if (options.eigenvalues < 1 || options.steps < 1 || options.probes < 1 ||
-      options.trace_probes < 1 || options.points < 2)
+  if (options.eigenvalues < 1 || options.steps < 1 || options.runs < 1 || options.probes < 1 ||
+      options.deflated < 0 || options.points < 2)
     refuse(kName, std::to_string(options.eigenvalues) + " eigenvalues, " +
-                      std::to_string(options.probes) + " probes of " +
-                      std::to_string(options.steps) + " steps, " +
-                      std::to_string(options.trace_probes) + " of the trace and " +
-                      std::to_string(options.points) + " points; there must be 2 points and 1 " +
-                      "of each of the others at least");
+                      std::to_string(options.runs) + " runs of " + std::to_string(options.steps) +
+                      " steps, " + std::to_string(options.probes) + " probes, " +
+                      std::to_string(options.deflated) + " deflated and " +
+                      std::to_string(options.points) +
+                      " points; there must be 1, 1, 1, 1, 0 and 2 at least");
   if (!(options.sigma >= 0.0)) refuse(kName, "sigma is " + std::to_string(options.sigma));
   check_optional_vector(kName, "the mask", options.mask, size);
 }
@@ -44,57 +45,18 @@ std::vector<VectorRange> checked(std::span<const VectorRange> ranges, std::int64
   return {ranges.begin(), ranges.end()};
 }
 
-/// Samples zᵀA·z, split by ranges.
-class TraceSamples {
- public:
-  TraceSamples(const Stream& stream, std::span<const VectorRange> ranges, std::int64_t size,
-               int probes)
-      : stream_(stream),
-        ranges_(ranges),
-        probes_(probes),
-        samples_(stream.device(), static_cast<std::int64_t>(ranges.size()) * probes),
-        workspace_(stream.device(),
-                   static_cast<std::int64_t>(dot_products_workspace(stream.device(), size, 1) /
-                                             sizeof(float))) {}
-
-  /// Sample `probe` of every range, from A·z.
-  void record(int probe, ConstVectorView z, ConstVectorView az) const {
-    for (std::size_t b = 0; b < ranges_.size(); ++b) {
-      const VectorRange& r = ranges_[b];
-      const VectorPair part{{z.data + r.offset, r.size}, {az.data + r.offset, r.size}};
-      dot_products(stream_, {part}, {workspace_.data(), workspace_.bytes()},
-                   samples_.data() + static_cast<std::int64_t>(b) * probes_ + probe);
-    }
-  }
-
-  /// Waits. `scale[probe]` is what sample `probe` has to be multiplied by.
-  void estimate(const std::vector<double>& scale, Spectrum& result) const {
-    const std::vector<float> values = samples_.to_host(stream_);
-    const auto probes = static_cast<std::size_t>(probes_);
-    std::vector<double> part(probes), whole(probes, 0.0);
-    for (std::size_t b = 0; b < ranges_.size(); ++b) {
-      for (std::size_t i = 0; i < probes; ++i) {
-        part[i] = scale[i] * static_cast<double>(values[b * probes + i]);
-        whole[i] += part[i];
-      }
-      result.parts.push_back(sample_mean(std::span<const double>(part)));
-    }
-    result.trace = sample_mean(std::span<const double>(whole));
-  }
-
- private:
-  Stream stream_;
-  std::span<const VectorRange> ranges_;
-  int probes_;
-  DeviceArray<float> samples_, workspace_;  // samples [ranges][probes]
-};
-
 void set_ends(const Quadrature& q, int eigenvalues, Spectrum& result) {
-  const std::size_t all = q.nodes.size();
-  const std::size_t count = std::min(all, static_cast<std::size_t>(eigenvalues));
-  for (std::size_t i = 0; i < count; ++i) {
-    result.smallest.push_back({q.nodes[i], q.residuals[i]});
-    result.largest.push_back({q.nodes[all - 1 - i], q.residuals[all - 1 - i]});
+  const std::vector<double>& values = q.pairs.values;
+  const std::size_t all = values.size();
+  // Products are in float: an eigenvalue is not known better, however far Lanczos went.
+  const double rounding = std::numeric_limits<float>::epsilon() *
+                          std::max(std::fabs(values.front()), std::fabs(values.back()));
+  const auto pair = [&](std::size_t i) {
+    return RitzValue{values[i], std::max(rounding, q.residual(i))};
+  };
+  for (std::size_t i = 0; i < std::min(all, static_cast<std::size_t>(eigenvalues)); ++i) {
+    result.smallest.push_back(pair(i));
+    result.largest.push_back(pair(all - 1 - i));
   }
 }
 
@@ -157,41 +119,46 @@ Spectrum measure_spectrum(const Stream& stream, const LinearMap& a, std::int64_t
   Spectrum result;
   for (const VectorRange& range : ranges) result.dimension += range.parameters;
   const int steps = static_cast<int>(std::min<std::int64_t>(options.steps, result.dimension));
-  result.parts.resize(steps == 0 ? ranges.size() : 0);
-  if (steps == 0) return result;
+  if (steps == 0) {
+    result.parts.resize(ranges.size());
+    result.first_vector_parts.resize(ranges.size());
+    return result;
+  }
 
-  const int trace_probes = std::max(options.probes, options.trace_probes);
-  const TraceSamples samples(stream, ranges, size, trace_probes);
   const LinearMap counted = [&](ConstVectorView v, VectorView product) {
     ++result.products;
     a(v, product);
   };
   LanczosProcess process(stream, kName, size, steps);
-  for (int probe = 0; probe < options.probes; ++probe) {
-    process.begin(0, options.seed, static_cast<std::uint64_t>(probe), options.mask);
-    const LinearMap first = [&](ConstVectorView v, VectorView product) {
-      counted(v, product);
-      samples.record(probe, v, product);
-    };
+  const auto run = [&](int index, const LinearMap& first) {
+    process.begin(0, options.seed, static_cast<std::uint64_t>(index), options.mask);
     process.step(first, 0);
     for (int j = 1; j < steps; ++j) process.step(counted, j);
     const Quadrature quadrature = read_quadrature(process, steps);
-    if (probe == 0) set_ends(quadrature, options.eigenvalues, result);
-    add_quadrature(quadrature, options.probes, result.density);
-  }
-  smooth(options.points, options.sigma, result.density);
+    add_quadrature(quadrature, options.runs, result.density);
+    return quadrature;
+  };
+  const Quadrature first = run(0, counted);
+  set_ends(first, options.eigenvalues, result);
+  const KnownPart known(stream, size, process, first, options.deflated);
+  result.first_vector_parts = known.parts_of_first(ranges);
 
-  // Lanczos made its vectors of signs unit vectors.
-  std::vector<double> scale(static_cast<std::size_t>(trace_probes), 1.0);
-  std::fill_n(scale.begin(), options.probes, static_cast<double>(result.dimension));
-  // Its memory serves the other probes.
+  // Sample i is of random vector i + 1: the known part is not independent of vector 0.
+  TraceSamples samples(stream, ranges, size, std::max(options.probes, options.runs - 1), known);
+  int sample = 0;
+  for (; sample < options.runs - 1; ++sample)
+    run(sample + 1, [&](ConstVectorView v, VectorView product) {
+      counted(v, product);
+      samples.record(sample, static_cast<double>(result.dimension), v, product);
+    });
   const VectorView z = process.basis().vector(0), az = process.basis().vector(1);
-  for (int probe = options.probes; probe < trace_probes; ++probe) {
-    random_signs(stream, options.seed, static_cast<std::uint64_t>(probe), options.mask, z);
+  for (; sample < options.probes; ++sample) {
+    random_signs(stream, options.seed, static_cast<std::uint64_t>(sample) + 1, options.mask, z);
     counted(z, az);
-    samples.record(probe, z, az);
+    samples.record(sample, 1.0, z, az);
   }
-  samples.estimate(scale, result);
+  samples.estimate(result);
+  smooth(options.points, options.sigma, result.density);
   return result;
 }
 

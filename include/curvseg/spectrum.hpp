@@ -39,11 +39,14 @@ std::vector<VectorRange> layer_ranges(const Model& model);
 /// How a spectrum is measured.
 struct SpectrumOptions {
   int eigenvalues = 5;  ///< at each end, at most
-  int steps = 48;       ///< of Lanczos, for each probe: products, and vectors of memory
-  int probes = 2;       ///< runs of Lanczos
-  /// Random vectors that traces are the mean over. The first product of each run of Lanczos is one
-  /// of them; the rest take a product each.
-  int trace_probes = 16;
+  int steps = 48;       ///< of Lanczos, in each run: products, and vectors of memory
+  int runs = 2;         ///< of Lanczos, each from a random vector, for the density
+  /// Random vectors that traces are the mean over. The first product of each run of Lanczos but the
+  /// first is one of them; the rest take a product each.
+  int probes = 16;
+  /// Ritz vectors of the first run whose part of the traces is taken exactly: the random vectors
+  /// estimate what is left, with a smaller error. As many vectors of memory; 0: none.
+  int deflated = 16;
   int points = 512;           ///< of the smoothed density
   double sigma = 0.0;         ///< as in SpectralDensityOptions
   std::uint64_t seed = 0;     ///< of all random vectors
@@ -54,7 +57,9 @@ struct SpectrumOptions {
 /// `residual` of `value`.
 struct RitzValue {
   double value = 0.0;
-  double residual = 0.0;  ///< ‖A·y − value·y‖, y its unit vector, as Lanczos estimates it
+  /// ‖A·y − value·y‖, y its unit vector, as Lanczos estimates it; at least what rounding to float
+  /// leaves, 2^-23·‖A‖.
+  double residual = 0.0;
 };
 
 /// What measure_spectrum() found of an operator A with n eigenvalues λ_i.
@@ -64,8 +69,10 @@ struct Spectrum {
   std::vector<RitzValue> smallest;   ///< algebraically smallest first
   TraceEstimate trace;               ///< tr A
   std::vector<TraceEstimate> parts;  ///< the traces of A's diagonal blocks, range by range
-  SpectralDensity density;           ///< of all runs of Lanczos
-  int products = 0;                  ///< calls of the operator
+  /// Of the eigenvector y with the largest |λ_i|: ‖y_B‖² range by range, whose sum is 1.
+  std::vector<double> first_vector_parts;
+  SpectralDensity density;  ///< of all runs of Lanczos
+  int products = 0;         ///< calls of the operator
 
   /// max |λ_i|, the norm of A.
   double norm() const;
@@ -88,17 +95,22 @@ struct Spectrum {
   double negative_mass() const;
 };
 
-/// Measures the spectrum of a symmetric A that is never formed: Lanczos quadrature from `probes`
+/// Measures the spectrum of a symmetric A that is never formed: Lanczos quadrature from `runs`
 /// random vectors as in spectral_density(), eigenvalues at both ends from the first of these runs,
-/// and Hutchinson's traces, each sample of which is split into the parts of all ranges:
-/// tr A_B = E Σ_{i ∈ B} z_i·(A·z)_i. So probes·steps + max(0, trace_probes − probes) products give
+/// and traces by Hutchinson's estimator, each sample of which is split into the parts of all
+/// ranges. With M = Σ θ·y·yᵀ over the largest Ritz pairs of the first run, and z random signs,
+///
+///     tr A_B = tr M_B + E Σ_{i ∈ B} z_i·((A − M)·z)_i
+///
+/// exactly, as Hutch++ has it for a sketch. So runs·steps + max(0, probes − runs + 1) products give
 /// all of it. Of a multiple eigenvalue, `largest` and `smallest` show one.
 /// \param size    elements of the vectors
 /// \param ranges  in ascending order, disjoint, and together all that is no padding; none: one of
 ///                all elements
 /// \throws std::invalid_argument for an option or range that makes no sense; what the operator
 ///         throws; curvseg::Error if a product is not finite.
-/// Sources: those of spectral_density(), lanczos_eigenpairs() and Hutchinson.
+/// Sources: those of spectral_density(), lanczos_eigenpairs(), Hutchinson and
+/// hutch_plus_plus_trace().
 Spectrum measure_spectrum(const Stream& stream, const LinearMap& a, std::int64_t size,
                           std::span<const VectorRange> ranges, const SpectrumOptions& options = {});
 
