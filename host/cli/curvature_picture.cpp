@@ -14,7 +14,7 @@ namespace {
 // After Okabe and Ito 2008: to be told apart with any kind of colour blindness.
 constexpr std::array<Rgb, 3> kColors = {{{0, 114, 178}, {0, 158, 115}, {204, 121, 167}}};
 constexpr Rgb kNegative{213, 94, 0};
-constexpr double kWidth = 0.035;  // of the Gaussians, in decades
+constexpr double kWidth = 0.045;  // of the Gaussians, in decades
 
 /// Eigenvalues span decades on both sides of 0, so the axis is asinh(λ / zero), in decades:
 /// logarithmic in |λ| beyond `zero`, linear within, where Lanczos tells little apart.

@@ -11,7 +11,7 @@ std::uint8_t mixed(std::uint8_t from, std::uint8_t to, double strength) {
 }
 
 int sample(double place, int end) {
-  return static_cast<int>(std::clamp<long>(std::lround(place * Canvas::kSamples), 0, end));
+  return static_cast<int>(std::lround(std::clamp<double>(place * Canvas::kSamples, 0.0, end)));
 }
 
 }  // namespace

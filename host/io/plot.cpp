@@ -89,7 +89,7 @@ class Curve {
       const double part = (x - xs[i - 1]) / (xs[i] - xs[i - 1]);
       y = panel_.y[i - 1] + part * (panel_.y[i] - panel_.y[i - 1]);
     }
-    return y > 0.0 ? std::log10(y) : kNothing;
+    return y > 0.0 && std::isfinite(y) ? std::log10(y) : kNothing;
   }
 
  private:

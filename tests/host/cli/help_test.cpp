@@ -26,7 +26,7 @@ void expect_help(std::vector<std::string> arguments, const Parts&... parts) {
 }
 
 TEST(Help, OfTheProgram) {
-  expect_help({}, "train", "evaluate", "predict", "info", "demo", "Exit codes");
+  expect_help({}, "train", "evaluate", "predict", "curvature", "info", "demo", "Exit codes");
 }
 
 TEST(Help, OfTrain) {
@@ -72,6 +72,10 @@ TEST(Help, OfTrainTellsTheLearningRateThatIsUsed) {
 TEST(Help, OfTheOthers) {
   expect_help({"evaluate"}, "Examples:", "--checkpoint FILE", "--split NAME", "--json");
   expect_help({"predict"}, "Examples:", "--checkpoint FILE", "--out DIR", "overlays");
+  expect_help({"curvature"}, "Examples:", "--checkpoint FILE", "--data DATA", "--split NAME",
+              "--matrix LIST", "--images N", "--crop SIZE", "--batch N", "--eigenvalues K",
+              "--steps N", "--runs N", "--probes N", "--lambda X", "--seed N", "--device NAME",
+              "--out DIR", "--json", "--quiet", "condition, at least", "effective rank");
   expect_help({"info"}, "Examples:", "--checkpoint FILE");
   expect_help({"demo"}, "runs/demo", "--out DIR", "gallery.png");
 }
