@@ -1,6 +1,8 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include <cmath>
+
 #include "host/cli/commands.hpp"
 #include "host/cli/console.hpp"
 #include "host/cli/curvature_report.hpp"
@@ -75,7 +77,7 @@ void add_measure_options(CLI::App& app, CurvatureArguments& a) {
   app.add_option("--lambda", a.lambda,
                  "Damping: also tell the condition of the matrix + X·I. Default 0: do not")
       ->type_name("X")
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   app.add_option("--seed", a.spectrum.seed,
                  "Of images, crops and vectors: the same seed gives the same bits. Default 1")
       ->type_name("N")
@@ -89,6 +91,9 @@ int curvature(CurvatureArguments arguments) {
     throw InputError("--eigenvalues " + std::to_string(arguments.spectrum.eigenvalues) +
                      ": that many do not come from --steps " +
                      std::to_string(arguments.spectrum.steps));
+  }
+  if (!std::isfinite(arguments.lambda)) {
+    throw InputError("--lambda " + std::to_string(arguments.lambda) + ": must be a finite number");
   }
   if (arguments.out.empty()) {
     arguments.out = arguments.model.checkpoint.parent_path() / "curvature";
