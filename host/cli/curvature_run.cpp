@@ -1,5 +1,7 @@
 #include "host/cli/curvature_run.hpp"
 
+#include <spdlog/fmt/fmt.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -192,11 +194,12 @@ std::vector<NamedMatrix> parse_matrices(const std::string& text) {
     const auto is_it = [&name](const NamedMatrix& each) { return each.name == name; };
     const auto found = std::find_if(all.begin(), all.end(), is_it);
     if (found == all.end()) {
-      throw InputError("--matrix " + text + ": there is no \"" + name +
-                       "\", there are gauss-newton, hessian and empirical-fisher");
+      throw InputError(fmt::format(
+          "--matrix {}: there is no \"{}\", there are gauss-newton, hessian and empirical-fisher",
+          text, name));
     }
     if (std::any_of(chosen.begin(), chosen.end(), is_it)) {
-      throw InputError("--matrix " + text + ": " + name + " comes twice");
+      throw InputError(fmt::format("--matrix {}: {} comes twice", text, name));
     }
     chosen.push_back(*found);
     begin = end + 1;

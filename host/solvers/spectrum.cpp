@@ -134,7 +134,7 @@ Spectrum measure_spectrum(const Stream& stream, const LinearMap& a, std::int64_t
     process.begin(0, options.seed, static_cast<std::uint64_t>(index), options.mask);
     process.step(first, 0);
     for (int j = 1; j < steps; ++j) process.step(counted, j);
-    const Quadrature quadrature = read_quadrature(process, steps);
+    Quadrature quadrature = read_quadrature(process, steps);
     add_quadrature(quadrature, options.runs, result.density);
     return quadrature;
   };

@@ -225,7 +225,7 @@ TEST_P(SpectrumTest, OfNothingAndOfZero) {
 
 TEST_P(SpectrumTest, Refuses) {
   const LinearMap a = diagonal(std::vector<float>(20, 1.0f));
-  const auto measure = [&](std::vector<VectorRange> ranges, SpectrumOptions options) {
+  const auto measure = [&](const std::vector<VectorRange>& ranges, SpectrumOptions options) {
     return [&, ranges, options] { measure_spectrum(stream_, a, 20, ranges, options); };
   };
   expect_refused(measure({}, {.steps = 0}), "runs of 0 steps");
