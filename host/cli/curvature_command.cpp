@@ -64,7 +64,8 @@ void add_measure_options(CLI::App& app, CurvatureArguments& a) {
       ->type_name("K")
       ->check(CLI::Range(1, 1000));
   app.add_option("--steps", a.spectrum.steps,
-                 "Of Lanczos: products, and copies of the parameters in memory. Default 48")
+                 "Of Lanczos: products, and copies of the parameters in memory, besides some 20. "
+                 "Default 48")
       ->type_name("N")
       ->check(CLI::Range(1, 10000));
   app.add_option("--runs", a.spectrum.runs,
@@ -73,7 +74,7 @@ void add_measure_options(CLI::App& app, CurvatureArguments& a) {
       ->check(CLI::Range(1, 10000));
   app.add_option("--probes", a.spectrum.probes, "Random vectors for the traces. Default 16")
       ->type_name("N")
-      ->check(CLI::Range(1, 1 << 20));
+      ->check(CLI::Range(2, 1 << 20));  // one has no standard error
   app.add_option("--lambda", a.lambda,
                  "Damping: also tell the condition of the matrix + X·I. Default 0: do not")
       ->type_name("X")
@@ -87,9 +88,9 @@ void add_measure_options(CLI::App& app, CurvatureArguments& a) {
 int curvature(CurvatureArguments arguments) {
   start_console(arguments.model.quiet);
   static_cast<void>(parse_matrices(arguments.matrices));
-  if (arguments.spectrum.steps < arguments.spectrum.eigenvalues) {
+  if (arguments.spectrum.steps < 2 * arguments.spectrum.eigenvalues) {
     throw InputError("--eigenvalues " + std::to_string(arguments.spectrum.eigenvalues) +
-                     ": that many do not come from --steps " +
+                     ": that many at each end do not come from --steps " +
                      std::to_string(arguments.spectrum.steps));
   }
   if (!std::isfinite(arguments.lambda)) {
@@ -99,14 +100,19 @@ int curvature(CurvatureArguments arguments) {
     arguments.out = arguments.model.checkpoint.parent_path() / "curvature";
   }
   check_writable_folder(arguments.out);
+  const fs::path numbers = arguments.out / "curvature.json";
+  const fs::path spectrum = arguments.out / "spectrum.png";
+  for (const fs::path& file : {numbers, spectrum}) {
+    if (fs::is_directory(file)) {
+      throw InputError(file.string() + ": is a folder, a file is to be written there");
+    }
+  }
   const CurvatureReport report = measure_curvature(arguments);
   const Json json = curvature_json(arguments, report);
   const Image picture = spectrum_picture(report);
-  const fs::path numbers = arguments.out / "curvature.json";
-  const fs::path spectrum = arguments.out / "spectrum.png";
   make_folder(arguments.out);
-  write_file_atomically(numbers, to_text(json, 2) + "\n");
   write_png(spectrum, picture);
+  write_file_atomically(numbers, to_text(json, 2) + "\n");
   if (arguments.json) {
     print(to_text(json) + "\n");
   } else {

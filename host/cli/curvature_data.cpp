@@ -22,6 +22,17 @@ void check_one_size(const Dataset& dataset) {
   }
 }
 
+/// Whether there is an image that a crop is only a part of.
+bool has_larger(const Dataset& dataset, const Augment& augment) {
+  for (std::size_t i = 0; i < dataset.size() && augment.crop_height > 0; ++i) {
+    const ImageSize size = dataset.image_size(i);
+    if (size.height > augment.crop_height || size.width > augment.crop_width) {
+      return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 CurvatureData::CurvatureData(const Stream& stream, const Dataset& dataset,
@@ -31,9 +42,10 @@ CurvatureData::CurvatureData(const Stream& stream, const Dataset& dataset,
     check_one_size(dataset);
   }
   // A second crop of an image is another one, a second whole image is not.
-  images_ = is_cropped ? wanted.images
-                       : static_cast<int>(std::min<std::size_t>(
-                             dataset.size(), static_cast<std::size_t>(wanted.images)));
+  images_ = has_larger(dataset, wanted.augment)
+                ? wanted.images
+                : static_cast<int>(std::min<std::size_t>(dataset.size(),
+                                                         static_cast<std::size_t>(wanted.images)));
   const int count = (images_ + wanted.batch - 1) / wanted.batch;
   shape_.n = (images_ + count - 1) / count;  // evenly
   DataLoader loader(dataset, {.batch = shape_.n,

@@ -112,11 +112,12 @@ std::string summary_rows(const CurvatureArguments& arguments, const CurvatureRep
                 return fmt::format("{:.3g}", s.condition_bound());
               }));
   if (arguments.lambda > 0.0) {
-    text += row(report, fmt::format("condition with lambda {:g}", arguments.lambda),
-                [&](const MeasuredMatrix& each) {
-                  const auto condition = damped_condition(each, arguments.lambda);
-                  return condition ? fmt::format("{:.3g}", *condition) : std::string("indefinite");
-                });
+    text +=
+        row(report, fmt::format("condition with lambda {:g}", arguments.lambda),
+            [&](const MeasuredMatrix& each) {
+              const auto condition = damped_condition(each, arguments.lambda);
+              return condition ? fmt::format("{:.3g}", *condition) : std::string("not positive");
+            });
   }
   text +=
       row(report, "effective rank",

@@ -17,7 +17,7 @@ inline constexpr double kNearZero = 1e-3;
 /// indefinite or singular as far as can be told.
 std::optional<double> damped_condition(const MeasuredMatrix& matrix, double lambda);
 
-/// What was measured, in lines of at most 100 columns for two matrices.
+/// What was measured, in lines of at most 104 columns for two matrices.
 std::string curvature_tables(const CurvatureArguments& arguments, const CurvatureReport& report);
 
 /// Everything; the same for the same seed on a device.

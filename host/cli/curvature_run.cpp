@@ -150,7 +150,6 @@ void measure_matrices(const CurvatureArguments& arguments, const Stream& stream,
     each.spectrum =
         measure_spectrum(stream, products.count(curvature), theta.size, report.layers, options);
     products.finish();
-    options.sigma = each.spectrum.density.sigma;  // densities are to be compared
   }
 }
 

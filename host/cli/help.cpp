@@ -1,5 +1,8 @@
 #include "host/cli/help.hpp"
 
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
 #include <sstream>
 #include <vector>
 
@@ -90,8 +93,19 @@ std::string parse_error_message(const CLI::App& app, const CLI::ParseError& erro
 CLI::Validator not_negative() {
   const auto check = [](std::string& text) {
     const std::size_t first = text.find_first_not_of(" \t");
-    const bool is_negative = first != std::string::npos && text[first] == '-';
-    return is_negative ? text + " is negative" : std::string();
+    if (first == std::string::npos) {
+      return std::string("a number is missing");
+    }
+    if (text[first] == '-') {
+      return text + " is negative";
+    }
+    // What does not fit would become the largest number that does.
+    const bool is_whole = text.find_first_not_of("0123456789", first) == std::string::npos;
+    errno = 0;
+    if (is_whole && std::strtoull(text.c_str(), nullptr, 10) == ULLONG_MAX && errno == ERANGE) {
+      return text + " is too large";
+    }
+    return std::string();
   };
   return {check, "", "not_negative"};
 }

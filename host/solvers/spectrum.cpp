@@ -28,7 +28,10 @@ void check_options(std::int64_t size, const SpectrumOptions& options) {
   check_optional_vector(kName, "the mask", options.mask, size);
 }
 
-std::vector<VectorRange> checked(std::span<const VectorRange> ranges, std::int64_t size) {
+std::vector<VectorRange> checked(std::span<const VectorRange> ranges, std::int64_t size,
+                                 bool has_mask) {
+  if (ranges.empty() && has_mask)
+    refuse(kName, "there is a mask and no range: ranges tell how many elements are no padding");
   if (ranges.empty()) return {{"all", 0, size, size}};
   std::int64_t end = 0;
   for (const VectorRange& range : ranges) {
@@ -115,7 +118,7 @@ double Spectrum::negative_mass() const {
 Spectrum measure_spectrum(const Stream& stream, const LinearMap& a, std::int64_t size,
                           std::span<const VectorRange> given, const SpectrumOptions& options) {
   check_options(size, options);
-  const std::vector<VectorRange> ranges = checked(given, size);
+  const std::vector<VectorRange> ranges = checked(given, size, options.mask.size > 0);
   Spectrum result;
   for (const VectorRange& range : ranges) result.dimension += range.parameters;
   const int steps = static_cast<int>(std::min<std::int64_t>(options.steps, result.dimension));

@@ -106,7 +106,7 @@ struct Spectrum {
 /// all of it. Of a multiple eigenvalue, `largest` and `smallest` show one.
 /// \param size    elements of the vectors
 /// \param ranges  in ascending order, disjoint, and together all that is no padding; none: one of
-///                all elements
+///                all elements, which a mask does not go with
 /// \throws std::invalid_argument for an option or range that makes no sense; what the operator
 ///         throws; curvseg::Error if a product is not finite.
 /// Sources: those of spectral_density(), lanczos_eigenpairs(), Hutchinson and

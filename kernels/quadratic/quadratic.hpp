@@ -39,13 +39,15 @@ static_assert(sizeof(QuadraticState) == QuadraticState::kFloats * sizeof(float))
 /// Is the loss that the last step led to acceptable?
 ///
 ///   accepted = loss is finite, and where a step can be undone
-///              loss − mean ≤ max((factor − 1)·mean + margin, deviations·√variance)
+///              loss − mean ≤ clamp(deviations·√variance, usual, 2·usual),
+///              usual = (factor − 1)·mean + margin
 ///   mean ← mean of accepted losses, weights loss_smoothing^age
-///   variance ← mean of (loss − mean before it)², likewise
+///   variance ← mean of (loss − mean before it)², likewise; no deviation counts beyond 2·usual
 ///   keep, take: of a mean of gradients with weights momentum^age that sum to 1; 1, 0 if rejected
 ///
 /// Without the variance, batches that are merely hard would count as steps that failed wherever
-/// batches differ much, and their gradients would be left out of the training.
+/// batches differ much, and their gradients would be left out of the training. Without the bound, a
+/// loss that grows step by step would widen its own limit.
 struct JudgeLoss {
   const float* loss = nullptr;  // device
   QuadraticState* state = nullptr;

@@ -15,6 +15,10 @@ namespace {
 
 __device__ __forceinline__ bool is_finite(double x) { return x - x == 0.0; }
 
+__device__ __forceinline__ double clamp(double x, double low, double high) {
+  return x < low ? low : x > high ? high : x;
+}
+
 /// mean ← the mean of all values so far with weights decay^age, `weight` the sum of those weights
 /// times 1 − decay.
 __device__ __forceinline__ void average_in(float& mean, float& weight, double decay, double value) {
@@ -32,11 +36,14 @@ __device__ __forceinline__ bool accept_loss(const Judge& p, State& s) {
   const bool can_undo = s.has_previous != 0.0f && s.loss_weight > 0.0f;
   const double usual = (double(p.factor) - 1.0) * mean + p.margin;
   const double scatter = double(p.deviations) * sqrt(double(s.loss_variance));
-  if (!is_finite(loss) || (can_undo && loss - mean > (usual > scatter ? usual : scatter))) {
+  const double limit = clamp(scatter, usual, 2.0 * usual);
+  if (!is_finite(loss) || (can_undo && loss - mean > limit)) {
     s.rejected += 1.0f;
     return false;
   }
-  const double deviation = s.loss_weight > 0.0f ? loss - mean : 0.0;
+  // What was accepted because nothing could be undone must not widen the limit for later ones.
+  const double deviation =
+      s.loss_weight > 0.0f ? clamp(loss - mean, -2.0 * usual, 2.0 * usual) : 0.0;
   float weight = s.loss_weight;
   average_in(s.loss_variance, weight, p.loss_smoothing, deviation * deviation);
   average_in(s.loss_mean, s.loss_weight, p.loss_smoothing, loss);
@@ -70,10 +77,6 @@ __global__ void judge_loss_kernel(JudgeLoss p) {
   s.keep = static_cast<float>(1.0 - share);
   s.take = static_cast<float>(share);
   s.gradient_weight = static_cast<float>(weight);
-}
-
-__device__ __forceinline__ double clamp(double x, double low, double high) {
-  return x < low ? low : x > high ? high : x;
 }
 
 /// δ = −p, or nothing where there is no p.

@@ -56,11 +56,19 @@ class Clock:
 
 
 def at(lines, step):
-    """Seconds up to a step from [(step, seconds)] of every step from the first."""
-    if step <= len(lines):
-        return lines[step - 1][1]
-    (first, begin), (last, end) = lines[len(lines) * 2 // 3 - 1], lines[-1]
-    return end + (step - last) * (end - begin) / (last - first)
+    """Seconds up to a step from [(step, seconds)], which may leave out steps."""
+    before = (0, 0.0)
+    for here in lines:
+        if step <= here[0]:
+            return between(before, here, step)
+        before = here
+    late = (0, 0.0) if len(lines) < 3 else lines[len(lines) * 2 // 3 - 1]
+    return between(late, lines[-1], step)
+
+
+def between(a, b, step):
+    """On the line through two (step, seconds)."""
+    return a[1] + (step - a[0]) * (b[1] - a[1]) / (b[0] - a[0])
 
 
 def retimed(trained, clock):

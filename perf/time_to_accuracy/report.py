@@ -95,10 +95,9 @@ def clock_table(groups, clock):
              f"; a gradient took {gradients} ms.", "",
              "| method | ms a step, mean of those timed | in gradients |", "| --- | ---: | ---: |"]
     for group in groups:
-        if clock.knows(group.method):
-            steps = tuple(1e3 * each for each in clock.step_seconds(group.method))
-            lines.append(f"| {group.method.label()} | {spread(steps, 1)} | "
-                         f"{number(steps[0] / (1e3 * clock.gradient), 2)} |")
+        steps = tuple(1e3 * each for each in clock.step_seconds(group.method))
+        lines.append(f"| {group.method.label()} | {spread(steps, 1)} | "
+                     f"{number(steps[0] / (1e3 * clock.gradient), 2)} |")
     return lines
 
 
@@ -152,10 +151,13 @@ def section(result, picture):
     for level in setting.levels:
         lines += [f"### mIoU {level:g}", "", *level_table(groups, level), ""]
     lines += ["### Scores", "", *score_table(groups), ""]
-    if result["clock"]:
-        lines += ["### Seconds", "", *clock_table(groups, result["clock"]), ""]
-    else:
-        lines += ["### Noise", "", *noise_table(groups), ""]
+    clock = result["clock"]
+    timed = [group for group in groups if clock and clock.knows(group.method)]
+    if timed:
+        lines += ["### Seconds", "", *clock_table(timed, clock), ""]
+    others = [group for group in groups if group not in timed]
+    if others:
+        lines += ["### Noise", "", *noise_table(others), ""]
     for optimizer, (grid, members) in result["grid"].items():
         edge = on_the_edge([group.method for group in groups
                             if group.method.optimizer == optimizer and group.method.is_tuned()],
@@ -170,7 +172,8 @@ def section(result, picture):
 def markdown(results, about, pictures):
     """The whole report."""
     programs = sorted({each.about["program"] for result in results
-                       for group in result["finalists"] for each in group.trained})
+                       for group in result["finalists"] for each in group.trained} |
+                      {result["clock"].about["program"] for result in results if result["clock"]})
     lines = ["# Time to accuracy", "",
              "Median [least, largest] over seeds of the first evaluation on val at or above a level "
              "of mIoU. Seconds are of training alone, without evaluations; *gradients* are those "

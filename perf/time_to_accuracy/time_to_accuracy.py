@@ -220,6 +220,8 @@ def main():
     if arguments.dry_run:
         print_plan(plan)
         return
+    if arguments.report_only and arguments.clock:
+        sys.exit("--report-only trains nothing, --clock times trainings: give one of them")
     arguments.out.mkdir(parents=True, exist_ok=True)
     trains = not arguments.report_only
     session = Session(plan, Trainings(command, data, arguments.out, plan.limit), trains,

@@ -214,19 +214,25 @@ class Trainings:
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "run"
             status, message = self._command.train(
-                ["--data", self._data.for_gradients(setting),
-                 "--ignore-index", str(setting.ignore_index),
-                 "--model", f"unet(width={setting.width}, depth={setting.depth})", *method,
-                 "--steps", str(steps), "--batch", str(setting.batch),
-                 "--crop", str(setting.crop), "--augment", setting.augment, "--eval-every", "0"],
-                out)
+                [*self._bare_arguments(setting, self._data.for_gradients(setting)), *method,
+                 "--steps", str(steps)], out)
             if status:
                 raise RuntimeError(f"{setting.set_name}: {message}")
             return (events(out / "metrics.jsonl", "step"),
                     events(out / "metrics.jsonl", "start")[0])
 
+    @staticmethod
+    def _bare_arguments(setting, data):
+        return ["--data", data, "--ignore-index", str(setting.ignore_index),
+                "--model", f"unet(width={setting.width}, depth={setting.depth})",
+                "--batch", str(setting.batch), "--crop", str(setting.crop),
+                "--augment", setting.augment, "--eval-every", "0"]
+
     def clock_path(self, setting):
-        return self._out / "clocks" / setting.size / f"{setting.set_name}.json"
+        """Another network or batch, another file."""
+        digest = hashlib.sha256(json.dumps(self._bare_arguments(setting, "")).encode())
+        return (self._out / "clocks" / setting.size /
+                f"{setting.set_name}-{digest.hexdigest()[:8]}.json")
 
     def clock(self, setting, methods, steps, repeats):
         """Times the steps of all methods and of plain gradients side by side: round by round, so

@@ -201,13 +201,16 @@ TEST_F(CurvatureCommand, Refuses) {
   expect_refused({"--matrix", "hesian"}, "--matrix hesian", "gauss-newton, hessian");
   expect_refused({"--matrix", "hessian,"}, "--matrix hessian,", "\"\"");
   expect_refused({"--matrix", "hessian,hessian"}, "hessian comes twice");
-  expect_refused({"--eigenvalues", "13"}, "--eigenvalues 13", "--steps 12");
+  expect_refused({"--eigenvalues", "7"}, "--eigenvalues 7", "--steps 12");
+  expect_refused({"--probes", "1"}, "--probes", "1 not in range");
   expect_refused({"--images", "0"}, "--images", "0 not in range");
   expect_refused({"--steps", "0"}, "--steps", "0 not in range");
   expect_refused({"--runs", "none"}, "--runs", "none");
   expect_refused({"--lambda", "-1"}, "--lambda", "-1 is negative");
   expect_refused({"--lambda", "nan"}, "--lambda nan", "finite");
   expect_refused({"--seed", "-1"}, "--seed", "-1 is negative");
+  expect_refused({"--seed", "99999999999999999999"}, "--seed", "is too large");
+  expect_refused({"--seed", ""}, "--seed", "a number is missing");
   expect_refused({"--crop", "12by7"}, "--crop 12by7", "WIDTHxHEIGHT");
   expect_refused({"--crop", "1"}, "crop of 1x1", "window of 2x2");
   expect_refused({"--device", "tpu"}, "tpu", "host");

@@ -139,7 +139,7 @@ TEST_P(SpectrumTest, TracesOfLowRankAreExact) {
   }
 }
 
-TEST_P(SpectrumTest, DiagonalMatricesAreExactWithOneProbe) {
+TEST_P(SpectrumTest, DiagonalMatricesAreExactWithAnyProbe) {
   const std::size_t n = emulated() ? 5'003 : 50'003;
   const std::vector<float> elements = small_integers(n, 1);
   const auto size = static_cast<std::int64_t>(n);
@@ -224,6 +224,7 @@ TEST_P(SpectrumTest, OfNothingAndOfZero) {
 }
 
 TEST_P(SpectrumTest, Refuses) {
+  const auto mask = upload(std::vector<float>(20, 1.0f));
   const LinearMap a = diagonal(std::vector<float>(20, 1.0f));
   const auto measure = [&](const std::vector<VectorRange>& ranges, SpectrumOptions options) {
     return [&, ranges, options] { measure_spectrum(stream_, a, 20, ranges, options); };
@@ -235,6 +236,8 @@ TEST_P(SpectrumTest, Refuses) {
   expect_refused(measure({}, {.points = 1}), "1 points");
   expect_refused(measure({}, {.sigma = -1.0}), "sigma");
   expect_refused(measure({}, {.mask = {nullptr, 7}}), "the mask has 7 elements");
+  expect_refused(measure({}, {.mask = view(mask)}), "a mask and no range");
+  expect_refused(measure({}, {.eigenvalues = 0}), "0 eigenvalues");
   expect_refused(measure({{"late", 12, 9, 9}}, {}), "late is [12, 21), of vectors of 20");
   expect_refused(measure({{"a", 0, 8, 8}, {"b", 7, 3, 3}}, {}), "range b is [7, 10)");
   expect_refused(measure({{"many", 0, 8, 9}}, {}), "many has 9 parameters of 8 elements");
