@@ -55,6 +55,14 @@ std::string right_aligned(const std::string& text, std::size_t width) {
   return std::string(width > columns ? width - columns : 1, ' ') + text;
 }
 
+/// 2 / λ_max; nothing where no direction curves upwards.
+std::optional<double> largest_stable_step(const Spectrum& spectrum) {
+  const double largest = spectrum.largest.front().value;
+  return largest > 0.0 ? std::optional(2.0 / largest) : std::nullopt;
+}
+
+Json number_or_null(const std::optional<double>& number) { return number ? Json(*number) : Json(); }
+
 using Cell = std::function<std::string(const MeasuredMatrix&)>;
 
 std::string row(const CurvatureReport& report, const std::string& label, const Cell& cell) {
@@ -133,9 +141,8 @@ std::string summary_rows(const CurvatureArguments& arguments, const CurvatureRep
                 of_indefinite([](const Spectrum& s) { return percent(s.negative_mass()); }));
   }
   text += row(report, "largest stable step, 2 / λ", of_spectrum([](const Spectrum& s) {
-                return s.largest.front().value > 0.0
-                           ? fmt::format("{:.3g}", 2.0 / s.largest.front().value)
-                           : std::string("-");
+                const auto step = largest_stable_step(s);
+                return step ? fmt::format("{:.3g}", *step) : std::string("-");
               }));
   return text;
 }
@@ -210,14 +217,14 @@ Json matrix_json(const CurvatureArguments& arguments, const CurvatureReport& rep
   json["mean_magnitude"] = s.mean_magnitude();
   json["condition_bound"] = s.condition_bound();
   if (arguments.lambda > 0.0) {
-    const auto condition = damped_condition(matrix, arguments.lambda);
-    json["condition_with_lambda"] = condition ? Json(*condition) : Json();
+    json["condition_with_lambda"] = number_or_null(damped_condition(matrix, arguments.lambda));
   }
   json["effective_rank"] = s.effective_rank();
   json["near_zero"] = kNearZero * s.norm();
   json["share_near_zero"] = s.share_within(kNearZero * s.norm());
   json["share_negative"] = s.share_below(kNearZero * s.norm());
   json["negative_mass"] = s.negative_mass();
+  json["largest_stable_step"] = number_or_null(largest_stable_step(s));
   json["products"] = s.products;
   json["layers"] = layers_json(report, s);
   json["density"] = {{"nodes", s.density.nodes},
@@ -274,10 +281,13 @@ Json curvature_json(const CurvatureArguments& arguments, const CurvatureReport& 
                   {"class_weights", report.loss_options.class_weights},
                   {"label_smoothing", report.loss_options.label_smoothing},
                   {"l2", report.l2}};
-  json["options"] = {{"eigenvalues", o.eigenvalues},
+  json["options"] = {{"batch", report.batch},
+                     {"eigenvalues", o.eigenvalues},
                      {"steps", o.steps},
                      {"runs", o.runs},
                      {"probes", std::max(o.probes, o.runs - 1)},
+                     {"deflated", o.deflated},
+                     {"points", o.points},
                      {"seed", o.seed},
                      {"lambda", arguments.lambda}};
   for (const MeasuredMatrix& each : report.matrices) {

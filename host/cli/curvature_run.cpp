@@ -228,6 +228,7 @@ CurvatureReport measure_curvature(const CurvatureArguments& arguments) {
                             .normalisation = trainer.normalisation(),
                             .seed = arguments.spectrum.seed});
   report.images = data.batch_shape();
+  report.batch = static_cast<int>(report.images.n);
   report.images.n = data.images();
   report.labels = data.labels();
   const bool has_hessian = std::any_of(

@@ -53,6 +53,7 @@ struct CurvatureReport {
   std::string split;        ///< "" for a folder without splits
   bool cropped = false;     ///< images are crops
   Shape images;             ///< all of them
+  int batch = 0;            ///< images at once
   std::int64_t labels = 0;  ///< pixels (images, of a classifier) that have one
   LossOptions loss_options;
   float l2 = 0.0f;             ///< coupled, part of the loss

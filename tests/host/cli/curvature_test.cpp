@@ -106,7 +106,9 @@ TEST_F(CurvatureCommand, JsonHoldsEverything) {
   EXPECT_EQ(all.at("loss").at("class_weights").size(), 3U);
   EXPECT_EQ(all.at("loss").at("l2"), 0.25);
   EXPECT_GT(all.at("loss").at("gradient_norm"), 0.0);
+  EXPECT_EQ(all.at("options").at("batch"), 4);
   EXPECT_EQ(all.at("options").at("runs"), 2);
+  EXPECT_GT(all.at("options").at("deflated"), 0);
   ASSERT_EQ(all.at("matrices").size(), 2U);
   for (const char* name : {"gauss-newton", "hessian"}) {
     const auto& matrix = all.at("matrices").at(name);
@@ -130,7 +132,10 @@ TEST_F(CurvatureCommand, JsonHoldsEverything) {
     EXPECT_EQ(density.at("nodes").size(), 24U) << name;
     EXPECT_EQ(density.at("weights").size(), 24U) << name;
     EXPECT_EQ(density.at("grid").size(), density.at("density").size()) << name;
+    EXPECT_EQ(density.at("grid").size(), all.at("options").at("points")) << name;
     EXPECT_GE(matrix.at("condition_bound"), 1.0) << name;
+    const double largest = matrix.at("largest").at(0).at("value").get<double>();
+    EXPECT_NEAR(matrix.at("largest_stable_step").get<double>() * largest, 2.0, 1e-12) << name;
   }
 }
 
@@ -179,6 +184,29 @@ TEST_F(CurvatureCommand, BatchesDoNotChangeTheMatrix) {
   }
   EXPECT_EQ(json({"--crop", "none", "--images", "50"}).at("images").at("count"), 6)
       << "a whole image counts once";
+}
+
+/// A mini-batch in which no label counts has weight 0, whichever comes first.
+TEST_F(CurvatureCommand, AMiniBatchWithoutALabelAddsNothing) {
+  const fs::path data = out("partly");
+  write_split(data, "train", 2);
+  write_flat_mask(data / "train" / "masks" / "image0.png", 32, 32, 255);
+  const auto measure = [&](const char* seed, const char* batch) {
+    return json({"--data", data.string(), "--crop", "none", "--images", "2", "--batch", batch,
+                 "--seed", seed});
+  };
+  for (const char* seed : {"1", "2", "3", "4"}) {  // both orders of the two images
+    const auto whole = measure(seed, "2");
+    const auto parts = measure(seed, "1");
+    EXPECT_EQ(parts.at("images").at("labels"), 32 * 32) << seed;
+    for (const char* pointer : {"/loss/value", "/loss/gradient_norm", "/matrices/hessian/trace",
+                                "/matrices/gauss-newton/largest/0/value"}) {
+      const nlohmann::json::json_pointer at(pointer);
+      const auto expected = whole.at(at).get<double>();
+      EXPECT_NEAR(parts.at(at).get<double>(), expected, 1e-4 * std::fabs(expected))
+          << pointer << ", seed " << seed;
+    }
+  }
 }
 
 TEST_F(CurvatureCommand, DampingGivesACondition) {

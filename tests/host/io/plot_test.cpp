@@ -135,9 +135,27 @@ TEST(Plot, RefusesWhatCannotBeDrawn) {
   EXPECT_THROW(draw_log_panels({PlotPanel{}}, {}), Error);
 }
 
+/// Where a curve is 0 or not finite nothing is drawn, and what is finite is where it would be
+/// anyway.
 TEST(Plot, DrawsInfinitiesAndZerosWithoutHarm) {
-  const Image image = draw_log_panels({panel({0.0, 1e-3, HUGE_VAL, 0.0})}, {.width = 300});
-  EXPECT_EQ(image.width, 300);
+  const PlotOptions options{.negative_below = -2.0, .y_low = 1e-6, .width = 520};
+  const auto columns = [&](const std::vector<double>& y, int from, int to) {
+    const Image image = draw_log_panels({panel(y)}, options);
+    int drawn = 0;
+    for (int x = from; x < to; ++x) {  // up to 440: the title, of the same colour, is on the right
+      drawn += first_row(image, x, kBlue) >= 0 ? 1 : 0;
+    }
+    return drawn;
+  };
+  const std::vector<double> finite(5, 1e-3);
+  for (const double odd : {HUGE_VAL, std::nan(""), 0.0}) {
+    const std::vector<double> values = {1e-3, 1e-3, odd, odd, odd};
+    EXPECT_EQ(columns(finite, 300, 440), 140);
+    EXPECT_EQ(columns(values, 300, 440), 0) << odd;
+    EXPECT_EQ(first_row(draw_log_panels({panel(values)}, options), 100, kBlue),
+              first_row(draw_log_panels({panel(finite)}, options), 100, kBlue))
+        << odd;
+  }
 }
 
 }  // namespace
