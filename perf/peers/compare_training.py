@@ -70,7 +70,7 @@ class Side:
 
     def seconds(self, measure, work=None):
         key = "seconds" if measure == "wall" else "cpu_seconds"
-        return [sample[key] for sample in self.samples if work in (None, sample["work"])]
+        return [sample[key] for sample in self.samples if work is None or sample["work"] == work]
 
     def _read(self):
         line = self._process.stdout.readline()

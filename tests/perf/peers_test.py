@@ -83,6 +83,22 @@ class Ratio(unittest.TestCase):
         self.assertEqual(compare_training.ratios([1.0, 2.0, 1.0], [2.0, 4.0, 4.0]),
                          (2.0, 2.0, 4.0))
 
+    def test_a_side_is_a_process_that_answers_each_line(self):
+        # One kind of work, whose samples do not name it, and several.
+        answer = "import sys\nprint('{}', flush=True)\n" \
+                 "for i, line in enumerate(sys.stdin):\n    print(%s, flush=True)"
+        plain = compare_training.Side([sys.executable, "-c", answer % "'{\"seconds\": %d}' % i"])
+        named = compare_training.Side(
+            [sys.executable, "-c",
+             answer % "'{\"seconds\": %d, \"work\": \"%s\"}' % (i, line.strip())"])
+        for work in ("a", "b", "a"):
+            plain.sample()
+            named.sample(work)
+        plain.close()
+        named.close()
+        self.assertEqual(plain.seconds("wall"), [0, 1, 2])
+        self.assertEqual(named.seconds("wall", "a"), [0, 2])
+
 
 class Curvature(unittest.TestCase):
     """What compare_curvature.py makes of its samples."""
