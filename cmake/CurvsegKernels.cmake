@@ -48,6 +48,8 @@ function(curvseg_add_cxx_kernels name)
   if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
     # Vector types change a function's calling convention; these functions never leave the file.
     target_compile_options(curvseg_${name}_objects PRIVATE -Wno-psabi -Wno-ignored-attributes)
+    # No symbol that the dynamic linker merges across libraries; clang never makes any.
+    target_compile_options(curvseg_${name}_objects PRIVATE -fno-gnu-unique)
   endif()
   target_link_libraries(curvseg_${name}_objects PRIVATE curvseg_flags)
 endfunction()
@@ -77,13 +79,17 @@ endif()
 # Joins the objects of one instruction set into `curvseg_<name>.o`, which exports one symbol.
 #
 # Otherwise the linker keeps one copy of every inline function it finds under one name, and may
-# keep the one that was compiled for a newer processor than the one it will run on.
+# keep the one that was compiled for a newer processor than the one it will run on. It takes GNU's
+# linker whatever the compiler brings: LLVM's has no --force-group-allocation.
+find_program(CURVSEG_GNU_LINKER NAMES ld.bfd ld REQUIRED)
+find_program(CURVSEG_GNU_OBJCOPY NAMES objcopy REQUIRED)
+mark_as_advanced(CURVSEG_GNU_LINKER CURVSEG_GNU_OBJCOPY)
 function(curvseg_isolate name)
   set(joined ${CMAKE_CURRENT_BINARY_DIR}/curvseg_${name}.o)
   add_custom_command(OUTPUT ${joined}
-    COMMAND ${CMAKE_LINKER} -r --force-group-allocation -o ${joined}.all
+    COMMAND ${CURVSEG_GNU_LINKER} -r --force-group-allocation -o ${joined}.all
             $<TARGET_OBJECTS:curvseg_${name}_objects>
-    COMMAND ${CMAKE_OBJCOPY} --keep-global-symbol=curvseg_kernels_target_${name} ${joined}.all
+    COMMAND ${CURVSEG_GNU_OBJCOPY} --keep-global-symbol=curvseg_kernels_target_${name} ${joined}.all
             ${joined}
     DEPENDS curvseg_${name}_objects $<TARGET_OBJECTS:curvseg_${name}_objects>
     COMMAND_EXPAND_LISTS VERBATIM

@@ -51,9 +51,13 @@ class PatchSource {
   PixelCursor cursor_;
 };
 
+// Each target takes one of the next two.
+
 /// Elements of a row in turn over the threads of a block.
-__device__ __forceinline__ void write_by_elements(const GatherPatches& p, const PatchSource& source,
-                                                  float factor, float* __restrict__ to) {
+[[maybe_unused]] __device__ __forceinline__ void write_by_elements(const GatherPatches& p,
+                                                                   const PatchSource& source,
+                                                                   float factor,
+                                                                   float* __restrict__ to) {
   const Conv2dProblem& c = p.problem;
   const int elements = patch_width(p) - (p.append_one ? 1 : 0);
   for (int i = block_begin(); i < elements; i += block_step()) {
@@ -66,8 +70,10 @@ __device__ __forceinline__ void write_by_elements(const GatherPatches& p, const 
 }
 
 /// One tap after the other: their channels vectorise.
-__device__ __forceinline__ void write_by_taps(const GatherPatches& p, const PatchSource& source,
-                                              float factor, float* __restrict__ to) {
+[[maybe_unused]] __device__ __forceinline__ void write_by_taps(const GatherPatches& p,
+                                                               const PatchSource& source,
+                                                               float factor,
+                                                               float* __restrict__ to) {
   const Conv2dProblem& c = p.problem;
   for (int r = 0; r < c.r; ++r)
     for (int s = 0; s < c.s; ++s, to += c.c) {
