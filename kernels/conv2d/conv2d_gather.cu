@@ -27,7 +27,7 @@ void gather_with_tile(StreamHandle stream, const Conv2dGather& p) {
       gather_axis(p.direction, 0, c.h, c.p, c.r, c.stride_h, c.pad_h, c.dilation_h);
   const GatherAxis columns =
       gather_axis(p.direction, 0, c.w, c.q, c.s, c.stride_w, c.pad_w, c.dilation_w);
-  const std::int64_t pixels = static_cast<std::int64_t>(c.n) * rows.outputs * columns.outputs;
+  const std::int64_t pixels = GatherPixels<Shape>::count(c.n, rows, columns);
   const std::int64_t blocks = divide_up(pixels, kTile.pixels) * divide_up(outputs, kTile.channels);
   if (blocks == 0) return;
   const std::int64_t phases =
@@ -40,8 +40,16 @@ void gather_with_tile(StreamHandle stream, const Conv2dGather& p) {
   launch<conv2d_gather_kernel<Shape>, GatherShared<Shape>>(stream, grid, kTile.threads, p);
 }
 
-int gather_panel(const Conv2dGather& p) {
-  const int outputs = p.direction == Conv2dDirection::kForward ? p.problem.k : p.problem.c;
+/// Whether microtiles of `rows` pixels in a line can slide under the filter, and are mostly full.
+bool takes_windows(const Conv2dGather& p, int rows) {
+  const Conv2dProblem& c = p.problem;
+  const int columns = p.direction == Conv2dDirection::kForward ? c.q : c.w;
+  return !kStagedOperands && c.s == 3 && c.stride_w == 1 && c.dilation_w == 1 &&
+         10 * columns >= 8 * divide_up(columns, rows) * rows;
+}
+
+int gather_panel(int outputs) {
+  if (takes_slim_tiles(outputs)) return SlimGatherTile::kTile.panel;
   return outputs <= NarrowGatherTile::kTile.channels ? NarrowGatherTile::kTile.panel
                                                      : WideGatherTile::kTile.panel;
 }
@@ -50,7 +58,8 @@ int gather_panel(const Conv2dGather& p) {
 std::int64_t term_floats(const Conv2dGather& p) {
   const Conv2dProblem& c = p.problem;
   const bool forward = p.direction == Conv2dDirection::kForward;
-  return panel_floats(c.r * c.s, forward ? c.c : c.k, forward ? c.k : c.c, gather_panel(p));
+  const int outputs = forward ? c.k : c.c;
+  return panel_floats(c.r * c.s, forward ? c.c : c.k, outputs, gather_panel(outputs));
 }
 
 /// Whether a second term waits for the first, in the same workspace, and adds to the output: where
@@ -82,6 +91,16 @@ void conv2d_gather(StreamHandle stream, const Conv2dGather& p) {
     term.epilogue.bias = nullptr;
     term.epilogue.accumulate = true;
     return conv2d_gather(stream, term);
+  }
+  if constexpr (kSlimTiles) {
+    const bool slim = takes_slim_tiles(outputs);
+    if (takes_windows(p, slim ? kSlimWindowRows : kWindowRows)) {
+      if (slim) return gather_with_tile<SlimWindowTile>(stream, p);
+      if (outputs <= NarrowWindowTile::kTile.channels)
+        return gather_with_tile<NarrowWindowTile>(stream, p);
+      return gather_with_tile<WideWindowTile>(stream, p);
+    }
+    if (slim) return gather_with_tile<SlimGatherTile>(stream, p);
   }
   if (outputs <= NarrowGatherTile::kTile.channels)
     gather_with_tile<NarrowGatherTile>(stream, p);

@@ -11,16 +11,24 @@
 #include "conv2d/gather_pixels.hpp"
 #include "conv2d/operand_loaders.hpp"
 #include "conv2d/tiles.hpp"
+#include "conv2d/window_loader.hpp"
 #include "exec/lanes.hpp"
 
 namespace curvseg::CURVSEG_TARGET {
 
 template <class Shape>
+using HostGatherLoader =
+    std::conditional_t<kIsWindow<Shape>, WindowGatherLoader<Shape>, InPlaceGatherLoader<Shape>>;
+template <class Shape>
+using GatherLoader =
+    std::conditional_t<kStagedOperands, StagedGatherLoader<Shape>, HostGatherLoader<Shape>>;
+
+template <class Shape>
 struct GatherShared {
   static constexpr GatherTile kTile = Shape::kTile;
-  GatherPixels<kTile.pixels> pixels;
+  GatherPixels<Shape> pixels;
   typename GatherLoader<Shape>::Shared operands;
-  typename Accumulators<BlockTile<kTile.pixels, kTile.channels>>::Shared accumulators;
+  typename Accumulators<GatherBlockTile<Shape>>::Shared accumulators;
 };
 
 /// Takes the first `count` of kColumns adjacent channels of one pixel through the epilogue.
@@ -65,6 +73,20 @@ __device__ __forceinline__ void store_microtile(const Conv2dGather& p, int outpu
   }
 }
 
+/// Asks for what microtile `t` will be written to, so that it is there when the sum is.
+template <class Tile, class Pixels>
+__device__ __forceinline__ void prefetch_microtile(const Conv2dGather& p, int outputs,
+                                                   const Pixels& pixels, int t, int first_channel) {
+  const int channel = first_channel + Tile::column(t, 0);
+  if (channel >= outputs) return;
+  CURVSEG_UNROLL
+  for (int i = 0; i < Tile::kRows; ++i) {
+    const std::int64_t pixel = pixels.out(Tile::row(t, i));
+    if (pixel < 0) continue;
+    prefetch_to_write<Tile::kGroupColumns>(p.out + pixel * p.ld_out + channel);
+  }
+}
+
 template <class Shape>
 __global__ void __launch_bounds__(Shape::kTile.threads) conv2d_gather_kernel(Conv2dGather p) {
   constexpr GatherTile kTile = Shape::kTile;
@@ -85,25 +107,33 @@ __global__ void __launch_bounds__(Shape::kTile.threads) conv2d_gather_kernel(Con
   const std::int64_t first_pixel =
       static_cast<std::int64_t>(blockIdx.x / channel_blocks) * kTile.pixels;
   const int first_channel = static_cast<int>(blockIdx.x % channel_blocks) * kTile.channels;
-  if (first_pixel >= static_cast<std::int64_t>(c.n) * rows.outputs * columns.outputs) return;
+  if (first_pixel >= GatherPixels<Shape>::count(c.n, rows, columns)) return;
 
   auto& shared = block_shared<GatherShared<Shape>>();
   shared.pixels.locate(p, rows, columns, first_pixel);
-  using Tile = BlockTile<kTile.pixels, kTile.channels>;
+  using Tile = GatherBlockTile<Shape>;
   Accumulators<Tile> accumulators(shared.accumulators);
   accumulators.clear();
   GatherLoader<Shape> loader(p, rows, columns, first_channel, shared.pixels, shared.operands);
   __syncthreads();
 
+  bool stored = false;
   for (auto step = loader.begin(); loader.valid(step); step = loader.next(step)) {
     loader.acquire(step);
-    for (int t = block_begin(); t < Tile::kMicrotiles; t += block_step())
+    // The last step of a host stores each microtile while its sum is in the first-level cache.
+    const bool last = !kStagedOperands && !loader.valid(loader.next(step));
+    for (int t = block_begin(); t < Tile::kMicrotiles; t += block_step()) {
+      if (last) prefetch_microtile<Tile>(p, outputs, shared.pixels, t, first_channel);
       loader.multiply(step, t, accumulators.at(t));
+      if (last)
+        store_microtile<Tile>(p, outputs, shared.pixels, t, first_channel, accumulators.at(t));
+    }
+    stored = last;
     loader.release();
   }
-
-  for (int t = block_begin(); t < Tile::kMicrotiles; t += block_step())
-    store_microtile<Tile>(p, outputs, shared.pixels, t, first_channel, accumulators.at(t));
+  if (!stored)
+    for (int t = block_begin(); t < Tile::kMicrotiles; t += block_step())
+      store_microtile<Tile>(p, outputs, shared.pixels, t, first_channel, accumulators.at(t));
 }
 
 }  // namespace curvseg::CURVSEG_TARGET

@@ -6,30 +6,28 @@
 namespace curvseg::CURVSEG_TARGET {
 namespace {
 
-constexpr WeightTile kTile = WeightShape::kTile;
-
 /// Enough blocks to fill the machine, few enough that partial sums stay small; for squares at most
 /// as many, so that both take the same workspace.
-WeightPlan weight_plan(const Conv2dProblem& c, bool squares) {
+WeightPlan weight_plan(const WeightTile& tile, const Conv2dProblem& c, bool squares) {
   constexpr std::int64_t kBlocks = kStagedOperands ? 1024 : 48;
   constexpr std::int64_t kPixelsPerSplit = kStagedOperands ? 256 : 512;
   constexpr std::int64_t kPartialFloats = std::int64_t{1} << 24;
   constexpr int kAccumulatorBytes = 24 * 1024;
   WeightPlan plan;
-  plan.channel_blocks = static_cast<int>(divide_up(c.c, kTile.channels));
-  plan.output_blocks = static_cast<int>(divide_up(c.k, kTile.outputs));
+  plan.channel_blocks = static_cast<int>(divide_up(c.c, tile.channels));
+  plan.output_blocks = static_cast<int>(divide_up(c.k, tile.outputs));
   const int taps = c.r * c.s;
-  if (kTile.taps == 1) {
+  if (tile.taps == 1) {
     plan.taps_per_block = 1;
   } else {
     const int rows =
-        static_cast<int>(divide_up(c.c < kTile.channels ? c.c : kTile.channels, kTileRows)) *
-        kTileRows;
+        static_cast<int>(divide_up(c.c < tile.channels ? c.c : tile.channels, tile.rows)) *
+        tile.rows;
     const int columns =
-        static_cast<int>(divide_up(c.k < kTile.outputs ? c.k : kTile.outputs, kTileColumns)) *
-        kTileColumns;
+        static_cast<int>(divide_up(c.k < tile.outputs ? c.k : tile.outputs, tile.columns)) *
+        tile.columns;
     const int fit = kAccumulatorBytes / (4 * rows * columns);
-    plan.taps_per_block = fit < 1 ? 1 : fit < kTile.taps ? fit : kTile.taps;
+    plan.taps_per_block = fit < 1 ? 1 : fit < tile.taps ? fit : tile.taps;
   }
   plan.tap_blocks = static_cast<int>(divide_up(taps, plan.taps_per_block));
   const std::int64_t tiles =
@@ -47,15 +45,14 @@ WeightPlan weight_plan(const Conv2dProblem& c, bool squares) {
   return plan;
 }
 
-template <bool kSquares>
-void run_weight_gradient(StreamHandle stream, const Conv2dWeightGradient& p,
-                         const WeightPlan& plan) {
+template <class Shape, bool kSquares>
+void sum_weights(StreamHandle stream, const Conv2dWeightGradient& p, const WeightPlan& plan) {
   const Conv2dProblem& c = p.problem;
   const std::int64_t floats = static_cast<std::int64_t>(c.r) * c.s * c.c * c.k;
   const std::int64_t blocks = static_cast<std::int64_t>(plan.tap_blocks) * plan.channel_blocks *
                               plan.output_blocks * plan.splits;
-  launch<conv2d_weight_gradient_kernel<WeightShape, kSquares>, WeightShared<WeightShape>>(
-      stream, dim3{static_cast<unsigned>(blocks), 1, 1}, kTile.threads,
+  launch<conv2d_weight_gradient_kernel<Shape, kSquares>, WeightShared<Shape>>(
+      stream, dim3{static_cast<unsigned>(blocks), 1, 1}, Shape::kTile.threads,
       WeightGradientParams{p, plan});
   if (plan.splits == 1) return;
   const dim3 grid = grid_for(floats);
@@ -69,13 +66,23 @@ void run_weight_gradient(StreamHandle stream, const Conv2dWeightGradient& p,
         SumSplits{p.workspace, p.dw, floats, plan.splits, 1, p.accumulate});
 }
 
+template <class Shape>
+void weight_gradient_with_tile(StreamHandle stream, const Conv2dWeightGradient& p) {
+  const WeightPlan plan = weight_plan(Shape::kTile, p.problem, p.squares);
+  if (p.squares)
+    sum_weights<Shape, true>(stream, p, plan);
+  else
+    sum_weights<Shape, false>(stream, p, plan);
+}
+
 }  // namespace
 
 std::int64_t conv2d_weight_workspace(const Conv2dWeightGradient& p) {
   const Conv2dProblem& c = p.problem;
   const std::int64_t floats = static_cast<std::int64_t>(c.r) * c.s * c.c * c.k;
   if (floats == 0) return 0;
-  const int splits = weight_plan(c, false).splits;
+  const WeightTile& tile = takes_slim_tiles(c.k) ? SlimWeightTile::kTile : WideWeightTile::kTile;
+  const int splits = weight_plan(tile, c, false).splits;
   return splits == 1 ? 0 : splits * floats;
 }
 
@@ -85,11 +92,9 @@ void conv2d_weight_gradient(StreamHandle stream, const Conv2dWeightGradient& p) 
   Conv2dProblem& c = gradient.problem;
   // The filter fits nowhere: no pixel, as with no image, but pixels are counted by dividing.
   if (c.p == 0 || c.q == 0) c.n = 0, c.p = 1, c.q = 1;
-  const WeightPlan plan = weight_plan(c, p.squares);
-  if (p.squares)
-    run_weight_gradient<true>(stream, gradient, plan);
-  else
-    run_weight_gradient<false>(stream, gradient, plan);
+  if constexpr (kSlimTiles)
+    if (takes_slim_tiles(c.k)) return weight_gradient_with_tile<SlimWeightTile>(stream, gradient);
+  weight_gradient_with_tile<WideWeightTile>(stream, gradient);
 }
 
 }  // namespace curvseg::CURVSEG_TARGET

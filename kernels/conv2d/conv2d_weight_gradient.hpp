@@ -50,7 +50,7 @@ template <class Shape>
 struct WeightShared {
   static constexpr WeightTile kTile = Shape::kTile;
   typename WeightLoader<Shape>::Shared operands;
-  typename Accumulators<BlockTile<kTile.channels, kTile.outputs>, kTile.taps>::Shared accumulators;
+  typename Accumulators<WeightBlockTile<Shape>, kTile.taps>::Shared accumulators;
 };
 
 /// Writes the accumulators of `range` to `out`, or adds them, squared if `square`.
@@ -85,7 +85,7 @@ template <class Shape, bool kSquares>
 __global__ void __launch_bounds__(Shape::kTile.threads)
     conv2d_weight_gradient_kernel(WeightGradientParams p) {
   constexpr WeightTile kTile = Shape::kTile;
-  using Tile = BlockTile<kTile.channels, kTile.outputs>;
+  using Tile = WeightBlockTile<Shape>;
   const Conv2dWeightGradient& g = p.gradient;
   const Conv2dProblem& c = g.problem;
   const WeightPlan& plan = p.plan;

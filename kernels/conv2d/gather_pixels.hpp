@@ -1,11 +1,16 @@
 // The pixels of a gather's block tile: where each is written and where its source window begins.
-// Two layouts with one interface, as the loaders of operand_loaders.hpp want them:
+// Three layouts with one interface, as the loaders want them:
 //
 //   StagedGatherPixels   a record a pixel; each thread places its own (GPU block shapes)
 //   InPlaceGatherPixels  arrays, placed a microtile at a time: most microtiles lie within one line
 //                        of the output, and then all their positions follow from the first (host)
 //
-//   locate(p, rows, columns, first)   for outputs first, first + 1, … of one phase
+//   LineGatherPixels     a record a microtile, whose pixels lie in one line of the output; the last
+//                        microtile of a line may have fewer (host, windows)
+//
+//   count(n, rows, columns)           rows of all block tiles of one phase: pixels, with the line
+//                                     layout those that are missing at the ends of lines too
+//   locate(p, rows, columns, first)   for rows first, first + 1, … of one phase
 //   out(i)                            index in the output tensor, -1 beyond the last pixel
 #pragma once
 
@@ -13,6 +18,7 @@
 
 #include "conv2d/conv2d.hpp"
 #include "conv2d/pixel_cursor.hpp"
+#include "conv2d/tiles.hpp"
 #include "exec/exec.hpp"
 
 namespace curvseg::CURVSEG_TARGET {
@@ -42,9 +48,19 @@ __device__ __forceinline__ GatherPixel gather_pixel(const Conv2dGather& p, const
           cursor.column() * columns.source_step + columns.source_offset};
 }
 
+/// Outputs of one phase.
+inline __host__ __device__ std::int64_t phase_pixels(int n, const GatherAxis& rows,
+                                                     const GatherAxis& columns) {
+  return static_cast<std::int64_t>(n) * rows.outputs * columns.outputs;
+}
+
 template <int kPixels>
 class StagedGatherPixels {
  public:
+  static __host__ __device__ std::int64_t count(int n, const GatherAxis& rows,
+                                                const GatherAxis& columns) {
+    return phase_pixels(n, rows, columns);
+  }
   __device__ void locate(const Conv2dGather& p, const GatherAxis& rows, const GatherAxis& columns,
                          std::int64_t first) {
     PixelCursor cursor(first + block_begin(), p.problem.n, rows.outputs, columns.outputs);
@@ -58,10 +74,13 @@ class StagedGatherPixels {
   GatherPixel at_[kPixels];
 };
 
-template <int kPixels>
+template <int kPixels, int kGroup>  // pixels of the block tile, of a microtile
 class InPlaceGatherPixels {
  public:
-  static constexpr int kGroup = kTileRows;  // pixels of a microtile
+  static __host__ __device__ std::int64_t count(int n, const GatherAxis& rows,
+                                                const GatherAxis& columns) {
+    return phase_pixels(n, rows, columns);
+  }
 
   /// Source positions of tap (0, 0) over the pixels of one microtile; `count` of them exist.
   struct Extent {
@@ -141,8 +160,59 @@ class InPlaceGatherPixels {
   Extent extent_[kPixels / kGroup];
 };
 
-template <int kPixels>
-using GatherPixels =
-    std::conditional_t<kStagedOperands, StagedGatherPixels<kPixels>, InPlaceGatherPixels<kPixels>>;
+template <int kPixels, int kGroup>
+class LineGatherPixels {
+ public:
+  /// `out` of the first of `count` pixels of a microtile, and where the first window begins.
+  struct Group {
+    std::int64_t out;
+    int count, image, row, column;
+  };
+
+  static __host__ __device__ std::int64_t count(int n, const GatherAxis& rows,
+                                                const GatherAxis& columns) {
+    return static_cast<std::int64_t>(n) * rows.outputs * groups(columns) * kGroup;
+  }
+
+  __device__ void locate(const Conv2dGather& p, const GatherAxis& rows, const GatherAxis& columns,
+                         std::int64_t first) {
+    // A column of this cursor is a microtile.
+    PixelCursor cursor(first / kGroup, p.problem.n, rows.outputs, groups(columns));
+    for (Group& group : group_) {
+      group = {-1, 0, 0, 0, 0};
+      if (cursor.valid()) {
+        const int column = cursor.column() * kGroup;
+        const GatherPixel pixel =
+            gather_pixel(p, rows, columns,
+                         PixelCursor(cursor.image(), cursor.row(), column, p.problem.n,
+                                     rows.outputs, columns.outputs));
+        group = {pixel.out, min_of(columns.outputs - column, kGroup), pixel.image, pixel.row,
+                 pixel.column};
+        cursor.advance(1);
+      }
+    }
+  }
+
+  __device__ std::int64_t out(int i) const {
+    const Group& group = group_[i / kGroup];
+    return i % kGroup < group.count ? group.out + i % kGroup : -1;
+  }
+  __device__ const Group& group(int i) const { return group_[i]; }
+
+ private:
+  static __host__ __device__ int groups(const GatherAxis& columns) {
+    return static_cast<int>(divide_up(columns.outputs, kGroup));
+  }
+
+  Group group_[kPixels / kGroup];
+};
+
+template <class Shape>
+using HostGatherPixels =
+    std::conditional_t<kIsWindow<Shape>, LineGatherPixels<Shape::kTile.pixels, Shape::kTile.rows>,
+                       InPlaceGatherPixels<Shape::kTile.pixels, Shape::kTile.rows>>;
+template <class Shape>
+using GatherPixels = std::conditional_t<kStagedOperands, StagedGatherPixels<Shape::kTile.pixels>,
+                                        HostGatherPixels<Shape>>;
 
 }  // namespace curvseg::CURVSEG_TARGET

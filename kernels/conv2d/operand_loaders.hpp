@@ -1,9 +1,10 @@
-// Where the main loop of a gather finds its operands. Two policies with one interface:
+// Where the main loop of a gather finds its operands. Policies with one interface:
 //
 //   StagedGatherLoader   copies a step of source pixels and panel rows into shared memory, the next
 //                        step's copy in flight while this one is multiplied (GPU block shapes)
 //   InPlaceGatherLoader  hands out pointers: NHWC rows are contiguous in C, panels contiguous
 //                        already, so a machine with caches copies nothing (host)
+//   WindowGatherLoader   the same for windows three pixels wide (host, window_loader.hpp)
 //
 //   begin() valid(step) next(step)   walk the reduction: terms, filter taps, source channels
 //   acquire(step)                    operands ready for every thread when it returns
@@ -51,6 +52,13 @@ struct GatherOperands {
            ((static_cast<std::int64_t>(index) * taps + tap) * channels + channel) * width;
   }
 
+  /// `from` + `floats`, as integers: pointer arithmetic beyond an array is undefined even if the
+  /// result is never read.
+  static __device__ const float* displaced(const float* from, std::int64_t floats) {
+    return reinterpret_cast<const float*>(reinterpret_cast<std::intptr_t>(from) +
+                                          floats * static_cast<std::intptr_t>(sizeof(float)));
+  }
+
   const Conv2dGather& p;
   const GatherAxis& rows;
   const GatherAxis& columns;
@@ -65,9 +73,9 @@ struct GatherOperands {
 template <class Shape>
 class InPlaceGatherLoader {
   static constexpr GatherTile kTile = Shape::kTile;
-  using Tile = BlockTile<kTile.pixels, kTile.channels>;
-  using Pixels = GatherPixels<kTile.pixels>;
-  static_assert(kTile.panel == kTileColumns, "a microtile reads one panel");
+  using Tile = GatherBlockTile<Shape>;
+  using Pixels = GatherPixels<Shape>;
+  static_assert(kTile.panel == kTile.columns, "a microtile reads one panel");
   static constexpr int kTableTaps = 16;
   static constexpr float kZeros[kTile.reduction] = {};  // what a tap outside the image reads
 
@@ -131,7 +139,7 @@ class InPlaceGatherLoader {
     if (step.row_tap != 0 || step.channel != 0) return;
     const Conv2dGatherTerm& term = operands_.p.term[step.term];
     for (int i = 0; i < kTile.pixels; ++i)
-      shared_.source[i] = displaced(term.source, pixels_.source(i) * term.ld);
+      shared_.source[i] = GatherOperands::displaced(term.source, pixels_.source(i) * term.ld);
   }
 
   __device__ void multiply(const Step& step, int t, typename Tile::Storage& accumulator) {
@@ -164,13 +172,6 @@ class InPlaceGatherLoader {
   __device__ void release() {}
 
  private:
-  /// `from` + `floats`, as integers: pointer arithmetic beyond an array is undefined even if the
-  /// result is never read.
-  static __device__ const float* displaced(const float* from, std::int64_t floats) {
-    return reinterpret_cast<const float*>(reinterpret_cast<std::intptr_t>(from) +
-                                          floats * static_cast<std::intptr_t>(sizeof(float)));
-  }
-
   __device__ Step sized(Step step) const {
     step.channels = min_of(operands_.channels - step.channel, kTile.reduction);
     step.row_taps = min_of(operands_.rows.taps - step.row_tap, rows_per_step_);
@@ -230,7 +231,8 @@ class InPlaceGatherLoader {
         const int pixel = key.group * Tile::kRows + i;
         const bool inside =
             operands_.inside(pixels_.row(pixel) + row_shift, pixels_.column(pixel) + column_shift);
-        shared_.table[tap][i] = inside ? displaced(shared_.source[pixel], offset) : kZeros;
+        shared_.table[tap][i] =
+            inside ? GatherOperands::displaced(shared_.source[pixel], offset) : kZeros;
       }
     }
   }
@@ -250,7 +252,7 @@ class InPlaceGatherLoader {
 template <class Shape>
 class StagedGatherLoader {
   static constexpr GatherTile kTile = Shape::kTile;
-  using Tile = BlockTile<kTile.pixels, kTile.channels>;
+  using Tile = GatherBlockTile<Shape>;
   static_assert(kTile.panel == kTile.channels, "a block reads one panel");
   // No padding: eight lanes copy two rows, 128 bytes, all banks once; and eight lanes that multiply
   // read one address.
@@ -267,7 +269,7 @@ class StagedGatherLoader {
 
   __device__ StagedGatherLoader(const Conv2dGather& p, const GatherAxis& rows,
                                 const GatherAxis& columns, int first_channel,
-                                const GatherPixels<kTile.pixels>& pixels, Shared& shared)
+                                const GatherPixels<Shape>& pixels, Shared& shared)
       : operands_(p, rows, columns, kTile.panel),
         panel_(first_channel / kTile.panel),
         pixels_(pixels),
@@ -356,13 +358,9 @@ class StagedGatherLoader {
 
   GatherOperands operands_;
   int panel_;
-  const GatherPixels<kTile.pixels>& pixels_;
+  const GatherPixels<Shape>& pixels_;
   Shared& shared_;
   bool vectors_;
 };
-
-template <class Shape>
-using GatherLoader =
-    std::conditional_t<kStagedOperands, StagedGatherLoader<Shape>, InPlaceGatherLoader<Shape>>;
 
 }  // namespace curvseg::CURVSEG_TARGET

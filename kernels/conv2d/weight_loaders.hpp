@@ -49,7 +49,7 @@ __device__ __forceinline__ std::int64_t source_pixel(const Conv2dProblem& c, con
 template <class Shape>
 class InPlaceWeightLoader {
   static constexpr WeightTile kTile = Shape::kTile;
-  using Tile = BlockTile<kTile.channels, kTile.outputs>;
+  using Tile = WeightBlockTile<Shape>;
   static constexpr int kShortLine = 48;  // below this, a run of one line is mostly overhead
 
  public:
@@ -164,7 +164,7 @@ class InPlaceWeightLoader {
 template <class Shape>
 class StagedWeightLoader {
   static constexpr WeightTile kTile = Shape::kTile;
-  using Tile = BlockTile<kTile.channels, kTile.outputs>;
+  using Tile = WeightBlockTile<Shape>;
 
  public:
   struct Shared {

@@ -52,12 +52,13 @@ void for_each_matrix(const Params& p, Task task) {
   std::stable_sort(order, order + p.count,
                    [&](int a, int b) { return p.matrix[a].n > p.matrix[b].n; });
   bool out_of_memory = false;
-#pragma omp parallel for schedule(dynamic, 1) if (p.count > 1) reduction(|| : out_of_memory)
+#pragma omp parallel for schedule(dynamic, 1) if (p.count > 1)
   for (int i = 0; i < p.count; ++i) {
     try {
       task(order[i]);
     } catch (const std::bad_alloc&) {
-      out_of_memory = true;  // an exception must not cross the OpenMP region
+      // An exception must not cross the OpenMP region.
+      __atomic_store_n(&out_of_memory, true, __ATOMIC_RELAXED);
     }
   }
   if (out_of_memory) throw std::bad_alloc();

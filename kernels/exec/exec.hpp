@@ -10,7 +10,7 @@
 //   block_sum(value, scratch)                             fixed-order sum over the block
 //   copy_async / commit_copies / wait_copies<n>           asynchronous copies into shared memory
 //   fma(a, b, c)                                          fused where the target has it
-//   Microtile, kStagedOperands, kTileRows ...             the matrix atom and its shape
+//   BlockTile, kStagedOperands, kTileRows ...             the matrix atom and its shape
 //
 // | target   | macro                | a thread block is                              |
 // | cuda     | __CUDACC__           | a CUDA block                                   |

@@ -83,6 +83,10 @@ __device__ __forceinline__ void copy_strided(float* to, const float* from, std::
   store_group(to, value, kWidth);
 }
 
+/// Brings kFloats floats into the cache. A GPU hides the latency of its writes by itself.
+template <int kFloats>
+__device__ __forceinline__ void prefetch_to_write(const float*) {}
+
 /// Group `group` of row `i` of a microtile's accumulators.
 template <class Tile>
 __device__ __forceinline__ Lanes<Tile::kGroupColumns, float> group_lanes(

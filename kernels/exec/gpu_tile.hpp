@@ -10,6 +10,10 @@ inline constexpr bool kStagedOperands = true;  // operands are copied to shared 
 inline constexpr int kWarpSize = 32;
 inline constexpr int kTileRows = 8;
 inline constexpr int kTileColumns = 8;
+inline constexpr bool kSlimTiles = false;  // a host's way to use all of a vector
+inline constexpr int kSlimTileRows = kTileRows, kSlimOuterRows = kTileRows;
+inline constexpr int kSlimTileColumns = kTileColumns;
+inline constexpr int kWindowRows = kTileRows, kSlimWindowRows = kTileRows;
 
 struct alignas(16) Float4 {
   float at[4];
@@ -21,8 +25,9 @@ struct alignas(16) Float4 {
 ///
 ///   multiply_rows :  acc[i][j] += Σ_l a[row(i)][l] · b[l][column(j)]
 ///   multiply_outer:  acc[i][j] += Σ_l a[l][row(i)] · b[l][column(j)]
-template <int BlockRows, int BlockColumns>
+template <int BlockRows, int BlockColumns, int Rows = kTileRows, int Columns = kTileColumns>
 struct BlockTile {
+  static_assert(Rows == kTileRows && Columns == kTileColumns, "a thread has one kind of microtile");
   static_assert(BlockRows % 16 == 0 && BlockColumns % 8 == 0,
                 "a block tile is made of whole microtiles");
   using Storage = float[kTileRows][kTileColumns];

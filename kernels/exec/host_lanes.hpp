@@ -131,10 +131,16 @@ __forceinline__ void copy_strided(float* to, const float* from, std::int64_t str
     for (int j = 0; j < kWidth; ++j) to[j] = j < count ? from[j * stride] : 0.0f;
   }
 }
+template <int kFloats>
+__forceinline__ void prefetch_to_write(const float* at) {
+  constexpr int kLineFloats = 16;
+  CURVSEG_UNROLL
+  for (int i = 0; i < kFloats; i += kLineFloats) __builtin_prefetch(at + i, 1);
+}
 template <class Tile>
 __forceinline__ Lanes<Tile::kGroupColumns, float> group_lanes(const typename Tile::Storage& storage,
                                                               int i, int) {
-  return load_lanes<Tile::kGroupColumns>(storage + i * kTileColumns, kTileColumns);
+  return load_lanes<Tile::kGroupColumns>(storage + i * Tile::kGroupColumns, Tile::kGroupColumns);
 }
 
 template <int kWidth>

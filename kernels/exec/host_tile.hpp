@@ -1,0 +1,277 @@
+// The matrix atom of the host: SIMD register tiles. Operands are read where they are.
+#pragma once
+
+namespace curvseg::CURVSEG_TARGET {
+
+#if defined(__AVX512F__)
+inline constexpr int kLanes = 16;
+inline constexpr int kTileRows = 12;  // 24 accumulators, 2 operands, 6 registers to spare of 32
+#elif defined(__AVX__)
+inline constexpr int kLanes = 8;
+inline constexpr int kTileRows = 6;  // 12 accumulators, 2 operands, 1 broadcast of 16 registers
+#else
+inline constexpr int kLanes = 4;
+inline constexpr int kTileRows = 6;
+#endif
+inline constexpr int kTileColumns = 2 * kLanes;
+// For few columns: one vector wide, so that none of it is wasted. A multiply-add then needs an
+// operand from memory each, which two loads a cycle can deliver, just.
+inline constexpr bool kSlimTiles = true;
+inline constexpr int kSlimTileRows = 12;
+inline constexpr int kSlimTileColumns = kLanes;
+// Of a sliding window, see BlockTile::multiply_window: what an operand from memory is used for
+// three times over leaves room in registers for.
+#if defined(__AVX512F__)
+inline constexpr int kWindowRows = 12,
+                     kSlimWindowRows = 16;  // 24 and 16 accumulators, 6 and 3 taps
+#elif defined(__AVX__)
+inline constexpr int kWindowRows = 4, kSlimWindowRows = 8;  // 8 and 8, 6 and 3
+#else
+inline constexpr int kWindowRows = 4, kSlimWindowRows = 8;
+#endif
+// Where the rows' operands lie side by side, there may be as many rows as there are registers.
+inline constexpr int kSlimOuterRows = kLanes == 16 ? 16 : 12;
+
+typedef float Vector __attribute__((vector_size(kLanes * sizeof(float))));
+typedef float UnalignedVector
+    __attribute__((vector_size(kLanes * sizeof(float)), aligned(4), may_alias));
+
+__forceinline__ Vector load_vector(const float* from) {
+  return *reinterpret_cast<const UnalignedVector*>(from);
+}
+__forceinline__ void store_vector(float* to, Vector value) {
+  *reinterpret_cast<UnalignedVector*>(to) = value;
+}
+__forceinline__ Vector broadcast(float value) {
+  return value - Vector{};  // minus zero is exact for every value, plus zero is not
+}
+__forceinline__ Vector fma(Vector a, Vector b, Vector c) {
+#if defined(__AVX512F__)
+  return _mm512_fmadd_ps(a, b, c);
+#elif defined(__FMA__)
+  return _mm256_fmadd_ps(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
+/// A block tile of `BlockRows` x `BlockColumns` accumulators, made of microtiles of `Rows` x
+/// `Columns`. A microtile is in registers for the length of one multiply; between multiplies it
+/// lies in the block's shared struct, that is, in the first-level cache.
+///
+///   multiply_rows :  acc[i][j] += Σ_l rows[i][l] · b[l][j]      (rows of a: contiguous in l)
+///   multiply_outer:  acc[i][j] += Σ_l a[l][i]    · b[l][j]      (a: contiguous in i)
+///   multiply_window: acc[i][j] += Σ_l Σ_s a[i + s][l] · b[s][l][j],  s = 0, 1, 2
+template <int BlockRows, int BlockColumns, int Rows = kTileRows, int Columns = kTileColumns>
+struct BlockTile {
+  static_assert(BlockRows % Rows == 0 && BlockColumns % Columns == 0,
+                "a block tile is made of whole microtiles");
+  static_assert(Columns % kLanes == 0, "a row of a microtile is made of whole vectors");
+  using Storage = float[Rows * Columns];
+  static constexpr int kRows = Rows;
+  static constexpr int kGroups = 1;  // of adjacent columns
+  static constexpr int kGroupColumns = Columns;
+  static constexpr int kAcross = BlockColumns / Columns;
+  static constexpr int kMicrotiles = BlockRows / Rows * kAcross;
+
+  static constexpr int row(int microtile, int i) { return microtile / kAcross * Rows + i; }
+  static constexpr int column(int microtile, int) { return microtile % kAcross * Columns; }
+
+  /// Runs of `length` adjacent elements of each row of a, and where the rows of b for them begin:
+  /// `rows` x `columns` of them, a step apart. Rows of b are `Columns` long.
+  struct Runs {
+    int rows;
+    std::ptrdiff_t a_row, b_row;
+    int columns;
+    std::ptrdiff_t a_column, b_column;
+    int length;
+  };
+  /// acc[i][:] += Σ_runs Σ_l row[i][offset + run + l] · b[run + l·Columns + :]
+  //
+  // Never inlined: it needs every general register for its row pointers, and a caller's variables
+  // among them cost a reload a step, a tenth of the speed.
+  static __attribute__((noinline)) void multiply_rows(Storage& storage, const float* const* row,
+                                                      std::ptrdiff_t offset, const Runs& runs,
+                                                      const float* b) {
+    const float* a[kRows];
+    CURVSEG_UNROLL
+    for (int i = 0; i < kRows; ++i) a[i] = row[i] + offset;
+    Vector acc[kRows][kVectors];
+    load(acc, storage);
+    const std::ptrdiff_t next_row = runs.a_row - runs.columns * runs.a_column;
+    for (int r = runs.rows; r > 0; --r) {
+      const float* run = b;
+      for (int c = runs.columns; c > 0; --c) {
+        multiply_run(acc, a, run, runs.length);
+        CURVSEG_UNROLL
+        for (int i = 0; i < kRows; ++i) a[i] += runs.a_column;
+        run += runs.b_column;
+      }
+      CURVSEG_UNROLL
+      for (int i = 0; i < kRows; ++i) a[i] += next_row;
+      b += runs.b_row;
+    }
+    store(storage, acc);
+  }
+
+  /// The same over `count` runs that begin at table[run][i].
+  struct TableRuns {
+    int count;
+    std::ptrdiff_t b_step;
+    int length;
+  };
+  static __attribute__((noinline)) void multiply_table(Storage& storage,
+                                                       const float* const (*table)[kRows],
+                                                       const TableRuns& runs, const float* b) {
+    Vector acc[kRows][kVectors];
+    load(acc, storage);
+    for (int run = 0; run < runs.count; ++run, b += runs.b_step) {
+      const float* a[kRows];
+      CURVSEG_UNROLL
+      for (int i = 0; i < kRows; ++i) a[i] = table[run][i];
+      multiply_run(acc, a, b, runs.length);
+    }
+    store(storage, acc);
+  }
+
+  /// Rows of a window: kRows + 2 pixels of a, `a_pixel` apart, under three taps of b, `b_tap`
+  /// apart.
+  struct Window {
+    int rows;
+    std::ptrdiff_t a_row, b_row;
+    std::ptrdiff_t a_pixel, b_tap;
+    int length;
+  };
+  /// acc[i][:] += Σ_row Σ_l Σ_s a[row][i + s][l] · b[row][s][l][:], one term after the other
+  //
+  // A value of a is broadcast once for the three outputs that see it: a third of the loads, and
+  // fewer of the bank conflicts of pixels whose distance is a power of two.
+  static __attribute__((noinline)) void multiply_window(Storage& storage, const float* a,
+                                                        const Window& window, const float* b) {
+    Vector acc[kRows][kVectors];
+    load(acc, storage);
+    for (int row = 0; row < window.rows; ++row) {
+      window_row(acc, a, window.a_pixel, b, window.b_tap, window.length);
+      a += window.a_row;
+      b += window.b_row;
+    }
+    store(storage, acc);
+  }
+
+  /// acc[i][:] += Σ_l a[l·lda + i] · b[l·ldb + :], for the first `rows` rows of the microtile.
+  static __forceinline__ void multiply_outer(Storage& storage, const float* a, std::ptrdiff_t lda,
+                                             int rows, const float* b, std::ptrdiff_t ldb,
+                                             int length) {
+    partial_outer<kRows>(storage, a, lda, rows, b, ldb, length);
+  }
+
+ private:
+  static constexpr int kVectors = Columns / kLanes;
+  template <int Count>
+  static __forceinline__ void load(Vector (&acc)[Count][kVectors], const Storage& storage) {
+    CURVSEG_UNROLL
+    for (int i = 0; i < Count; ++i) CURVSEG_UNROLL
+    for (int v = 0; v < kVectors; ++v) acc[i][v] = load_vector(storage + i * Columns + v * kLanes);
+  }
+  template <int Count>
+  static __forceinline__ void store(Storage& storage, const Vector (&acc)[Count][kVectors]) {
+    CURVSEG_UNROLL
+    for (int i = 0; i < Count; ++i) CURVSEG_UNROLL
+    for (int v = 0; v < kVectors; ++v) store_vector(storage + i * Columns + v * kLanes, acc[i][v]);
+  }
+
+  /// acc[i][:] += operand(i) · b[:]
+  template <int Count, class Operand>
+  static __forceinline__ void step(Vector (&acc)[Count][kVectors], const float* b,
+                                   Operand operand) {
+    Vector row[kVectors];
+    CURVSEG_UNROLL
+    for (int v = 0; v < kVectors; ++v) row[v] = load_vector(b + v * kLanes);
+    CURVSEG_UNROLL
+    for (int i = 0; i < Count; ++i) {
+      const Vector value = broadcast(operand(i));
+      CURVSEG_UNROLL
+      for (int v = 0; v < kVectors; ++v) acc[i][v] = fma(value, row[v], acc[i][v]);
+    }
+  }
+
+  static __forceinline__ void multiply_run(Vector (&acc)[kRows][kVectors],
+                                           const float* const (&a)[kRows], const float* b,
+                                           std::ptrdiff_t length) {
+    for (std::ptrdiff_t l = 0; l < length; ++l, b += Columns)
+      step(
+          acc, b, [&](int i) __attribute__((always_inline)) { return a[i][l]; });
+  }
+
+  static __forceinline__ void window_row(Vector (&acc)[kRows][kVectors], const float* a,
+                                         std::ptrdiff_t a_pixel, const float* b,
+                                         std::ptrdiff_t b_tap, int length) {
+    // A pointer for three pixels: the addresses p, p + S and p + 2·S need but one more register.
+    constexpr int kPixels = kRows + 2, kPointers = (kPixels + 2) / 3;
+    const float* p[kPointers];
+    CURVSEG_UNROLL
+    for (int k = 0; k < kPointers; ++k) p[k] = a + 3 * k * a_pixel;
+    for (int l = 0; l < length; ++l, b += Columns) {
+      Vector tap[3][kVectors];
+      CURVSEG_UNROLL
+      for (int s = 0; s < 3; ++s) CURVSEG_UNROLL
+      for (int v = 0; v < kVectors; ++v) tap[s][v] = load_vector(b + s * b_tap + v * kLanes);
+      CURVSEG_UNROLL
+      for (int k = 0; k < kPointers; ++k) {
+        CURVSEG_UNROLL
+        for (int d = 0; d < 3; ++d) {
+          const int pixel = 3 * k + d;
+          if (pixel >= kPixels) continue;
+          const Vector value = broadcast(p[k][d * a_pixel]);
+          CURVSEG_UNROLL
+          for (int s = 0; s < 3; ++s) {
+            const int i = pixel - s;
+            if (i < 0 || i >= kRows) continue;
+            CURVSEG_UNROLL
+            for (int v = 0; v < kVectors; ++v) acc[i][v] = fma(value, tap[s][v], acc[i][v]);
+          }
+        }
+        // Opaque: compilers would rather keep a pointer for every pixel than add.
+        asm("" : "+r"(p[k]));
+        ++p[k];
+      }
+    }
+  }
+
+  template <int Count>
+  static void partial_outer(Storage& storage, const float* a, std::ptrdiff_t lda, int rows,
+                            const float* b, std::ptrdiff_t ldb, int length) {
+    if constexpr (Count > 1) {
+      if (rows < Count) return partial_outer<Count - 1>(storage, a, lda, rows, b, ldb, length);
+    }
+    Vector acc[Count][kVectors];
+    load(acc, storage);
+    for (int l = 0; l < length; ++l, a += lda, b += ldb)
+      step(
+          acc, b, [&](int i) __attribute__((always_inline)) { return a[i]; });
+    store(storage, acc);
+  }
+};
+
+/// The accumulators of `Count` block tiles: in the shared struct, since one thread owns them all.
+template <class Tile, int Count = 1>
+class Accumulators {
+ public:
+  struct Shared {
+    alignas(64) typename Tile::Storage tile[Count * Tile::kMicrotiles];
+  };
+  explicit Accumulators(Shared& shared) : shared_(shared) {}
+  __forceinline__ void clear(int count = Count) {
+    std::memset(
+        shared_.tile, 0,
+        sizeof(typename Tile::Storage) * static_cast<std::size_t>(count * Tile::kMicrotiles));
+  }
+  __forceinline__ typename Tile::Storage& at(int microtile, int block_tile = 0) {
+    return shared_.tile[block_tile * Tile::kMicrotiles + microtile];
+  }
+
+ private:
+  Shared& shared_;
+};
+
+}  // namespace curvseg::CURVSEG_TARGET
