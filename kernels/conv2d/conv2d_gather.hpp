@@ -73,17 +73,19 @@ __device__ __forceinline__ void store_microtile(const Conv2dGather& p, int outpu
   }
 }
 
-/// Asks for what microtile `t` will be written to, so that it is there when the sum is.
+/// Asks for what storing microtile `t` will touch, so that it is there when the sum is.
 template <class Tile, class Pixels>
 __device__ __forceinline__ void prefetch_microtile(const Conv2dGather& p, int outputs,
                                                    const Pixels& pixels, int t, int first_channel) {
   const int channel = first_channel + Tile::column(t, 0);
-  if (channel >= outputs) return;
-  CURVSEG_UNROLL
-  for (int i = 0; i < Tile::kRows; ++i) {
+  const int count = min_of(outputs - channel, Tile::kGroupColumns);
+  for (int i = 0; i < Tile::kRows && count > 0; ++i) {
     const std::int64_t pixel = pixels.out(Tile::row(t, i));
     if (pixel < 0) continue;
-    prefetch_to_write<Tile::kGroupColumns>(p.out + pixel * p.ld_out + channel);
+    prefetch_to_write(p.out + pixel * p.ld_out + channel, count);
+    if (p.epilogue.mask)
+      prefetch_to_read(p.epilogue.mask + pixel * p.epilogue.ld_mask + channel,
+                       min_of(p.epilogue.mask_channels - channel, count));
   }
 }
 

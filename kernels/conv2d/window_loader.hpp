@@ -87,6 +87,8 @@ class WindowGatherLoader {
     if (at.column >= 0 && at.column + kPixels <= operands_.columns.source_extent) {
       const std::int64_t row = static_cast<std::int64_t>(rows.source_tap_step) *
                                operands_.columns.source_extent * term.ld;
+      if (index == first_panel_ && at.row + last * rows.source_tap_step < rows.source_extent)
+        prefetch_row(source(term, at, last, step.channel) + term.ld, term.ld, step.channels);
       Tile::multiply_window(accumulator, source(term, at, first, step.channel),
                             {last - first, row, panel_row_, term.ld, panel_tap_, step.channels},
                             panel);
@@ -118,6 +120,12 @@ class WindowGatherLoader {
     const int row = at.row + row_tap * operands_.rows.source_tap_step;
     return GatherOperands::displaced(term.source,
                                      operands_.offset(at.image, row, at.column, term.ld) + channel);
+  }
+
+  /// What the next line of outputs will read and this one does not. Caches prefetch along a line by
+  /// themselves, but each line begins anew, and a window asks for many at once.
+  static __device__ void prefetch_row(const float* from, std::int64_t ld, int channels) {
+    for (int pixel = 0; pixel < kTile.rows; ++pixel, from += ld) prefetch_to_read(from, channels);
   }
 
   __device__ void copy_row(const Step& step, const Conv2dGatherTerm& term, const Group& at,

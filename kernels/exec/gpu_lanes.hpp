@@ -83,9 +83,9 @@ __device__ __forceinline__ void copy_strided(float* to, const float* from, std::
   store_group(to, value, kWidth);
 }
 
-/// Brings kFloats floats into the cache. A GPU hides the latency of its writes by itself.
-template <int kFloats>
-__device__ __forceinline__ void prefetch_to_write(const float*) {}
+// A GPU hides latencies with other warps.
+__device__ __forceinline__ void prefetch_to_read(const float*, int) {}
+__device__ __forceinline__ void prefetch_to_write(const float*, int) {}
 
 /// Group `group` of row `i` of a microtile's accumulators.
 template <class Tile>

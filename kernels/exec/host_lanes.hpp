@@ -131,11 +131,12 @@ __forceinline__ void copy_strided(float* to, const float* from, std::int64_t str
     for (int j = 0; j < kWidth; ++j) to[j] = j < count ? from[j * stride] : 0.0f;
   }
 }
-template <int kFloats>
-__forceinline__ void prefetch_to_write(const float* at) {
-  constexpr int kLineFloats = 16;
-  CURVSEG_UNROLL
-  for (int i = 0; i < kFloats; i += kLineFloats) __builtin_prefetch(at + i, 1);
+inline constexpr int kLineFloats = 16;  // of a cache
+__forceinline__ void prefetch_to_read(const float* from, int count) {
+  for (int i = 0; i < count; i += kLineFloats) __builtin_prefetch(from + i, 0);
+}
+__forceinline__ void prefetch_to_write(const float* to, int count) {
+  for (int i = 0; i < count; i += kLineFloats) __builtin_prefetch(to + i, 1);
 }
 template <class Tile>
 __forceinline__ Lanes<Tile::kGroupColumns, float> group_lanes(const typename Tile::Storage& storage,

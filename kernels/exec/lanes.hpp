@@ -10,6 +10,7 @@
 //   load_group<kWidth>(from, count), store_group(to, lanes, count)
 //                                        the same for any address and count on every target
 //   copy_strided<kWidth>(to, from, stride, count)    kWidth adjacent elements from apart ones
+//   prefetch_to_read(from, count), prefetch_to_write(to, count)    into the nearest cache
 //   group_lanes<Tile>(storage, i, group) accumulators of a microtile, adjacent columns of row i
 //   fill_lanes<kWidth>(value), lane_index<kWidth>()
 //   a + b, a * b, a / b                  lanes with lanes; number * lanes, lanes / number
