@@ -115,27 +115,33 @@ __global__ void __launch_bounds__(Shape::kTile.threads) conv2d_gather_kernel(Con
   shared.pixels.locate(p, rows, columns, first_pixel);
   using Tile = GatherBlockTile<Shape>;
   Accumulators<Tile> accumulators(shared.accumulators);
-  accumulators.clear();
   GatherLoader<Shape> loader(p, rows, columns, first_channel, shared.pixels, shared.operands);
+  if (kStagedOperands) accumulators.clear(block_begin());
   __syncthreads();
 
-  bool stored = false;
+  // A thread that has all microtiles clears one when its first step comes and stores it after its
+  // last, while it is in the first-level cache. With one step, as most often, all use the memory of
+  // one.
+  bool first = true;
   for (auto step = loader.begin(); loader.valid(step); step = loader.next(step)) {
     loader.acquire(step);
-    // The last step of a host stores each microtile while its sum is in the first-level cache.
     const bool last = !kStagedOperands && !loader.valid(loader.next(step));
     for (int t = block_begin(); t < Tile::kMicrotiles; t += block_step()) {
+      const int slot = first && last ? 0 : t;
+      if (!kStagedOperands && first) accumulators.clear(slot);
       if (last) prefetch_microtile<Tile>(p, outputs, shared.pixels, t, first_channel);
-      loader.multiply(step, t, accumulators.at(t));
+      loader.multiply(step, t, accumulators.at(slot));
       if (last)
-        store_microtile<Tile>(p, outputs, shared.pixels, t, first_channel, accumulators.at(t));
+        store_microtile<Tile>(p, outputs, shared.pixels, t, first_channel, accumulators.at(slot));
     }
-    stored = last;
+    first = false;
     loader.release();
   }
-  if (!stored)
-    for (int t = block_begin(); t < Tile::kMicrotiles; t += block_step())
-      store_microtile<Tile>(p, outputs, shared.pixels, t, first_channel, accumulators.at(t));
+  if (!kStagedOperands && !first) return;
+  for (int t = block_begin(); t < Tile::kMicrotiles; t += block_step()) {
+    if (!kStagedOperands) accumulators.clear(t);  // there was no step
+    store_microtile<Tile>(p, outputs, shared.pixels, t, first_channel, accumulators.at(t));
+  }
 }
 
 }  // namespace curvseg::CURVSEG_TARGET

@@ -53,6 +53,14 @@ struct WeightShared {
   typename Accumulators<WeightBlockTile<Shape>, kTile.taps>::Shared accumulators;
 };
 
+/// Whether microtile `t` has a channel and an output. A thread of a GPU, which has one microtile,
+/// need not know.
+template <class Tile>
+__device__ __forceinline__ bool in_use(const Conv2dProblem& c, const WeightRange& range, int t) {
+  return kStagedOperands || (range.first_channel + Tile::row(t, 0) < c.c &&
+                             range.first_output + Tile::column(t, 0) < c.k);
+}
+
 /// Writes the accumulators of `range` to `out`, or adds them, squared if `square`.
 template <class Tile, class Accumulated>
 __device__ __forceinline__ void store_weights(const Conv2dProblem& c, const WeightRange& range,
@@ -60,6 +68,7 @@ __device__ __forceinline__ void store_weights(const Conv2dProblem& c, const Weig
                                               float* out) {
   for (int tap = 0; tap < range.taps; ++tap)
     for (int t = block_begin(); t < Tile::kMicrotiles; t += block_step()) {
+      if (!in_use<Tile>(c, range, t)) continue;
       const auto& tile = accumulators.at(t, tap);
       CURVSEG_UNROLL
       for (int i = 0; i < Tile::kRows; ++i) {
@@ -119,12 +128,13 @@ __global__ void __launch_bounds__(Shape::kTile.threads)
     const PixelRange pixels = unit_pixels(c, plan, unit);
     range.first_pixel = pixels.first;
     range.last_pixel = pixels.last;
-    accumulators.clear(range.taps);
+    for (int t = block_begin(); t < Tile::kMicrotiles; t += block_step())
+      if (in_use<Tile>(c, range, t)) accumulators.clear(t, range.taps);
     for (auto step = loader.begin(); loader.valid(step); step = loader.next(step)) {
       for (int tap = 0; tap < range.taps; ++tap) {
         loader.acquire(step, tap);
         for (int t = block_begin(); t < Tile::kMicrotiles; t += block_step())
-          loader.multiply(step, tap, t, accumulators.at(t, tap));
+          if (in_use<Tile>(c, range, t)) loader.multiply(step, tap, t, accumulators.at(t, tap));
         loader.release();
       }
     }

@@ -111,7 +111,6 @@ class InPlaceWeightLoader {
     const Conv2dWeightTerm& term = p_.term[step.term];
     const int channel = range_.first_channel + Tile::row(t, 0);
     const int output = range_.first_output + Tile::column(t, 0);
-    if (channel >= c.c || output >= c.k) return;
     const int rows = min_of(c.c - channel, Tile::kRows);
     const bool tail = output + Tile::kGroupColumns > c.k;
     const float* dy = tail ? shared_.dy_tail : term.dy + step.pixel * term.ldy + output;

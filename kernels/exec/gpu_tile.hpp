@@ -101,7 +101,7 @@ class Accumulators {
  public:
   struct Shared {};
   __device__ explicit Accumulators(Shared&) {}
-  __device__ __forceinline__ void clear(int = 1) {
+  __device__ __forceinline__ void clear(int, int = 1) {
     CURVSEG_UNROLL
     for (int i = 0; i < Tile::kRows; ++i) CURVSEG_UNROLL
     for (int j = 0; j < kTileColumns; ++j) tile_[i][j] = 0.0f;

@@ -261,13 +261,15 @@ class Accumulators {
     alignas(64) typename Tile::Storage tile[Count * Tile::kMicrotiles];
   };
   explicit Accumulators(Shared& shared) : shared_(shared) {}
-  __forceinline__ void clear(int count = Count) {
-    std::memset(
-        shared_.tile, 0,
-        sizeof(typename Tile::Storage) * static_cast<std::size_t>(count * Tile::kMicrotiles));
+  /// A microtile of the first `count` block tiles.
+  __forceinline__ void clear(int microtile, int count = Count) {
+    std::memset(shared_.tile + microtile * Count, 0,
+                sizeof(typename Tile::Storage) * static_cast<std::size_t>(count));
   }
+  // A microtile's block tiles side by side: a whole block tile apart, those of narrow layers would
+  // meet in few sets of the first-level cache.
   __forceinline__ typename Tile::Storage& at(int microtile, int block_tile = 0) {
-    return shared_.tile[block_tile * Tile::kMicrotiles + microtile];
+    return shared_.tile[microtile * Count + block_tile];
   }
 
  private:
