@@ -8,7 +8,9 @@ namespace {
 
 /// Enough blocks to fill the machine, few enough that partial sums stay small; for squares at most
 /// as many, so that both take the same workspace.
-WeightPlan weight_plan(const WeightTile& tile, const Conv2dProblem& c, bool squares) {
+template <class Shape>
+WeightPlan weight_plan(const Conv2dProblem& c, bool squares) {
+  constexpr WeightTile tile = Shape::kTile;
   constexpr std::int64_t kBlocks = kStagedOperands ? 1024 : 48;
   constexpr std::int64_t kPixelsPerSplit = kStagedOperands ? 256 : 512;
   constexpr std::int64_t kPartialFloats = std::int64_t{1} << 24;
@@ -26,8 +28,9 @@ WeightPlan weight_plan(const WeightTile& tile, const Conv2dProblem& c, bool squa
     const int columns =
         static_cast<int>(divide_up(c.k < tile.outputs ? c.k : tile.outputs, tile.columns)) *
         tile.columns;
-    const int fit = kAccumulatorBytes / (4 * rows * columns);
-    plan.taps_per_block = fit < 1 ? 1 : fit < tile.taps ? fit : tile.taps;
+    constexpr int kAtOnce = kTapsAtOnce<Shape>;
+    const int fit = kAccumulatorBytes / (4 * rows * columns * kAtOnce) * kAtOnce;
+    plan.taps_per_block = max_of(min_of(fit, tile.taps), kAtOnce);
   }
   plan.tap_blocks = static_cast<int>(divide_up(taps, plan.taps_per_block));
   const std::int64_t tiles =
@@ -68,11 +71,25 @@ void sum_weights(StreamHandle stream, const Conv2dWeightGradient& p, const Weigh
 
 template <class Shape>
 void weight_gradient_with_tile(StreamHandle stream, const Conv2dWeightGradient& p) {
-  const WeightPlan plan = weight_plan(Shape::kTile, p.problem, p.squares);
+  const WeightPlan plan = weight_plan<Shape>(p.problem, p.squares);
   if (p.squares)
     sum_weights<Shape, true>(stream, p, plan);
   else
     sum_weights<Shape, false>(stream, p, plan);
+}
+
+/// Calls f<Shape>() with the shape of a problem's tiles.
+template <class F>
+auto with_tile(const Conv2dProblem& c, F f) {
+  if constexpr (kSlimTiles) {
+    constexpr int kShortLine = 16;  // below this, the ends of lines are most of the work
+    const bool slim = takes_slim_tiles(c.k);
+    if constexpr (kOuterWindows)
+      if (c.s == 3 && c.stride_w == 1 && c.dilation_w == 1 && c.q >= kShortLine)
+        return slim ? f(SlimWindowWeightTile{}) : f(WideWindowWeightTile{});
+    if (slim) return f(SlimWeightTile{});
+  }
+  return f(WideWeightTile{});
 }
 
 }  // namespace
@@ -81,8 +98,8 @@ std::int64_t conv2d_weight_workspace(const Conv2dWeightGradient& p) {
   const Conv2dProblem& c = p.problem;
   const std::int64_t floats = static_cast<std::int64_t>(c.r) * c.s * c.c * c.k;
   if (floats == 0) return 0;
-  const WeightTile& tile = takes_slim_tiles(c.k) ? SlimWeightTile::kTile : WideWeightTile::kTile;
-  const int splits = weight_plan(tile, c, false).splits;
+  const int splits =
+      with_tile(c, [&](auto shape) { return weight_plan<decltype(shape)>(c, false).splits; });
   return splits == 1 ? 0 : splits * floats;
 }
 
@@ -92,9 +109,7 @@ void conv2d_weight_gradient(StreamHandle stream, const Conv2dWeightGradient& p) 
   Conv2dProblem& c = gradient.problem;
   // The filter fits nowhere: no pixel, as with no image, but pixels are counted by dividing.
   if (c.p == 0 || c.q == 0) c.n = 0, c.p = 1, c.q = 1;
-  if constexpr (kSlimTiles)
-    if (takes_slim_tiles(c.k)) return weight_gradient_with_tile<SlimWeightTile>(stream, gradient);
-  weight_gradient_with_tile<WideWeightTile>(stream, gradient);
+  with_tile(c, [&](auto shape) { weight_gradient_with_tile<decltype(shape)>(stream, gradient); });
 }
 
 }  // namespace curvseg::CURVSEG_TARGET

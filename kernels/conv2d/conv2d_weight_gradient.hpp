@@ -16,6 +16,7 @@
 #include "conv2d/conv2d.hpp"
 #include "conv2d/tiles.hpp"
 #include "conv2d/weight_loaders.hpp"
+#include "conv2d/window_weight_loader.hpp"
 #include "exec/lanes.hpp"
 
 namespace curvseg::CURVSEG_TARGET {
@@ -45,6 +46,13 @@ struct WeightGradientParams {
   Conv2dWeightGradient gradient;
   WeightPlan plan;
 };
+
+template <class Shape>
+using HostWeightLoader =
+    std::conditional_t<kIsWindow<Shape>, WindowWeightLoader<Shape>, InPlaceWeightLoader<Shape>>;
+template <class Shape>
+using WeightLoader =
+    std::conditional_t<kStagedOperands, StagedWeightLoader<Shape>, HostWeightLoader<Shape>>;
 
 template <class Shape>
 struct WeightShared {
@@ -131,10 +139,10 @@ __global__ void __launch_bounds__(Shape::kTile.threads)
     for (int t = block_begin(); t < Tile::kMicrotiles; t += block_step())
       if (in_use<Tile>(c, range, t)) accumulators.clear(t, range.taps);
     for (auto step = loader.begin(); loader.valid(step); step = loader.next(step)) {
-      for (int tap = 0; tap < range.taps; ++tap) {
+      for (int tap = 0; tap < range.taps; tap += kTapsAtOnce<Shape>) {
         loader.acquire(step, tap);
         for (int t = block_begin(); t < Tile::kMicrotiles; t += block_step())
-          if (in_use<Tile>(c, range, t)) loader.multiply(step, tap, t, accumulators.at(t, tap));
+          if (in_use<Tile>(c, range, t)) loader.multiply(step, tap, t, &accumulators.at(t, tap));
         loader.release();
       }
     }

@@ -52,13 +52,6 @@ struct GatherOperands {
            ((static_cast<std::int64_t>(index) * taps + tap) * channels + channel) * width;
   }
 
-  /// `from` + `floats`, as integers: pointer arithmetic beyond an array is undefined even if the
-  /// result is never read.
-  static __device__ const float* displaced(const float* from, std::int64_t floats) {
-    return reinterpret_cast<const float*>(reinterpret_cast<std::intptr_t>(from) +
-                                          floats * static_cast<std::intptr_t>(sizeof(float)));
-  }
-
   const Conv2dGather& p;
   const GatherAxis& rows;
   const GatherAxis& columns;
@@ -139,7 +132,7 @@ class InPlaceGatherLoader {
     if (step.row_tap != 0 || step.channel != 0) return;
     const Conv2dGatherTerm& term = operands_.p.term[step.term];
     for (int i = 0; i < kTile.pixels; ++i)
-      shared_.source[i] = GatherOperands::displaced(term.source, pixels_.source(i) * term.ld);
+      shared_.source[i] = displaced(term.source, pixels_.source(i) * term.ld);
   }
 
   __device__ void multiply(const Step& step, int t, typename Tile::Storage& accumulator) {
@@ -231,8 +224,7 @@ class InPlaceGatherLoader {
         const int pixel = key.group * Tile::kRows + i;
         const bool inside =
             operands_.inside(pixels_.row(pixel) + row_shift, pixels_.column(pixel) + column_shift);
-        shared_.table[tap][i] =
-            inside ? GatherOperands::displaced(shared_.source[pixel], offset) : kZeros;
+        shared_.table[tap][i] = inside ? displaced(shared_.source[pixel], offset) : kZeros;
       }
     }
   }

@@ -103,6 +103,24 @@ struct WideWeightTile {
   static constexpr WeightTile kTile =
       kStagedOperands ? WeightTile{64, 64, 1, 16, 64} : WeightTile{72, 4 * kTileColumns, 9, 128, 1};
 };
+// Host, windows: filters three columns wide, stride and dilation 1. The three taps of a row share
+// the registers, so that a microtile has a third of the channels.
+struct WideWindowWeightTile {
+  static constexpr WeightTile kTile{72, 4 * kTileColumns, 9,           128,
+                                    1,  kOuterWindowRows, kTileColumns};
+};
+struct SlimWindowWeightTile {
+  static constexpr WeightTile kTile{
+      72, kSlimTileColumns, 9, 128, 1, kSlimOuterWindowRows, kSlimTileColumns};
+};
+template <>
+inline constexpr bool kIsWindow<WideWindowWeightTile> = true;
+template <>
+inline constexpr bool kIsWindow<SlimWindowWeightTile> = true;
+/// Of a weight gradient's filter.
+template <class Shape>
+inline constexpr int kTapsAtOnce = kIsWindow<Shape> ? 3 : 1;
+
 struct SlimWeightTile {
   static constexpr WeightTile kTile{4 * kSlimOuterRows, kSlimTileColumns, 9, 128, 1,
                                     kSlimOuterRows,     kSlimTileColumns};

@@ -4,10 +4,11 @@
 //   StagedWeightLoader   pixels of x (shifted by the block's tap) and dy through shared memory
 //   InPlaceWeightLoader  pointers into x and dy; x is packed only where output lines are too short
 //                        for a run along one of them to pay
+//   WindowWeightLoader   three taps at a time (window_weight_loader.hpp)
 //
 //   begin() valid(step) next(step)      walk terms and pixels of this block's split
 //   acquire(step, tap)                  operands ready for every thread when it returns
-//   multiply(step, tap, t, accumulator) microtile t += its channels x its outputs
+//   multiply(step, tap, t, accumulators) microtile t += its channels x its outputs
 //   release()                           every thread is done with them
 #pragma once
 
@@ -42,6 +43,19 @@ __device__ __forceinline__ std::int64_t source_pixel(const Conv2dProblem& c, con
   const bool inside = static_cast<unsigned>(row) < static_cast<unsigned>(c.h) &&
                       static_cast<unsigned>(column) < static_cast<unsigned>(c.w);
   return inside ? (static_cast<std::int64_t>(at.image()) * c.h + row) * c.w + column : -1;
+}
+
+/// Outputs behind the last whole group of a microtile's columns, for `count` pixels, filled up with
+/// zeros. `left`: outputs from the block's first one on.
+template <class Shape>
+__device__ __forceinline__ void copy_tail(const Conv2dWeightTerm& term, int left, int outputs,
+                                          std::int64_t first, int count, float* to) {
+  constexpr int kColumns = WeightBlockTile<Shape>::kGroupColumns;
+  const int tail = left % kColumns;
+  if (tail == 0 || left >= Shape::kTile.outputs) return;
+  const float* dy = term.dy + first * term.ldy + (outputs - tail);
+  for (int i = 0; i < count; ++i, dy += term.ldy)
+    for (int j = 0; j < kColumns; ++j) *to++ = j < tail ? dy[j] : 0.0f;
 }
 
 // ---- in place ----------------------------------------------------------------------------------
@@ -97,16 +111,13 @@ class InPlaceWeightLoader {
         }
       }
     }
-    const int tail = (c.k - range_.first_output) % Tile::kGroupColumns;
-    if (tap == 0 && tail != 0 && c.k - range_.first_output < kTile.outputs) {
-      const float* dy = term.dy + step.pixel * term.ldy + (c.k - tail);
-      for (int i = 0; i < step.count; ++i)
-        for (int j = 0; j < Tile::kGroupColumns; ++j)
-          shared_.dy_tail[i * Tile::kGroupColumns + j] = j < tail ? dy[i * term.ldy + j] : 0.0f;
-    }
+    if (tap == 0)
+      copy_tail<Shape>(term, c.k - range_.first_output, c.k, step.pixel, step.count,
+                       shared_.dy_tail);
   }
 
-  __device__ void multiply(const Step& step, int tap, int t, typename Tile::Storage& accumulator) {
+  __device__ void multiply(const Step& step, int tap, int t, typename Tile::Storage* accumulators) {
+    typename Tile::Storage& accumulator = *accumulators;
     const Conv2dProblem& c = p_.problem;
     const Conv2dWeightTerm& term = p_.term[step.term];
     const int channel = range_.first_channel + Tile::row(t, 0);
@@ -210,9 +221,9 @@ class StagedWeightLoader {
     __syncthreads();
   }
 
-  __device__ void multiply(const Step& step, int, int t, typename Tile::Storage& accumulator) {
+  __device__ void multiply(const Step& step, int, int t, typename Tile::Storage* accumulators) {
     Tile::template multiply_outer<kTile.channels, kTile.pixels>(
-        accumulator, t, shared_.x[step.buffer], shared_.dy[step.buffer]);
+        *accumulators, t, shared_.x[step.buffer], shared_.dy[step.buffer]);
   }
 
   __device__ void release() { __syncthreads(); }
@@ -256,9 +267,5 @@ class StagedWeightLoader {
   TapShift shift_;
   bool vectors_;
 };
-
-template <class Shape>
-using WeightLoader =
-    std::conditional_t<kStagedOperands, StagedWeightLoader<Shape>, InPlaceWeightLoader<Shape>>;
 
 }  // namespace curvseg::CURVSEG_TARGET

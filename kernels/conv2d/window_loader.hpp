@@ -118,8 +118,7 @@ class WindowGatherLoader {
   __device__ const float* source(const Conv2dGatherTerm& term, const Group& at, int row_tap,
                                  int channel) const {
     const int row = at.row + row_tap * operands_.rows.source_tap_step;
-    return GatherOperands::displaced(term.source,
-                                     operands_.offset(at.image, row, at.column, term.ld) + channel);
+    return displaced(term.source, operands_.offset(at.image, row, at.column, term.ld) + channel);
   }
 
   /// What the next line of outputs will read and this one does not. Caches prefetch along a line by
@@ -138,7 +137,7 @@ class WindowGatherLoader {
     for (int e = last * channels; e < kPixels * channels; ++e) to[e] = 0.0f;
     const float* from = source(term, at, row_tap, step.channel);
     for (int pixel = first; pixel < last; ++pixel) {
-      const float* in = GatherOperands::displaced(from, pixel * term.ld);
+      const float* in = displaced(from, pixel * term.ld);
       for (int channel = 0; channel < channels; ++channel)
         to[pixel * channels + channel] = in[channel];
     }

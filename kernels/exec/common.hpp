@@ -14,6 +14,13 @@ constexpr __host__ __device__ std::int64_t divide_up(std::int64_t a, std::int64_
 constexpr __host__ __device__ int min_of(int a, int b) { return a < b ? a : b; }
 constexpr __host__ __device__ int max_of(int a, int b) { return a > b ? a : b; }
 
+/// `from` + `floats`, as integers: pointer arithmetic beyond an array is undefined even if the
+/// result is never read.
+__device__ __forceinline__ const float* displaced(const float* from, std::int64_t floats) {
+  return reinterpret_cast<const float*>(reinterpret_cast<std::intptr_t>(from) +
+                                        floats * static_cast<std::intptr_t>(sizeof(float)));
+}
+
 /// The indices of [0, n) that belong to one thread of the grid, in ascending order:
 /// `for (const std::int64_t i : grid_range(n))`. Neighbouring lanes of a GPU get neighbouring
 /// indices; a block of the host gets one contiguous run, which vectorises.

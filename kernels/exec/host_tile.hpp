@@ -8,7 +8,7 @@ inline constexpr int kLanes = 16;
 inline constexpr int kTileRows = 12;  // 24 accumulators, 2 operands, 6 registers to spare of 32
 #elif defined(__AVX__)
 inline constexpr int kLanes = 8;
-inline constexpr int kTileRows = 6;  // 12 accumulators, 2 operands, 1 broadcast of 16 registers
+inline constexpr int kTileRows = 6;    // 12 accumulators, 2 operands, 1 broadcast of 16 registers
 #else
 inline constexpr int kLanes = 4;
 inline constexpr int kTileRows = 6;
@@ -19,16 +19,19 @@ inline constexpr int kTileColumns = 2 * kLanes;
 inline constexpr bool kSlimTiles = true;
 inline constexpr int kSlimTileRows = 12;
 inline constexpr int kSlimTileColumns = kLanes;
-// Of a sliding window, see BlockTile::multiply_window: what an operand from memory is used for
-// three times over leaves room in registers for.
+// Of a sliding window, see BlockTile::multiply_window: an operand from memory is used three times
+// over, so the taps take registers of the rows.
 #if defined(__AVX512F__)
-inline constexpr int kWindowRows = 12,
-                     kSlimWindowRows = 16;  // 24 and 16 accumulators, 6 and 3 taps
-#elif defined(__AVX__)
-inline constexpr int kWindowRows = 4, kSlimWindowRows = 8;  // 8 and 8, 6 and 3
+inline constexpr int kWindowRows = 12;      // 24 accumulators, 6 taps
+inline constexpr int kSlimWindowRows = 16;  // 16 and 3
 #else
-inline constexpr int kWindowRows = 4, kSlimWindowRows = 8;
+inline constexpr int kWindowRows = 4;  // 8 and 6
+inline constexpr int kSlimWindowRows = 8;  // 8 and 3
 #endif
+// Of the three taps of a weight gradient, for which 16 registers are too few.
+inline constexpr bool kOuterWindows = kLanes == 16;
+inline constexpr int kOuterWindowRows = 4;      // 24 accumulators
+inline constexpr int kSlimOuterWindowRows = 8;  // 24
 // Where the rows' operands lie side by side, there may be as many rows as there are registers.
 inline constexpr int kSlimOuterRows = kLanes == 16 ? 16 : 12;
 
@@ -62,6 +65,7 @@ __forceinline__ Vector fma(Vector a, Vector b, Vector c) {
 ///   multiply_rows :  acc[i][j] += Σ_l rows[i][l] · b[l][j]      (rows of a: contiguous in l)
 ///   multiply_outer:  acc[i][j] += Σ_l a[l][i]    · b[l][j]      (a: contiguous in i)
 ///   multiply_window: acc[i][j] += Σ_l Σ_s a[i + s][l] · b[s][l][j],  s = 0, 1, 2
+///   multiply_outer_window: acc[s][i][j] += Σ_l a[l + s][i] · b[l][j]
 template <int BlockRows, int BlockColumns, int Rows = kTileRows, int Columns = kTileColumns>
 struct BlockTile {
   static_assert(BlockRows % Rows == 0 && BlockColumns % Columns == 0,
@@ -165,6 +169,21 @@ struct BlockTile {
     partial_outer<kRows>(storage, a, lda, rows, b, ldb, length);
   }
 
+  /// `lines` runs of `length` pixels of b, each under `length` + 2 pixels of a, of which those in
+  /// [first, last) exist. For the first `rows` rows of the microtile.
+  struct OuterWindow {
+    int lines, length;
+    int first, last;
+    int rows;
+    std::ptrdiff_t a_pixel, a_line, b_pixel, b_line;
+  };
+  /// acc[s][i][:] += Σ_line Σ_l a[line][l + s][i] · b[line][l][:] for s = 0, 1, 2, in the order of
+  /// l
+  static void multiply_outer_window(Storage* storage, const float* a, const float* b,
+                                    const OuterWindow& window) {
+    partial_outer_window<kRows>(storage, a, b, window);
+  }
+
  private:
   static constexpr int kVectors = Columns / kLanes;
   template <int Count>
@@ -236,6 +255,76 @@ struct BlockTile {
         ++p[k];
       }
     }
+  }
+
+  template <int Count>
+  using ThreeTaps = Vector[3][Count][kVectors];
+
+  /// What pixel `a` adds to the taps of `kTaps`, a bit each; `b` is the pixel under tap 0.
+  template <int Count, unsigned kTaps>
+  static __forceinline__ void outer_window_step(ThreeTaps<Count>& acc, const float* a,
+                                                const float* b, std::ptrdiff_t b_pixel) {
+    Vector row[3][kVectors];
+    CURVSEG_UNROLL
+    for (int s = 0; s < 3; ++s) CURVSEG_UNROLL
+    for (int v = 0; v < kVectors; ++v)
+      if ((kTaps >> s & 1u) != 0) row[s][v] = load_vector(b - s * b_pixel + v * kLanes);
+    CURVSEG_UNROLL
+    for (int i = 0; i < Count; ++i) {
+      const Vector value = broadcast(a[i]);
+      CURVSEG_UNROLL
+      for (int s = 0; s < 3; ++s) CURVSEG_UNROLL
+      for (int v = 0; v < kVectors; ++v)
+        if ((kTaps >> s & 1u) != 0) acc[s][i][v] = fma(value, row[s][v], acc[s][i][v]);
+    }
+  }
+
+  /// Pixels [first, last) of a, some of which lie under fewer than three.
+  template <int Count>
+  static __forceinline__ void outer_window_end(ThreeTaps<Count>& acc, const float* a,
+                                               const float* b, const OuterWindow& window, int first,
+                                               int last) {
+    for (int pixel = first; pixel < last; ++pixel) {
+      const float* from = a + pixel * window.a_pixel;
+      const float* with = b + pixel * window.b_pixel;
+      const unsigned taps = (pixel < window.length ? 1u : 0u) |
+                            (pixel >= 1 && pixel <= window.length ? 2u : 0u) |
+                            (pixel >= 2 ? 4u : 0u);
+      if (taps == 1u) outer_window_step<Count, 1>(acc, from, with, window.b_pixel);
+      if (taps == 2u) outer_window_step<Count, 2>(acc, from, with, window.b_pixel);
+      if (taps == 3u) outer_window_step<Count, 3>(acc, from, with, window.b_pixel);
+      if (taps == 4u) outer_window_step<Count, 4>(acc, from, with, window.b_pixel);
+      if (taps == 6u) outer_window_step<Count, 6>(acc, from, with, window.b_pixel);
+      if (taps == 7u) outer_window_step<Count, 7>(acc, from, with, window.b_pixel);
+    }
+  }
+
+  template <int Count>
+  static void partial_outer_window(Storage* storage, const float* a, const float* b,
+                                   const OuterWindow& window) {
+    if constexpr (Count > 1) {
+      if (window.rows < Count) return partial_outer_window<Count - 1>(storage, a, b, window);
+    }
+    ThreeTaps<Count> acc;
+    CURVSEG_UNROLL
+    for (int s = 0; s < 3; ++s) load(acc[s], storage[s]);
+    int begin = window.first > 2 ? window.first : 2;  // of those that lie under three
+    if (begin > window.last) begin = window.last;
+    int end = window.length < window.last ? window.length : window.last;
+    if (end < begin) end = begin;
+    for (int line = 0; line < window.lines; ++line, a += window.a_line, b += window.b_line) {
+      outer_window_end<Count>(acc, a, b, window, window.first, begin);
+      const float* from = a + begin * window.a_pixel;
+      const float* with = b + begin * window.b_pixel;
+      for (int pixel = begin; pixel < end; ++pixel) {
+        outer_window_step<Count, 7>(acc, from, with, window.b_pixel);
+        from += window.a_pixel;
+        with += window.b_pixel;
+      }
+      outer_window_end<Count>(acc, a, b, window, end, window.last);
+    }
+    CURVSEG_UNROLL
+    for (int s = 0; s < 3; ++s) store(storage[s], acc[s]);
   }
 
   template <int Count>
