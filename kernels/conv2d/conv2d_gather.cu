@@ -48,18 +48,27 @@ bool takes_windows(const Conv2dGather& p, int rows) {
          10 * columns >= 8 * divide_up(columns, rows) * rows;
 }
 
-int gather_panel(int outputs) {
-  if (takes_slim_tiles(outputs)) return SlimGatherTile::kTile.panel;
-  return outputs <= NarrowGatherTile::kTile.channels ? NarrowGatherTile::kTile.panel
-                                                     : WideGatherTile::kTile.panel;
+/// Calls f(Shape{}) with the shape of a gather's tiles.
+template <class F>
+auto with_tile(const Conv2dGather& p, F f) {
+  const int outputs = p.direction == Conv2dDirection::kForward ? p.problem.k : p.problem.c;
+  if constexpr (kSlimTiles) {
+    if (takes_slim_tiles(outputs))
+      return takes_windows(p, kSlimWindowRows) ? f(SlimWindowTile{}) : f(SlimGatherTile{});
+  }
+  const bool narrow = outputs <= NarrowGatherTile::kTile.channels;
+  if constexpr (kWideWindows) {
+    if (takes_windows(p, kWindowRows)) return narrow ? f(NarrowWindowTile{}) : f(WideWindowTile{});
+  }
+  return narrow ? f(NarrowGatherTile{}) : f(WideGatherTile{});
 }
 
 /// Floats of the panels of one term.
 std::int64_t term_floats(const Conv2dGather& p) {
   const Conv2dProblem& c = p.problem;
   const bool forward = p.direction == Conv2dDirection::kForward;
-  const int outputs = forward ? c.k : c.c;
-  return panel_floats(c.r * c.s, forward ? c.c : c.k, outputs, gather_panel(outputs));
+  const int panel = with_tile(p, [](auto shape) { return decltype(shape)::kTile.panel; });
+  return panel_floats(c.r * c.s, forward ? c.c : c.k, forward ? c.k : c.c, panel);
 }
 
 /// Whether a second term waits for the first, in the same workspace, and adds to the output: where
@@ -80,7 +89,6 @@ std::int64_t conv2d_gather_workspace(const Conv2dGather& p) {
 }
 
 void conv2d_gather(StreamHandle stream, const Conv2dGather& p) {
-  const int outputs = p.direction == Conv2dDirection::kForward ? p.problem.k : p.problem.c;
   if (one_term_after_the_other(p)) {
     Conv2dGather term = p;
     term.terms = 1;
@@ -92,20 +100,7 @@ void conv2d_gather(StreamHandle stream, const Conv2dGather& p) {
     term.epilogue.accumulate = true;
     return conv2d_gather(stream, term);
   }
-  if constexpr (kSlimTiles) {
-    const bool slim = takes_slim_tiles(outputs);
-    if (takes_windows(p, slim ? kSlimWindowRows : kWindowRows)) {
-      if (slim) return gather_with_tile<SlimWindowTile>(stream, p);
-      if (outputs <= NarrowWindowTile::kTile.channels)
-        return gather_with_tile<NarrowWindowTile>(stream, p);
-      return gather_with_tile<WideWindowTile>(stream, p);
-    }
-    if (slim) return gather_with_tile<SlimGatherTile>(stream, p);
-  }
-  if (outputs <= NarrowGatherTile::kTile.channels)
-    gather_with_tile<NarrowGatherTile>(stream, p);
-  else
-    gather_with_tile<WideGatherTile>(stream, p);
+  with_tile(p, [&](auto shape) { gather_with_tile<decltype(shape)>(stream, p); });
 }
 
 }  // namespace curvseg::CURVSEG_TARGET

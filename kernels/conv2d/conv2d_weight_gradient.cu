@@ -78,15 +78,16 @@ void weight_gradient_with_tile(StreamHandle stream, const Conv2dWeightGradient& 
     sum_weights<Shape, false>(stream, p, plan);
 }
 
-/// Calls f<Shape>() with the shape of a problem's tiles.
+/// Calls f(Shape{}) with the shape of a problem's tiles.
 template <class F>
 auto with_tile(const Conv2dProblem& c, F f) {
   if constexpr (kSlimTiles) {
     constexpr int kShortLine = 16;  // below this, the ends of lines are most of the work
     const bool slim = takes_slim_tiles(c.k);
-    if constexpr (kOuterWindows)
+    if constexpr (kOuterWindows) {
       if (c.s == 3 && c.stride_w == 1 && c.dilation_w == 1 && c.q >= kShortLine)
         return slim ? f(SlimWindowWeightTile{}) : f(WideWindowWeightTile{});
+    }
     if (slim) return f(SlimWeightTile{});
   }
   return f(WideWeightTile{});

@@ -14,7 +14,7 @@ inline constexpr bool kSlimTiles = false;  // a host's way to use all of a vecto
 inline constexpr int kSlimTileRows = kTileRows, kSlimOuterRows = kTileRows;
 inline constexpr int kSlimTileColumns = kTileColumns;
 inline constexpr int kWindowRows = kTileRows, kSlimWindowRows = kTileRows;
-inline constexpr bool kOuterWindows = false;
+inline constexpr bool kWideWindows = false, kOuterWindows = false;
 inline constexpr int kOuterWindowRows = kTileRows, kSlimOuterWindowRows = kTileRows;
 
 struct alignas(16) Float4 {

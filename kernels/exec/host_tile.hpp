@@ -8,7 +8,7 @@ inline constexpr int kLanes = 16;
 inline constexpr int kTileRows = 12;  // 24 accumulators, 2 operands, 6 registers to spare of 32
 #elif defined(__AVX__)
 inline constexpr int kLanes = 8;
-inline constexpr int kTileRows = 6;    // 12 accumulators, 2 operands, 1 broadcast of 16 registers
+inline constexpr int kTileRows = 6;  // 12 accumulators, 2 operands, 1 broadcast of 16 registers
 #else
 inline constexpr int kLanes = 4;
 inline constexpr int kTileRows = 6;
@@ -22,10 +22,12 @@ inline constexpr int kSlimTileColumns = kLanes;
 // Of a sliding window, see BlockTile::multiply_window: an operand from memory is used three times
 // over, so the taps take registers of the rows.
 #if defined(__AVX512F__)
+inline constexpr bool kWideWindows = true;
 inline constexpr int kWindowRows = 12;      // 24 accumulators, 6 taps
 inline constexpr int kSlimWindowRows = 16;  // 16 and 3
 #else
-inline constexpr int kWindowRows = 4;  // 8 and 6
+inline constexpr bool kWideWindows = false;  // 16 registers: 8 accumulators and 6 taps are slower
+inline constexpr int kWindowRows = 4;
 inline constexpr int kSlimWindowRows = 8;  // 8 and 3
 #endif
 // Of the three taps of a weight gradient, for which 16 registers are too few.

@@ -56,8 +56,8 @@ std::vector<Case> large_cases() {
       {"many_channels", {1, 6, 6, 300, 130, 3, 3, 1, 1, 1, 1}},
       {"long_lines", {1, 3, 700, 20, 24, 3, 3, 1, 1, 1, 1}},
       {"dense_512", {5, 1, 1, 2048, 512, 1, 1}},
-      // Windows of three pixels (host): several steps of channels and of rows of taps, lines that end
-      // within a microtile, phases of rows, and windows that are wholly outside.
+      // Windows of three pixels (host): several steps of channels and of rows of taps, lines that
+      // end within a microtile, phases of rows, and windows that are wholly outside.
       {"windows_long_reduction", {1, 5, 47, 150, 140, 3, 3, 1, 1, 1, 1}},
       {"windows_of_five_rows", {2, 9, 33, 6, 16, 5, 3, 1, 1, 2, 1}},
       {"windows_of_two_rows", {1, 6, 24, 7, 18, 2, 3, 1, 1, 0, 1}},
