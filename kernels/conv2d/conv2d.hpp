@@ -5,11 +5,7 @@
 #include <cstdint>
 #include <numeric>
 
-#if defined(__CUDACC__)
-#define CURVSEG_HOST_DEVICE __host__ __device__
-#else
-#define CURVSEG_HOST_DEVICE
-#endif
+#include "exec/host_device.hpp"
 
 namespace curvseg {
 

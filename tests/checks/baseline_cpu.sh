@@ -17,5 +17,11 @@ if CURVSEG_INSTRUCTION_SET=x86-64-v3 "$qemu" -cpu qemu64 "$tests" --gtest_list_t
 fi
 
 # Large shapes prove nothing about instructions and take minutes in emulation.
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+status=0
 CURVSEG_TEST_TARGETS=host OMP_NUM_THREADS=2 "$qemu" -cpu qemu64 "$tests" --gtest_brief=1 \
-  --gtest_filter="${CURVSEG_BASELINE_FILTER:-*/host}"
+  --gtest_filter="${CURVSEG_BASELINE_FILTER:-*/host}" >"$log" 2>&1 || status=$?
+cat "$log"
+! grep -q 'PASSED.* 0 tests' "$log" || { echo "baseline_cpu: the filter names no test"; exit 1; }
+exit $status

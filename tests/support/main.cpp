@@ -1,7 +1,7 @@
 // The main program of the tests. Besides GoogleTest's own options:
 //
 //   curvseg_tests --directory=kernels/pool     only the tests whose source lies in
-//   tests/kernels/pool
+//   tests/kernels/pool; with --gtest_filter, those of them that it names
 //
 // Skipped tests are counted by reason at the end.
 #include <gmock/gmock.h>
@@ -25,19 +25,23 @@ std::string directory_of(const testing::TestInfo& test) {
   return file.substr(first + kRoot.size(), last - first - kRoot.size());
 }
 
-/// GoogleTest's filter for the tests of one directory; empty if there are none.
-std::string filter_for(std::string_view directory) {
+/// GoogleTest's filter for those tests of `filter` that are in one directory: it takes all others
+/// out. Empty if the directory has none.
+std::string filter_for(std::string_view directory, std::string filter) {
   const testing::UnitTest& all = *testing::UnitTest::GetInstance();
-  std::string filter;
+  bool found = false;
+  filter.append(filter.find('-') == std::string::npos ? "-" : ":");
   for (int s = 0; s < all.total_test_suite_count(); ++s) {
     const testing::TestSuite& suite = *all.GetTestSuite(s);
     for (int t = 0; t < suite.total_test_count(); ++t) {
       const testing::TestInfo& test = *suite.GetTestInfo(t);
       if (directory_of(test) == directory)
+        found = true;
+      else
         filter.append(suite.name()).append(".").append(test.name()).append(":");
     }
   }
-  return filter;
+  return found ? filter : std::string();
 }
 
 class SkipSummary : public testing::EmptyTestEventListener {
@@ -67,7 +71,7 @@ int main(int argc, char** argv) {
       std::fprintf(stderr, "curvseg_tests: unknown argument %s\n", argv[i]);
       return 2;
     }
-    const std::string filter = filter_for(argument.substr(kOption.size()));
+    const std::string filter = filter_for(argument.substr(kOption.size()), GTEST_FLAG_GET(filter));
     if (filter.empty()) {
       std::fprintf(stderr, "curvseg_tests: there are no tests in tests/%s\n",
                    argv[i] + kOption.size());

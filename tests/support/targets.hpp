@@ -23,9 +23,10 @@
 
 namespace curvseg::testing {
 
-/// Names of the targets that can run here: "host", "host_baseline" (the portable kernels, if the
+/// Names of the targets of this build: "host", "host_baseline" (the portable kernels, if the
 /// processor would choose others), "emulated", "cuda". The environment variable
-/// CURVSEG_TEST_TARGETS (comma-separated) narrows them.
+/// CURVSEG_TEST_TARGETS (comma-separated) narrows them. A TargetTest skips where its target has no
+/// device.
 std::vector<std::string> target_names();
 
 /// Throws std::invalid_argument for a name that target_names() does not list.
@@ -102,6 +103,10 @@ class DeviceBuffer {
 /// A test that runs once on every target; the parameter is the target's name.
 class TargetTest : public ::testing::TestWithParam<std::string> {
  protected:
+  void SetUp() override {
+    if (target().runtime->device_count() == 0)
+      GTEST_SKIP() << "there is no " << GetParam() << " device here";
+  }
   const Target& target() const { return testing::target(GetParam()); }
   const Kernels& kernels() const { return *target().kernels; }
   StreamHandle stream() const { return nullptr; }

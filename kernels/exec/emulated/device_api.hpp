@@ -49,6 +49,7 @@ struct LaunchRequest {
   const void* params;
   std::size_t params_bytes;
   void (*run)(const void* params);  // one thread of the kernel
+  const void* place;                // where it is launched
 };
 
 /// Checks the launch's limits and queues it. Throws TargetError.

@@ -20,7 +20,7 @@ namespace curvseg::emulation {
 inline constexpr int kDevices = 2;
 inline constexpr std::size_t kDeviceBytes = std::size_t{8} << 30;
 inline constexpr std::size_t kSharedOffset = 64 << 10;
-inline constexpr std::size_t kSharedLimit = 227 << 10;  // of one block, as on sm_90
+inline constexpr std::size_t kSharedLimit = 163 << 10;  // of one block, as on sm_80
 inline constexpr std::size_t kHeapOffset = 1 << 20;
 
 // Who made a stamp: the number of a warp, with a flag if it was only the last of several.

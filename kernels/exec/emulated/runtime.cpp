@@ -27,8 +27,10 @@ void check_device(int device) {
 /// The limits that CUDA checks at a launch.
 void check_launch(const LaunchRequest& r) {
   const auto refuse = [&](const std::string& what) {
-    throw TargetError("emulated: illegal launch of kernel " + short_kernel_name(r.kernel) + ": " +
-                      what);
+    throw TargetError(
+        "emulated: illegal launch of kernel " + short_kernel_name(r.kernel) + " at " +
+        describe_place(static_cast<Place>(reinterpret_cast<std::uintptr_t>(r.place))) + ": " +
+        what);
   };
   constexpr int kThreads = 1024;
   constexpr unsigned kGridX = 0x7fffffff, kGridYZ = 65535;

@@ -105,6 +105,36 @@ TEST(ConvolutionStride, LargerThanAGridWritesEveryGradient) {
   }
 }
 
+/// More phases of a data gradient than a grid may have blocks in y, one a pixel: all but the first
+/// find no tap, and each must write its zero.
+TEST(ConvolutionStride, MorePhasesThanAGridHasRows) {
+  constexpr int kHeight = 260, kWidth = 258, kStride = 300;
+  static_assert(kHeight * kWidth > 65535, "more phases than blocks in y");
+  for (const char* name : {"host", "emulated"}) {
+    for (const DeviceInfo& info : Device::list()) {
+      if (info.device != name) continue;
+      SCOPED_TRACE(name);
+      const Device device = Device::open(name);
+      const Stream stream(device);
+      Tensor dy(device, {1, 1, 1, 1}), dx(device, {1, kHeight, kWidth, 1});
+      const std::vector<float> two = {2.0f};
+      const std::vector<float> nothing(kHeight * kWidth, std::numeric_limits<float>::quiet_NaN());
+      dy.upload(stream, two);
+      dx.upload(stream, nothing);
+      DeviceArray<float> w(device, 1), scratch(device, 1024);
+      const float three = 3.0f;
+      w.upload(stream, &three, 1);
+      stream.synchronise();
+      conv2d_backward_data(stream, dy, ConstFilterView(w.data(), 1, 1, 1, 1),
+                           {.geometry = {.stride_h = kStride, .stride_w = kStride}},
+                           {scratch.data(), scratch.bytes()}, dx);
+      std::vector<float> expected(kHeight * kWidth, 0.0f);
+      expected[0] = 6.0f;
+      EXPECT_TRUE(dx.to_host(stream) == expected);
+    }
+  }
+}
+
 TEST(StreamWait, AcrossTargetsHoldsToo) {
   bool emulated = false;
   for (const DeviceInfo& info : Device::list()) emulated = emulated || info.device == "emulated";

@@ -332,15 +332,15 @@ struct SharedOf {
   unsigned char at[Bytes];
 };
 void launch_too_much_shared(StreamHandle stream) {
-  launch<nothing, SharedOf<227 * 1024 + 1>>(stream, dim3{}, 32, Planted{});
+  launch<nothing, SharedOf<163 * 1024 + 1>>(stream, dim3{}, 32, Planted{});
 }
-using AllShared = SharedOf<227 * 1024>;
+using AllShared = SharedOf<163 * 1024>;
 static __global__ void use_all_shared(Planted p) {
   auto& s = block_shared<AllShared>();
-  for (int i = block_begin(); i < 227 * 1024; i += block_step())
+  for (int i = block_begin(); i < 163 * 1024; i += block_step())
     s.at[i] = static_cast<unsigned char>(i);
   __syncthreads();
-  if (thread() == 0) p.a[0] = s.at[227 * 1024 - 1];
+  if (thread() == 0) p.a[0] = s.at[163 * 1024 - 1];
 }
 void launch_all_shared(StreamHandle stream, float* to) {
   Planted p;
