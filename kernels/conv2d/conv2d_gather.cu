@@ -41,10 +41,10 @@ void gather_with_tile(StreamHandle stream, const Conv2dGather& p) {
 }
 
 /// Whether microtiles of `rows` pixels in a line can slide under the filter, and are mostly full.
-bool takes_windows(const Conv2dGather& p, int rows) {
+[[maybe_unused]] bool takes_windows(const Conv2dGather& p, int rows) {
   const Conv2dProblem& c = p.problem;
   const int columns = p.direction == Conv2dDirection::kForward ? c.q : c.w;
-  return !kStagedOperands && c.s == 3 && c.stride_w == 1 && c.dilation_w == 1 &&
+  return c.s == 3 && c.stride_w == 1 && c.dilation_w == 1 &&
          10 * columns >= 8 * divide_up(columns, rows) * rows;
 }
 
