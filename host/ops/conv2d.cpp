@@ -250,14 +250,16 @@ void bias_gradient(std::string_view op, const Stream& stream, const ConstTensorV
                    bool accumulate, const Workspace& workspace, const VectorView& db,
                    int squared_images) {
   check_tensor(op, "dy", dy);
-  if (db.size != dy.shape.c || !db.data)
+  if (db.size != dy.shape.c)
     refuse(op, "db has " + std::to_string(db.size) + " entries, dy has " +
                    std::to_string(dy.shape.c) + " channels");
+  require(db.data || db.size == 0, op, "db has no memory");
   ChannelSum p{dy.shape.pixels(), dy.shape.c, dy.data, dy.ld,
                db.data,           accumulate, nullptr, squared_images};
   const Kernels& kernels = kernels_of(stream);
   check_bytes(op, workspace, kernels.channel_sum_workspace(p));
   p.workspace = static_cast<float*>(workspace.data);
+  if (db.size == 0) return;
   const CurrentDevice current(stream.device());
   kernels.channel_sum(stream.native(), p);
 }

@@ -48,6 +48,20 @@ TEST_F(Refusal, SpansBeyond32Bits) {
       "1073741824x1");
 }
 
+TEST_F(Refusal, ChannelsThatDiffer) {
+  const ConstTensorView x(memory_.data(), {1, 1, 1, 32});
+  const ConstFilterView w(memory_.data(), 1, 1, 16, 2);
+  const TensorView y(y_.data(), {1, 1, 1, 2});
+  // The whole sentence: README shows it.
+  expect_refused([&] { conv2d_forward(stream_, x, w, {}, {}, y); },
+                 "conv2d_forward: w has 16 input channels, x has 32");
+  expect_refused(
+      [&] {
+        conv2d_backward_bias(stream_, x, false, {}, {memory_.data(), 31});
+      },
+      "conv2d_backward_bias: db has 31 entries, dy has 32 channels");
+}
+
 TEST_F(Refusal, WorkspaceThatIsNotAligned) {
   expect_refused([&] { forward({.geometry = {.pad_h = 1, .pad_w = 1}}, 3, 4); },
                  "not aligned to 16 bytes");
@@ -60,6 +74,11 @@ TEST_F(Refusal, MemoryThatIsNotThere) {
       },
       "the bias of 1 entries has no memory");
   expect_refused([&] { add_bias(stream_, x_, {nullptr, 1}, y_); }, "b has no memory");
+  expect_refused(
+      [&] {
+        conv2d_backward_bias(stream_, x_, false, {}, {nullptr, 1});
+      },
+      "conv2d_backward_bias: db has no memory");
 }
 
 TEST_F(Refusal, MaskOfAnotherShape) {

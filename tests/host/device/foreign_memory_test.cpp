@@ -1,0 +1,85 @@
+// An application's own memory and queue on a device that is not the current one.
+#ifdef CURVSEG_HAS_EMULATED
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "curvseg/error.hpp"
+#include "curvseg/ops.hpp"
+#include "target.hpp"
+
+namespace curvseg {
+namespace {
+
+constexpr Shape kShape{1, 8, 8, 1};
+constexpr std::size_t kCount = 64;
+
+class ForeignMemory : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    runtime_.set_device(0);
+    for (float** memory : {&x_, &y_})
+      *memory = static_cast<float*>(runtime_.allocate(1, kCount * sizeof(float)));
+    native_ = runtime_.create_stream(1);
+  }
+  void TearDown() override {
+    runtime_.synchronise(1, native_);
+    runtime_.destroy_stream(native_);
+    for (float* memory : {x_, y_}) runtime_.release(1, memory);
+    runtime_.set_device(0);
+  }
+  int current_device() const { return runtime_.set_device(0); }
+  std::vector<float> y() const { return {y_, y_ + kCount}; }
+
+  const Device device_ = Device::open("emulated:1");
+  const Runtime& runtime_ = *device_.target().runtime;
+  float* x_ = nullptr;
+  float* y_ = nullptr;
+  StreamHandle native_ = nullptr;
+};
+
+TEST_F(ForeignMemory, IsUsedInTheOrderOfTheForeignStream) {
+  std::fill(y_, y_ + kCount, -1.0f);
+  const Stream queue = Stream::wrap(device_, native_);
+  EXPECT_EQ(queue.native(), native_);
+  fill(queue, {x_, kCount}, 5.0f);
+  relu_forward(queue, {x_, kShape}, {y_, kShape});
+  EXPECT_EQ(y(), std::vector<float>(kCount, -1.0f)) << "something waited for the stream";
+  EXPECT_EQ(current_device(), 0);
+  queue.synchronise();
+  EXPECT_EQ(y(), std::vector<float>(kCount, 5.0f));
+  EXPECT_EQ(current_device(), 0);
+}
+
+TEST_F(ForeignMemory, TheStreamOutlivesItsWrapper) {
+  {
+    const Stream queue = Stream::wrap(device_, native_);
+    fill(queue, {y_, kCount}, 2.0f);
+  }
+  runtime_.synchronise(1, native_);
+  EXPECT_EQ(y(), std::vector<float>(kCount, 2.0f));
+}
+
+TEST_F(ForeignMemory, ARefusalRestoresTheCurrentDevice) {
+  const Stream queue = Stream::wrap(device_, native_);
+  EXPECT_THROW(relu_forward(queue, {x_, kShape}, {y_, {1, 8, 4, 1}}), std::invalid_argument);
+  EXPECT_EQ(current_device(), 0);
+}
+
+TEST_F(ForeignMemory, OfAnotherDeviceIsReported) {
+  fill(Stream::wrap(device_, native_), {x_, kCount}, 5.0f);
+  runtime_.synchronise(1, native_);
+  const Stream other(Device::open("emulated"));
+  const auto misuse = [&] {
+    relu_forward(other, {x_, kShape}, {y_, kShape});
+    other.synchronise();
+  };
+  EXPECT_THAT(misuse,
+              ::testing::ThrowsMessage<TargetError>(::testing::HasSubstr("memory of device 1")));
+  EXPECT_EQ(current_device(), 0);
+}
+
+}  // namespace
+}  // namespace curvseg
+#endif
