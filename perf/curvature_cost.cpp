@@ -1,8 +1,5 @@
 // What a curvature product of a U-Net costs, in ratio to one gradient (forward and backward pass).
 //
-//   curvature_cost [--width 16] [--depth 3] [--channels 1] [--classes 2] [--batch 8] [--size 96]
-//                  [--device host] [--pairs 15 | --on-demand] [--clock wall|cpu]
-//
 // Warm: the forward pass at this theta is stored already; cold: it is part of the product's time.
 // The sides alternate, so that a change of the machine's speed hits both; a ratio is the median of
 // the pairs, with the least and the largest. Memory is that of the plans.
@@ -29,6 +26,14 @@
 
 namespace curvseg::perf {
 namespace {
+
+constexpr const char* kUsage =
+    R"(curvature_cost [--width 16] [--depth 3] [--channels 1] [--classes 2] [--batch 8] [--size 96]
+               [--device host] [--pairs 15 | --on-demand] [--clock wall|cpu]
+
+Gauss-Newton and Hessian products of a U-Net in ratio to its gradient, in time and in memory. With
+--on-demand one JSON line for each line read: gradient, ggnvp warm, ggnvp cold, hvp warm, hvp cold.
+)";
 
 class Products {
  public:
@@ -236,7 +241,7 @@ void run(Arguments& arguments) {
 
 int main(int argc, char** argv) {
   try {
-    curvseg::perf::Arguments arguments(argc, argv);
+    curvseg::perf::Arguments arguments(argc, argv, curvseg::perf::kUsage);
     curvseg::perf::run(arguments);
     return 0;
   } catch (const std::exception& error) {

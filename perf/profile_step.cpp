@@ -1,8 +1,5 @@
 // Where the time of a U-Net's training step goes: every launch, by kernel and problem, the dearest
 // first, with the rate it reached and the part of this machine's peak that is.
-//
-//   profile_step [--width=16] [--depth=3] [--channels=1] [--classes=2] [--batch=8] [--size=96]
-//                [--steps=20] [--clock=wall|cpu]
 #include <algorithm>
 #include <cstdio>
 #include <exception>
@@ -16,6 +13,14 @@
 
 namespace curvseg::perf {
 namespace {
+
+constexpr const char* kUsage =
+    R"(profile_step [--work step|gradient|inference] [--optimizer adam|sgd] [--width 16] [--depth 3]
+             [--channels 1] [--classes 2] [--batch 8] [--size 96] [--steps 20] [--clock wall|cpu]
+
+Where the time of a U-Net's training step goes: every launch, by kernel and problem, the dearest
+first.
+)";
 
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
@@ -102,7 +107,7 @@ void profile(const UnetRun& options, int steps, Clock clock) {
 int main(int argc, char** argv) {
   using namespace curvseg::perf;
   try {
-    Arguments arguments(argc, argv);
+    Arguments arguments(argc, argv, kUsage);
     const UnetRun options = unet_options(arguments);
     const int steps = arguments.number("steps", 20);
     const Clock clock = arguments.clock();

@@ -1,10 +1,6 @@
 // How fast curvseg trains (or runs) a U-Net on random images: the counterpart of
 // perf/peers/pytorch_training.py, with its options and its output.
 //
-//   training_speed [--work step|gradient|inference] [--optimizer adam|sgd] [--width 16] [--depth 3]
-//                  [--channels 1] [--classes 2] [--batch 8] [--size 96] [--device host]
-//                  [--steps 5] [--samples 5 | --on-demand]
-//
 // Prints one JSON object about the work and one a sample, a sample being --steps steps; with
 // --on-demand it takes a sample for each line it reads.
 #include <sys/resource.h>
@@ -19,6 +15,15 @@
 
 namespace curvseg::perf {
 namespace {
+
+constexpr const char* kUsage =
+    R"(training_speed [--work step|gradient|inference] [--optimizer adam|sgd] [--width 16] [--depth 3]
+               [--channels 1] [--classes 2] [--batch 8] [--size 96] [--device host]
+               [--steps 5] [--samples 5 | --on-demand]
+
+How fast curvseg trains (or runs) a U-Net on random images: one JSON line a sample of --steps steps,
+with --on-demand a sample for each line read.
+)";
 
 /// Of this process, until now.
 long peak_memory_bytes() {
@@ -65,7 +70,7 @@ void run(Arguments& arguments) {
 
 int main(int argc, char** argv) {
   try {
-    curvseg::perf::Arguments arguments(argc, argv);
+    curvseg::perf::Arguments arguments(argc, argv, curvseg::perf::kUsage);
     curvseg::perf::run(arguments);
     return 0;
   } catch (const std::exception& e) {

@@ -1,7 +1,5 @@
 // Convolution in its three directions against oneDNN, in one run, as a Markdown table.
 //
-//   onednn_conv2d [--pairs 9] [--clock wall|cpu] [--only PART_OF_A_NAME]
-//
 // oneDNN runs twice: on NHWC activations, as ours are, and on the layout it likes best ("any"),
 // without counting what it costs to bring the data there; its filters are in its own layout both
 // times, reordered beforehand, whereas ours packs its filters within the time. The faster of the
@@ -27,6 +25,12 @@
 
 namespace curvseg::perf {
 namespace {
+
+constexpr const char* kUsage =
+    R"(onednn_conv2d [--pairs 9] [--clock wall|cpu] [--only PART_OF_A_NAME]
+
+Convolution in its three directions against oneDNN, in one run, as a Markdown table.
+)";
 
 using Tag = dnnl::memory::format_tag;
 constexpr std::array kDirections = {"forward", "data", "weights"};
@@ -320,7 +324,7 @@ void run(Arguments& arguments) {
 
 int main(int argc, char** argv) {
   try {
-    curvseg::perf::Arguments arguments(argc, argv);
+    curvseg::perf::Arguments arguments(argc, argv, curvseg::perf::kUsage);
     curvseg::perf::run(arguments);
     return 0;
   } catch (const std::exception& e) {

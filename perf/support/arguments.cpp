@@ -1,12 +1,14 @@
 #include "perf/support/arguments.hpp"
 
 #include <charconv>
+#include <cstdio>
+#include <cstdlib>
 #include <stdexcept>
 #include <string_view>
 
 namespace curvseg::perf {
 
-Arguments::Arguments(int argc, char** argv) {
+Arguments::Arguments(int argc, char** argv, const char* usage) {
 #ifndef NDEBUG
   throw std::runtime_error("this is a Debug build; its times mean nothing");
 #endif
@@ -22,6 +24,10 @@ Arguments::Arguments(int argc, char** argv) {
       given_[name] = argv[++i];
     else
       given_[name] = "";
+  }
+  if (flag("help")) {
+    std::fputs(usage, stdout);
+    std::exit(EXIT_SUCCESS);
   }
 }
 

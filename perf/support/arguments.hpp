@@ -10,8 +10,9 @@ namespace curvseg::perf {
 
 class Arguments {
  public:
+  /// With --help it prints `usage` and ends the program.
   /// \throws std::runtime_error for an argument of another form.
-  Arguments(int argc, char** argv);
+  Arguments(int argc, char** argv, const char* usage);
 
   std::string text(const std::string& name, const std::string& otherwise);
   /// A whole number of 1 or more.
