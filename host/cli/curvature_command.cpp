@@ -139,7 +139,8 @@ void add_curvature(CLI::App& program, int& exit_code) {
   add_measure_options(*app, *arguments);
   app->add_option("--out", arguments->out,
                   "Folder for what is written. Default: curvature, beside the checkpoint")
-      ->type_name("DIR");
+      ->type_name("DIR")
+      ->check(not_empty());
   app->add_flag("--json", arguments->json, "Print JSON in place of the tables");
   app->footer(kFooter);
   app->callback([arguments, &exit_code] { exit_code = curvature(*arguments); });

@@ -23,7 +23,7 @@ struct DemoArguments {
   bool quiet = false;
 };
 
-/// Whether the training in the folder is an earlier demo, which costs two minutes to repeat. One of
+/// Whether the training in the folder is an earlier demo, which is soon repeated. One of
 /// another kind may have taken days.
 bool holds_demo(const TrainArguments& arguments) {
   std::ifstream file(RunPaths{arguments.out}.options());
@@ -41,7 +41,7 @@ bool holds_demo(const TrainArguments& arguments) {
          same("/optimizer", *arguments.optimizer) && same("/augment", *arguments.augment);
 }
 
-/// A training that two cores finish in about two minutes.
+/// Short enough to be waited for on two cores.
 TrainArguments demo_training(const DemoArguments& demo) {
   TrainArguments arguments;
   arguments.data = "builtin:cells";
@@ -65,12 +65,13 @@ void add_demo(CLI::App& program, int& exit_code) {
   auto demo = std::make_shared<DemoArguments>();
   CLI::App* app = program.add_subcommand(
       "demo",
-      "Train on generated images of cells, about two minutes.\n"
+      "Train on generated images of cells, a short training.\n"
       "Each run has the same bits. Prints IoU per class and where the pictures are.");
   app->add_option("--out", demo->out,
                   "Folder for everything; an earlier demo in it is replaced. "
                   "Default runs/demo")
-      ->type_name("DIR");
+      ->type_name("DIR")
+      ->check(not_empty());
   app->add_option("--device", demo->device, "As for curvseg train. Default auto")
       ->type_name("NAME");
   app->add_option("--seed", demo->seed, "Of everything random. Default 1")

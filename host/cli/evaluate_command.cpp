@@ -6,6 +6,7 @@
 
 #include "host/cli/commands.hpp"
 #include "host/cli/console.hpp"
+#include "host/cli/help.hpp"
 #include "host/cli/model_source.hpp"
 #include "host/cli/report.hpp"
 #include "host/io/atomic_file.hpp"
@@ -107,7 +108,8 @@ void add_evaluate(CLI::App& program, int& exit_code) {
       ->type_name("DATA");
   add_model_options(*app, arguments->model);
   app->add_option("--out", arguments->out, "Write evaluation.json to this folder. Default: do not")
-      ->type_name("DIR");
+      ->type_name("DIR")
+      ->check(not_empty());
   app->add_flag("--json", arguments->json,
                 "Print JSON in place of the table, with the confusion matrix (row after row, a row "
                 "per true class)");

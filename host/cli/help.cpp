@@ -110,4 +110,11 @@ CLI::Validator not_negative() {
   return {check, "", "not_negative"};
 }
 
+CLI::Validator not_empty() {
+  const auto check = [](std::string& text) {
+    return text.empty() ? std::string("a name is missing") : std::string();
+  };
+  return {check, "", "not_empty"};
+}
+
 }  // namespace curvseg::cli

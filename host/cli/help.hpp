@@ -28,4 +28,7 @@ std::string parse_error_message(const CLI::App& app, const CLI::ParseError& erro
 /// For options of an unsigned type: a "-1" would otherwise be read as 2^64 - 1.
 CLI::Validator not_negative();
 
+/// For files and folders: "" would be taken for an option that was not given.
+CLI::Validator not_empty();
+
 }  // namespace curvseg::cli

@@ -12,6 +12,7 @@
 #include "host/cli/commands.hpp"
 #include "host/cli/console.hpp"
 #include "host/cli/crop_and_augment.hpp"
+#include "host/cli/help.hpp"
 #include "host/cli/run_folder.hpp"
 
 namespace curvseg::cli {
@@ -128,7 +129,8 @@ void add_info(CLI::App& program, int& exit_code) {
       "processor has; CURVSEG_INSTRUCTION_SET asks for a narrower one.");
   app->add_option("--checkpoint", arguments->checkpoint,
                   "Describe this file. Default: describe this machine")
-      ->type_name("FILE");
+      ->type_name("FILE")
+      ->check(not_empty());
   app->add_flag("--json", arguments->json, "Print JSON");
   app->footer(kFooter);
   app->callback([arguments, &exit_code] {

@@ -185,6 +185,14 @@ std::vector<double> count_labels(const Dataset& dataset) {
   return total;
 }
 
+std::int64_t count_parameters(const Model& model) {
+  std::int64_t count = 0;
+  for (const Parameter& each : model.parameters()) {
+    count += each.size;
+  }
+  return count;
+}
+
 void check_kind(const Model& model, const Dataset& dataset) {
   if (model.is_classifier() && !dataset.is_classification()) {
     throw InputError("--model " + model.name() + " classifies whole images, " + dataset.name() +

@@ -2,6 +2,7 @@
 /// Data sets as the commands need them.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -73,6 +74,9 @@ bool has_truth(const Dataset& dataset);
 
 /// Pixels (images, for a classifier) of each class over the whole set.
 std::vector<double> count_labels(const Dataset& dataset);
+
+/// Without the padding between tensors that Model::parameter_count() includes.
+std::int64_t count_parameters(const Model& model);
 
 /// \throws InputError when a classifier meets masks, or a segmenter labels of whole images.
 void check_kind(const Model& model, const Dataset& dataset);

@@ -15,7 +15,7 @@ namespace curvseg::cli {
 namespace {
 
 constexpr const char* kFooter = R"(Begin with:
-  curvseg demo                          two minutes of training, pictures in runs/demo
+  curvseg demo                          a first, short training, pictures in runs/demo
   curvseg train --data DIR              your own images, see curvseg train --help
   curvseg predict --checkpoint runs/DIR-1/best.safetensors --data IMAGES --out OUT
 

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "host/cli/help.hpp"
 #include "host/cli/run_folder.hpp"
 
 namespace curvseg::cli {
@@ -10,6 +11,7 @@ void add_model_options(CLI::App& app, ModelArguments& arguments) {
   app.add_option("--checkpoint", arguments.checkpoint,
                  "What curvseg train wrote: best.safetensors or checkpoint.safetensors. Needed")
       ->type_name("FILE")
+      ->check(not_empty())
       ->required();
   app.add_option("--split", arguments.split, "train, val or test. Default: see above")
       ->type_name("NAME")

@@ -7,6 +7,7 @@
 
 #include "host/cli/commands.hpp"
 #include "host/cli/console.hpp"
+#include "host/cli/help.hpp"
 #include "host/cli/model_source.hpp"
 #include "host/cli/pictures.hpp"
 #include "host/cli/report.hpp"
@@ -229,7 +230,8 @@ void add_predict(CLI::App& program, int& exit_code) {
   add_model_options(*app, arguments->model);
   app->add_option("--out", arguments->out,
                   "Folder for the predictions. Default: predictions, beside the checkpoint")
-      ->type_name("DIR");
+      ->type_name("DIR")
+      ->check(not_empty());
   app->add_flag("--no-overlays", arguments->no_overlays, "Write the class indices only");
   app->footer(kFooter);
   app->callback([arguments, &exit_code] { exit_code = predict(*arguments); });

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <system_error>
 
@@ -34,19 +35,6 @@ std::string short_name(const std::string& spec) {
     }
   }
   return name.empty() ? "run" : name;
-}
-
-/// Lines that say nothing about a step behind @p step. A last line that was cut off is dropped.
-std::string lines_until(const fs::path& path, std::uint64_t step) {
-  std::ifstream file(path);
-  std::string kept;
-  for (std::string line; std::getline(file, line);) {
-    const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (json.is_object() && json.value("step", std::uint64_t{0}) <= step) {
-      kept += line + "\n";
-    }
-  }
-  return kept;
 }
 
 }  // namespace
@@ -76,10 +64,13 @@ void check_writable_folder(const fs::path& folder) {
     throw InputError(folder.string() + ": cannot be made, " + existing.string() +
                      " is not a folder");
   }
-  if (access(existing.c_str(), W_OK | X_OK) != 0) {
+  // Asking for permission is not enough: root has it in /proc, where nothing can be made.
+  std::string probe = (existing / ".curvseg-XXXXXX").string();
+  if (mkdtemp(probe.data()) == nullptr) {
     throw InputError(folder.string() + ": cannot be written to, " + existing.string() + ": " +
                      std::strerror(errno));
   }
+  rmdir(probe.c_str());
 }
 
 void make_folder(const fs::path& folder) {
@@ -134,18 +125,21 @@ Json to_json(const DataSettings& settings) {
           {"holdout", settings.holdout}};
 }
 
-MetricsLog::MetricsLog(const fs::path& path, bool echo) : path_(path), echo_(echo) {
-  write_file_atomically(path_, std::string_view());
-  open();
+std::string metrics_until(const fs::path& path, std::uint64_t step) {
+  std::ifstream file(path);
+  std::string kept;
+  for (std::string line; std::getline(file, line);) {
+    const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (json.is_object() && json.value("step", std::uint64_t{0}) <= step) {
+      kept += line + "\n";
+    }
+  }
+  return kept;
 }
 
-MetricsLog::MetricsLog(const fs::path& path, bool echo, std::uint64_t step)
+MetricsLog::MetricsLog(const fs::path& path, bool echo, const std::string& lines)
     : path_(path), echo_(echo) {
-  write_file_atomically(path_, std::string_view(lines_until(path_, step)));
-  open();
-}
-
-void MetricsLog::open() {
+  write_file_atomically(path_, std::string_view(lines));
   file_.open(path_, std::ios::app);
   if (!file_) {
     throw InputError(path_.string() + ": cannot be written to");

@@ -35,7 +35,7 @@ struct RunPaths {
 /// "runs/cells-1": after the data set, with the first number that is free.
 std::filesystem::path new_run_folder(const std::string& spec);
 
-/// Changes nothing on disk.
+/// Leaves nothing on disk.
 /// \throws InputError when @p folder is something else, or could not be made or written to.
 void check_writable_folder(const std::filesystem::path& folder);
 
@@ -65,20 +65,21 @@ std::optional<DataSettings> read_data_settings(const std::filesystem::path& chec
 
 Json to_json(const DataSettings& settings);
 
-/// metrics.jsonl: one JSON object a line, each on disk before the next step.
+/// The lines of a metrics.jsonl that say nothing about a step behind @p step: those steps come
+/// again. A last line that was cut off is dropped; of a file that is not there, there are none.
+std::string metrics_until(const std::filesystem::path& path, std::uint64_t step);
+
+/// metrics.jsonl: one JSON object a line, each on disk before the next step. It stays open when it
+/// is renamed.
 class MetricsLog {
  public:
-  /// Starts a new file.
-  explicit MetricsLog(const std::filesystem::path& path, bool echo);
-  /// Goes on with a file from which what lies behind @p step is dropped: those steps come again.
-  MetricsLog(const std::filesystem::path& path, bool echo, std::uint64_t step);
+  /// Starts a new file with @p lines.
+  MetricsLog(const std::filesystem::path& path, bool echo, const std::string& lines = {});
 
   /// \throws Error when the file cannot be written to.
   void write(const Json& line);
 
  private:
-  void open();
-
   std::filesystem::path path_;
   bool echo_;  // on stdout too
   std::ofstream file_;

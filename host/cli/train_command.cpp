@@ -19,8 +19,8 @@ int run_training(const TrainArguments& arguments) {
     const InterruptGuard guard;
     run.fit();
   } catch (const DivergenceError& error) {
-    throw Error(std::string(error.what()) + "; a lower --lr or --clip 1 often helps" +
-                run.last_checkpoint_hint());
+    run.keep_metrics();  // they show how it came to that
+    throw Error(error.what() + run.divergence_hint());
   }
   run.save_checkpoint();
   if (run.interrupted()) {

@@ -13,7 +13,7 @@ namespace {
 
 constexpr const char* kFooter = R"help(Examples:
   curvseg train --data builtin:cells
-      a few minutes on generated images: look at runs/cells-1/gallery.png afterwards
+      generated images, to try things out: look at runs/cells-1/gallery.png afterwards
   curvseg train --data DIR --out runs/first --epochs 50
       DIR holds train/images, train/masks, val/images and so on; DIR/classes.txt names the classes
   curvseg train --data DIR --ignore-index 11 --augment flip,scale=0.8:1.25 --class-weights balanced
@@ -75,12 +75,14 @@ void add_model_options(CLI::App& app, TrainArguments& a) {
                  "Begin with the parameters of this checkpoint, but with a new optimizer and "
                  "schedule. Default: random parameters from --seed")
       ->type_name("FILE")
+      ->check(not_empty())
       ->group(group);
   app.add_option("--resume", a.resume,
                  "Continue the training of this checkpoint, bit by bit as if it had never stopped: "
                  "its data, model, options and folder hold, unless given again. Default: a new "
                  "training")
       ->type_name("FILE")
+      ->check(not_empty())
       ->group(group);
 }
 
@@ -211,6 +213,7 @@ void add_run_options(CLI::App& app, TrainArguments& a) {
          "Folder for checkpoints, metrics and pictures. Default runs/NAME-N after the data, "
          "a new one each time; when continuing, the folder of the checkpoint")
       ->type_name("DIR")
+      ->check(not_empty())
       ->group(group);
   app.add_flag("--overwrite", a.overwrite, "Replace the training that --out already holds")
       ->group(group);

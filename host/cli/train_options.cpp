@@ -3,6 +3,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "curvseg/optim.hpp"
 #include "host/cli/crop_and_augment.hpp"
@@ -56,6 +57,8 @@ void apply_optimizer(const TrainArguments& arguments, TrainerOptions& options) {
   }
   if (arguments.lr) {
     require(*arguments.lr > 0.0, fmt::format("--lr {}: must be above 0", *arguments.lr));
+    require(std::isfinite(static_cast<float>(*arguments.lr)),
+            fmt::format("--lr {}: must be a finite number in single precision", *arguments.lr));
     require(needs_learning_rate(o.name),
             fmt::format("--lr {}: {} takes its step from curvature; leave --lr out", *arguments.lr,
                         o.name));
@@ -225,6 +228,30 @@ std::string model_name(const TrainArguments& arguments, const Dataset& train) {
     return "unet";
   }
   return train.channels() == 1 ? "classifier2" : "classifier3";
+}
+
+void check_newton_size(const OptimizerOptions& optimizer, const Model& model, bool suggest) {
+  const std::int64_t count = count_parameters(model);
+  if (optimizer.name != "newton" || count <= optimizer.newton.largest) {
+    return;
+  }
+  std::string others;
+  for (const char* name :
+       {"unet(width=8, depth=1)", "unet(width=4, depth=1)", "unet(width=2, depth=1)"}) {
+    if (!suggest || model.is_classifier()) {
+      break;
+    }
+    const std::int64_t fewer =
+        count_parameters(zoo::make(name, model.in_channels(), model.classes()));
+    if (fewer <= optimizer.newton.largest) {
+      others = fmt::format("take --model \"{}\" of {} parameters, or ", name, fewer);
+      break;
+    }
+  }
+  throw InputError(fmt::format(
+      "--optimizer newton: model {} has {} parameters, the Hessian is formed for at most {}; {}"
+      "--optimizer newton-cg or hessian-free, which do not form it",
+      model.name(), count, optimizer.newton.largest, others.empty() ? "take " : others));
 }
 
 }  // namespace curvseg::cli

@@ -84,4 +84,8 @@ TrainerOptions resumed_options(const TrainArguments& arguments, const Dataset& t
 /// Name of the model for a new training on @p train, as zoo::make() takes it.
 std::string model_name(const TrainArguments& arguments, const Dataset& train);
 
+/// \param suggest  whether another --model may be taken
+/// \throws InputError for newton and a @p model whose Hessian is too large to be formed.
+void check_newton_size(const OptimizerOptions& optimizer, const Model& model, bool suggest);
+
 }  // namespace curvseg::cli

@@ -11,7 +11,6 @@
 #include "host/cli/class_report.hpp"
 #include "host/cli/console.hpp"
 #include "host/cli/crop_and_augment.hpp"
-#include "host/io/atomic_file.hpp"
 
 namespace curvseg::cli {
 namespace {
@@ -29,15 +28,6 @@ int evaluation_batch(const TrainerOptions& options, const Dataset& dataset) {
   const double crop = static_cast<double>(augment.crop_height) * augment.crop_width;
   const double whole = static_cast<double>(image.height) * image.width;
   return std::max(1, static_cast<int>(options.batch * crop / whole));
-}
-
-/// Without the padding between tensors that parameter_count() includes.
-std::int64_t count_parameters(const Model& model) {
-  std::int64_t count = 0;
-  for (const Parameter& each : model.parameters()) {
-    count += each.size;
-  }
-  return count;
 }
 
 /// What training and the evaluations after it will show to the network.
@@ -120,17 +110,19 @@ void TrainRun::choose_folder() {
 void TrainRun::take_folder() {
   lock_.take(paths_.folder);
   std::error_code error;
-  const bool continues_here =
-      !arguments_.resume.empty() &&
-      is_same_folder(paths_.folder, fs::absolute(arguments_.resume).parent_path());
   // A training that ended before its first checkpoint left nothing to lose or to continue.
   const fs::path last =
       fs::exists(paths_.checkpoint(), error) ? paths_.checkpoint() : paths_.best();
-  if (!continues_here && !arguments_.overwrite && fs::exists(last, error)) {
+  if (!continues_here() && !arguments_.overwrite && fs::exists(last, error)) {
     throw InputError(paths_.folder.string() +
                      ": holds a training already; continue it with --resume " + last.string() +
                      ", replace it with --overwrite, or give another --out");
   }
+}
+
+bool TrainRun::continues_here() const {
+  return !arguments_.resume.empty() &&
+         is_same_folder(paths_.folder, fs::absolute(arguments_.resume).parent_path());
 }
 
 void TrainRun::open_data() {
@@ -170,6 +162,7 @@ void TrainRun::make_trainer() {
     }
   }
   check_kind(model, train);
+  check_newton_size(options.optimizer, model, /*suggest=*/!start_);
   // A step on the host takes long enough to be reported each time, which also lets Ctrl-C act
   // at once; on a GPU that would make it wait for the host after every step.
   options.log_every = device.is_host() ? 1 : 10;
@@ -188,33 +181,21 @@ void TrainRun::make_trainer() {
 }
 
 void TrainRun::begin() {
-  make_folder(paths_.folder);
+  files_.make_folder(paths_);
   take_folder();  // again: when it was chosen there may have been none
-  const bool resumes = !arguments_.resume.empty();
-  if (resumes) {
-    const RunPaths before{fs::absolute(arguments_.resume).parent_path()};
-    std::error_code error;
-    if (!is_same_folder(before.folder, paths_.folder)) {
-      fs::copy_file(before.best(), paths_.best(), fs::copy_options::overwrite_existing, error);
-      fs::copy_file(before.metrics(), paths_.metrics(), fs::copy_options::overwrite_existing,
-                    error);
-    }
-    metrics_.emplace(paths_.metrics(), arguments_.json, trainer_->steps_done());
-    has_saved_ = true;
-    saved_step_ = trainer_->steps_done();
-  } else {
-    // What an overwritten training left must not be taken for ours.
-    std::error_code error;
-    for (const fs::path& old : {paths_.checkpoint(), paths_.best(), paths_.gallery()}) {
-      fs::remove(old, error);
-    }
-    metrics_.emplace(paths_.metrics(), arguments_.json);
-  }
   const Json start = start_line();
   Json options = start;
   options.erase("event");
   options.erase("step");
-  write_file_atomically(paths_.options(), to_text(options, 2) + "\n");
+  files_.begin(to_text(options, 2) + "\n");
+  std::string lines;
+  if (!arguments_.resume.empty()) {
+    const RunPaths before{fs::absolute(arguments_.resume).parent_path()};
+    lines = metrics_until(before.metrics(), trainer_->steps_done());
+    saved_ = arguments_.resume;
+    saved_step_ = trainer_->steps_done();
+  }
+  metrics_.emplace(files_.metrics(), arguments_.json, lines);
   metrics_->write(start);
   say_beginning();
 }

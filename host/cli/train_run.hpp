@@ -2,12 +2,14 @@
 /// One `curvseg train`, from checked options to the final table.
 #pragma once
 
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "curvseg/train.hpp"
 #include "host/cli/progress.hpp"
+#include "host/cli/provisional_files.hpp"
 #include "host/cli/report.hpp"
 #include "host/cli/run_folder.hpp"
 #include "host/cli/train_options.hpp"
@@ -20,7 +22,8 @@ class TrainRun {
   /// \throws InputError for whatever is wrong with the input.
   explicit TrainRun(const TrainArguments& arguments);
 
-  /// Makes the folder and says what will be done.
+  /// Makes the folder and says what will be done. A training that ends by an exception before its
+  /// first checkpoint leaves that folder as it was.
   void begin();
   void fit();
   void save_checkpoint();
@@ -29,10 +32,13 @@ class TrainRun {
   /// Evaluates with the best parameters, writes pictures, prints the table.
   void finish();
 
+  /// Metrics and options stay although there is no checkpoint, unless they would replace older
+  /// ones.
+  void keep_metrics() { files_.keep(); }
   [[nodiscard]] bool interrupted() const { return interrupted_; }
   void tell_how_to_resume();
-  /// For the message of a failure: where to continue from, if anywhere.
-  [[nodiscard]] std::string last_checkpoint_hint() const;
+  /// For the message of a divergence: which options help, and where to continue from, if anywhere.
+  [[nodiscard]] std::string divergence_hint() const;
 
  private:
   void open_data();
@@ -42,6 +48,10 @@ class TrainRun {
   void take_folder();
   void say_beginning() const;
   [[nodiscard]] Json start_line() const;
+  /// Saves the state; the first time, what an older training left gives way.
+  void save(const std::filesystem::path& checkpoint, const TrainingState& state);
+  void replace_older_files(const std::filesystem::path& written);
+  [[nodiscard]] bool continues_here() const;
   TrainingEvents events();
   bool on_step(const StepReport& report);
   bool on_evaluation(const EvaluationReport& report);
@@ -59,10 +69,11 @@ class TrainRun {
   FolderLock lock_;  // of paths_
   std::optional<Trainer> trainer_;
   std::optional<Progress> progress_;
+  ProvisionalFiles files_;
   std::optional<MetricsLog> metrics_;
   FitResult fit_;
+  std::filesystem::path saved_;  // where the last state is, to go on from; empty: there is none
   std::uint64_t saved_step_ = 0;
-  bool has_saved_ = false;
   bool interrupted_ = false;
 };
 

@@ -4,9 +4,11 @@
 
 #include <utility>
 
+#include "curvseg/optim.hpp"
 #include "host/cli/console.hpp"
 #include "host/cli/interrupt.hpp"
 #include "host/cli/pictures.hpp"
+#include "host/cli/text.hpp"
 #include "host/cli/train_run.hpp"
 
 namespace curvseg::cli {
@@ -63,7 +65,7 @@ bool TrainRun::on_evaluation(const EvaluationReport& report) {
   metrics_->write(line);
   progress_->on_evaluation(report);
   if (report.best) {
-    curvseg::save_checkpoint(paths_.best(), trainer_->state());
+    save(paths_.best(), trainer_->state());
   }
   return true;  // an interruption waits for the end of the epoch, so that no evaluation is lost
 }
@@ -83,9 +85,34 @@ bool TrainRun::on_epoch(const EpochReport& report) {
 }
 
 void TrainRun::save_checkpoint() {
-  curvseg::save_checkpoint(paths_.checkpoint(), trainer_->state());
+  save(paths_.checkpoint(), trainer_->state());
+  saved_ = paths_.checkpoint();
   saved_step_ = trainer_->steps_done();
-  has_saved_ = true;
+}
+
+void TrainRun::save(const fs::path& checkpoint, const TrainingState& state) {
+  curvseg::save_checkpoint(checkpoint, state);
+  if (!files_.settled()) {
+    files_.settle();
+    replace_older_files(checkpoint);
+  }
+}
+
+void TrainRun::replace_older_files(const fs::path& written) {
+  if (continues_here()) {
+    return;
+  }
+  // What an overwritten training left must not be taken for ours.
+  std::error_code error;
+  for (const fs::path& old : {paths_.checkpoint(), paths_.best(), paths_.gallery()}) {
+    if (old != written) {
+      fs::remove(old, error);
+    }
+  }
+  if (!arguments_.resume.empty() && written != paths_.best()) {
+    const RunPaths before{fs::absolute(arguments_.resume).parent_path()};
+    fs::copy_file(before.best(), paths_.best(), error);
+  }
 }
 
 void TrainRun::save_initial_state() {
@@ -96,17 +123,27 @@ void TrainRun::save_initial_state() {
   }
   state.class_names = data_.train->class_names();
   state.train_data = fingerprint(*data_.train);
-  curvseg::save_checkpoint(paths_.checkpoint(), state);
+  save(paths_.checkpoint(), state);
   metrics_->write({{"event", "end"}, {"step", 0}, {"reason", "initial"}});
   if (!arguments_.json) {
     print(paths_.checkpoint().string() + "  the state before the first step, to --resume from\n");
   }
 }
 
-std::string TrainRun::last_checkpoint_hint() const {
-  return has_saved_ ? fmt::format("; {} holds the state after step {}",
-                                  paths_.checkpoint().string(), saved_step_)
-                    : std::string();
+std::string TrainRun::divergence_hint() const {
+  const TrainerOptions& options = trainer_->options();
+  std::vector<std::string> remedies;
+  if (needs_learning_rate(options.optimizer.name)) {
+    remedies.emplace_back("a lower --lr");
+  }
+  if (takes_clipping(options.optimizer.name)) {
+    remedies.emplace_back(options.clip_norm > 0.0F ? "a smaller --clip" : "--clip 1");
+  }
+  std::string hint = remedies.empty() ? "" : "; " + join_or(remedies) + " often helps";
+  if (!saved_.empty()) {
+    hint += fmt::format("; {} holds the state after step {}", saved_.string(), saved_step_);
+  }
+  return hint;
 }
 
 void TrainRun::tell_how_to_resume() {

@@ -4,6 +4,7 @@
 #include "host/data/augment.hpp"
 #include "host/nn/loss.hpp"
 #include "host/optim/check_options.hpp"
+#include "host/optim/newton.hpp"
 #include "host/train/trainer_core.hpp"
 
 namespace curvseg {
@@ -64,6 +65,7 @@ void check_trainer_options(const TrainerOptions& options, const Model& model) {
   check_convergence(options.convergence);
   check_schedule(options.schedule);
   check_optimizer_options(options.optimizer);
+  if (optimizer == "newton") check_newton_size(options.optimizer.newton, model);
   check_loss_options(options.loss, model.classes());
   check_normalisation_of(model, options.normalisation, "trainer");
 }

@@ -116,6 +116,24 @@ TEST_F(BadInput, UnwritableOut) {
   // Not even root may make a folder there.
   expect_refused(train({"--out", "/proc/curvseg/out"}), "/proc/curvseg/out");
   EXPECT_FALSE(fs::exists("/proc/curvseg"));
+  // One line: it is found out before the work, which would tell its time.
+  const std::string file = checkpoint().string();
+  for (const char* command : {"evaluate", "predict", "curvature"}) {
+    expect_refused(run_command({command, "--checkpoint", file, "--out", "/proc/curvseg"}),
+                   "/proc/curvseg", "cannot be written to");
+  }
+}
+
+TEST_F(BadInput, NamesThatAreEmpty) {
+  expect_refused(train({"--out", ""}), "--out", "a name is missing");
+  expect_refused(train({"--resume", ""}), "--resume", "a name is missing");
+  expect_refused(train({"--checkpoint", ""}), "--checkpoint", "a name is missing");
+  expect_refused(run_command({"demo", "--out", ""}), "--out", "a name is missing");
+  const std::string file = checkpoint().string();
+  for (const char* command : {"evaluate", "predict", "curvature"}) {
+    expect_refused(run_command({command, "--checkpoint", file, "--out", ""}), "--out",
+                   "a name is missing");
+  }
 }
 
 TEST_F(BadInput, UnknownNames) {
@@ -134,6 +152,9 @@ TEST_F(BadInput, UnknownNames) {
 TEST_F(BadInput, ValuesOutOfRange) {
   expect_refused(train({"--batch", "0"}), "--batch 0");
   expect_refused(train({"--lr", "-1"}), "--lr -1");
+  for (const char* rate : {"inf", "nan", "1e40"}) {
+    expect_refused(train({"--optimizer", "sgd", "--lr", rate}), std::string("--lr ") + rate[0]);
+  }
   expect_refused(train({"--label-smoothing", "1.5"}), "--label-smoothing 1.5");
   expect_refused(train({"--clip", "-2"}), "--clip -2");
   expect_refused(train({"--holdout", "1"}), "--holdout 1");
