@@ -89,7 +89,11 @@ class Conv2dOperations : public TargetTest {
     return {memory.get(), memory.size() * sizeof(float)};
   }
   static void expect_sums(const std::vector<float>& actual, const Sums& sums, bool exact) {
-    if (exact)
+    const bool empty =
+        std::all_of(sums.terms.begin(), sums.terms.end(), [](int n) { return n == 0; });
+    if (empty)  // of no images: nothing but zeros, which expect_equal() mistrusts
+      EXPECT_EQ(actual, std::vector<float>(sums.value.size(), 0.0f));
+    else if (exact)
       expect_equal(actual, sums.value);
     else
       expect_within(actual, sums.value, sums.bound());

@@ -306,6 +306,7 @@ TEST(Trainer, RefusesOptionsOutOfRange) {
   refused({.epochs = 0}, "epochs and max_steps");
   refused({.optimizer = {.name = "best"}}, "sgd, adam, adamw");
   refused({.optimizer = {.name = "adam", .adam = {.beta1 = -1.0f}}}, "beta1");
+  refused({.optimizer = {.name = "newton", .newton = {.largest = 7}}}, "for at most 7");
   refused({.schedule = {.learning_rate = -1.0}}, "learning_rate");
   refused({.loss = {.class_weights = {1.0f}}}, "1 class weights for 2 classes");
   refused({.loss = {.class_weights = {1.0f, -1.0f}}}, "class weight");
