@@ -52,8 +52,8 @@ void ProvisionalFiles::begin(const std::string& options_text) {
     std::error_code error;
     return fs::exists(path, error);
   };
-  beside_ = is_there(paths_.metrics()) || is_there(paths_.options()) ||
-            is_there(paths_.checkpoint()) || is_there(paths_.best());
+  older_checkpoint_ = is_there(paths_.checkpoint()) || is_there(paths_.best());
+  beside_ = older_checkpoint_ || is_there(paths_.metrics()) || is_there(paths_.options());
   begun_ = true;
   write_file_atomically(options(), options_text);
 }
@@ -75,6 +75,10 @@ void ProvisionalFiles::settle() {
   settled_ = true;
 }
 
-void ProvisionalFiles::keep() { settled_ = settled_ || !beside_; }
+void ProvisionalFiles::keep() {
+  if (!settled_ && !older_checkpoint_) {
+    settle();
+  }
+}
 
 }  // namespace curvseg::cli

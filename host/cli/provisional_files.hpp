@@ -31,7 +31,8 @@ class ProvisionalFiles {
   /// The first checkpoint is there: the files take the place of the older ones.
   /// \throws Error when one cannot be renamed.
   void settle();
-  /// In a new folder they stay without a checkpoint; beside older ones they do not.
+  /// They stay without a checkpoint, unless an older one is there, with files of its own.
+  /// \throws Error when one cannot be renamed.
   void keep();
   [[nodiscard]] bool settled() const { return settled_; }
 
@@ -42,6 +43,7 @@ class ProvisionalFiles {
   std::vector<std::filesystem::path> made_;  // folders, the innermost first
   bool begun_ = false;
   bool beside_ = false;  // older files
+  bool older_checkpoint_ = false;
   bool settled_ = false;
 };
 

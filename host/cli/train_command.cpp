@@ -18,9 +18,14 @@ int run_training(const TrainArguments& arguments) {
   try {
     const InterruptGuard guard;
     run.fit();
+  } catch (const InputError&) {
+    throw;
   } catch (const DivergenceError& error) {
     run.keep_metrics();  // they show how it came to that
     throw Error(error.what() + run.divergence_hint());
+  } catch (...) {
+    run.keep_metrics();
+    throw;
   }
   run.save_checkpoint();
   if (run.interrupted()) {

@@ -32,8 +32,8 @@ class TrainRun {
   /// Evaluates with the best parameters, writes pictures, prints the table.
   void finish();
 
-  /// Metrics and options stay although there is no checkpoint, unless they would replace older
-  /// ones.
+  /// Metrics and options stay although there is no checkpoint, unless they would replace those of
+  /// an older one.
   void keep_metrics() { files_.keep(); }
   [[nodiscard]] bool interrupted() const { return interrupted_; }
   void tell_how_to_resume();

@@ -9,6 +9,7 @@ import datetime
 import hashlib
 import json
 import os
+import shutil
 import signal
 import statistics
 import subprocess
@@ -182,6 +183,8 @@ class Trainings:
 
         folder = self.folder(run)
         folder.parent.mkdir(parents=True, exist_ok=True)
+        # One that fails early would leave what an earlier one, that was cut off, had written.
+        shutil.rmtree(folder, ignore_errors=True)
         started = now()
         status, message = self._command.train(
             run.arguments(self._data.without_test(run.setting)), folder, on_line)

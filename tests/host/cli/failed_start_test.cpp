@@ -144,6 +144,16 @@ TEST_F(FailedStart, ReplacesTheOldTrainingWithTheFirstCheckpoint) {
   }
 }
 
+TEST_F(FailedStart, ADivergedTrainingLeavesItsMetricsWhereNoCheckpointIs) {
+  for (const char* rate : {"1e30", "2e30"}) {  // the second time over the files of the first
+    EXPECT_EQ(train({"--optimizer", "sgd", "--lr", rate}).exit_code, 1);
+    const auto lines = parse_json_lines(read_text(out_ / "metrics.jsonl"));
+    ASSERT_FALSE(lines.empty());
+    EXPECT_EQ(lines.front().at("learning_rate"), std::stod(rate));
+    EXPECT_EQ(files().size(), 2U) << "metrics.jsonl and options.json";
+  }
+}
+
 /// Killed, it cannot take back what it wrote; what was there is as it was all the same.
 TEST_F(FailedStart, KilledWhileItOverwrites) {
   ASSERT_EQ(train({"--pictures", "0"}).exit_code, 0);
