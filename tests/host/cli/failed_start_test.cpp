@@ -83,6 +83,12 @@ TEST_F(FailedStart, LeavesNoFolder) {
   }
 }
 
+TEST_F(FailedStart, LeavesNoFolderForAnInitialState) {
+  damage(image("train"));
+  expect_refused(train({"--no-check", "--epochs", "0"}), image("train").string());
+  EXPECT_FALSE(fs::exists(folder_ / "runs"));
+}
+
 TEST_F(FailedStart, LeavesFilesOfOthers) {
   fs::create_directories(out_);
   std::ofstream(out_ / "notes.txt") << "mine\n";
