@@ -98,6 +98,12 @@ class TrainingCase {
     stream_.synchronise();
     return loss;
   }
+  /// dL/dtheta, as the next step is given it.
+  std::vector<float> gradient_now() {
+    loss_->linearise(view(theta_), x_, labels_.data());
+    loss_->gradient(view(grad_));
+    return grad_.to_host(stream_);
+  }
   double loss_now() {
     loss_->linearise(view(theta_), x_, labels_.data());
     loss_->value();
@@ -125,6 +131,11 @@ class TrainingCase {
       if (each.name == name) return each.value;
     ADD_FAILURE() << "there is no number " << name;
     return NAN;
+  }
+  bool reports(const std::string& name) const {
+    for (const NamedNumber& each : optimizer_->report(stream_))
+      if (each.name == name) return true;
+    return false;
   }
   std::string text(const std::string& name) const {
     for (const NamedNumber& each : optimizer_->report(stream_))
