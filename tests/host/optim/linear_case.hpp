@@ -36,6 +36,14 @@ inline std::unique_ptr<TrainingCase> linear_case(const std::string& device, unsi
                                         batch.labels, LossKind::kMeanSquaredError);
 }
 
+/// Orthogonal inputs: the Hessian is diagonal, and what Hutchinson's method finds is exact.
+inline std::unique_ptr<TrainingCase> diagonal_case(const std::string& device) {
+  const Floats x{1, 2, 0.5f, -1, 2, -0.5f, 1, -2, -0.5f, -1, -2, 0.5f};
+  return std::make_unique<TrainingCase>(device, linear_model(3, 2), Shape{4, 1, 1, 3}, x,
+                                        std::vector<std::int32_t>{0, 1, 1, 0},
+                                        LossKind::kMeanSquaredError);
+}
+
 inline void set_batch(TrainingCase& on, unsigned seed, float scale = 1.0f) {
   const LinearBatch batch(seed, scale);
   on.set_batch(batch.x, batch.labels);
