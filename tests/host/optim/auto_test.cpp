@@ -156,7 +156,7 @@ TEST_P(AutoTest, ThenFollowsSoapAtTheRateThatChangesTheOutputByALittle) {
 
 TEST_P(AutoTest, ARejectedGradientIsNotWatched) { follow(short_phases(), 0.0f, {kFoof}); }
 
-TEST_P(AutoTest, ARejectedStepOfSoapHalvesTheRateAndItsGradientCountsNowhere) {
+TEST_P(AutoTest, ARejectedStepOfSoapHalvesTheRateAndItsGradientIsTakenAsZero) {
   follow(short_phases(), 0.0f, {kSteps - 2});
 }
 
