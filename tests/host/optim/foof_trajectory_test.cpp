@@ -231,6 +231,23 @@ TEST_P(FoofTrajectory, AStepThatFailsIsTakenBackAndItsBatchCountsNowhere) {
   EXPECT_NEAR(on_->number("radius"), double{options.radius} / 4.0 * 1.21, 1.0);
 }
 
+TEST_P(FoofTrajectory, ABatchWithoutLabelsMovesNothingAndLeavesNoTrace) {
+  const FoofOptions options = short_periods();
+  on_->use({.name = "foof", .foof = options});
+  const test::LinearBatch batch(101);
+  on_->set_batch(batch.x, std::vector<std::int32_t>(batch.labels.size(), -1));
+  const Floats start = on_->theta();
+  on_->step();
+  EXPECT_EQ(on_->theta(), start);
+  EXPECT_EQ(on_->number("alpha"), 0.0);
+  test::set_batch(*on_, 102);
+  on_->step();
+  EXPECT_NE(on_->theta(), start);
+  EXPECT_GT(on_->number("alpha"), 0.0);
+  EXPECT_GT(on_->number("model_decrease"), 0.0);
+  EXPECT_EQ(on_->number("rejected"), 0.0);
+}
+
 INSTANTIATE_TEST_SUITE_P(Devices, FoofTrajectory, ::testing::ValuesIn(test::cheap_devices()),
                          [](const auto& instance) { return instance.param; });
 
