@@ -23,6 +23,7 @@ void Auto::step(const StepContext& context) {
   if (l2 > 0.0f)
     linear_combination(context.stream, {{context.grad}, {context.theta, l2}}, context.grad);
   stepper_.judge(context);
+  has_model_ = context.step <= options_.foof_steps;
   if (context.step <= options_.foof_steps)
     foof_step(context);
   else
@@ -59,6 +60,13 @@ OptimizerState Auto::state() {
   stepper_.append_state(result);
   factors_.append_state(result);
   moments_.append_state(result);
+  return result;
+}
+
+std::vector<NamedNumber> Auto::report(const Stream& stream) {
+  std::vector<NamedNumber> result = stepper_.report(stream);
+  if (!has_model_)
+    std::erase_if(result, [](const NamedNumber& each) { return each.name == "model_decrease"; });
   return result;
 }
 

@@ -22,7 +22,9 @@ class Auto final : public Optimizer {
   void step(const StepContext& context) override;
   OptimizerState state() override;
   std::size_t state_bytes() const override;
-  std::vector<NamedNumber> report(const Stream& stream) override { return stepper_.report(stream); }
+  /// Without "model_decrease" once SOAP moves: its steps are of a rate, not of a model of the
+  /// batch.
+  std::vector<NamedNumber> report(const Stream& stream) override;
 
  private:
   void foof_step(const StepContext& context);
@@ -36,6 +38,7 @@ class Auto final : public Optimizer {
   RotatedMoments moments_;
   QuadraticStepper stepper_;
   DeviceArray<float> d_;
+  bool has_model_ = true;  // of the last step: it was FOOF's
 };
 
 }  // namespace curvseg

@@ -123,6 +123,47 @@ TEST_P(InputFactorsTest, AppliesTheInverseOfTheExplicitFactor) {
   EXPECT_EQ(cleared, actual) << "the padding between parameters is not 0 any more";
 }
 
+// 229 channels under 3x3 taps are 2062 inputs: the taps share a factor over the channels.
+TEST(InputFactors, TapsOfALargeLayerShareAFactorOverItsChannels) {
+  constexpr int kChannels = 229, kTaps = 9, kClasses = 2;
+  ModelBuilder builder("large", kChannels);
+  const Model model =
+      builder.build(builder.conv(builder.input(), {.name = "large", .k = kClasses, .relu = false}));
+  const Stream stream(Device::open("host"));
+  const Shape shape{1, 4, 5, kChannels};
+  const std::vector<float> x = uniform_floats(elements(shape), 3);
+  Tensor images(stream.device(), shape);
+  images.upload(stream, x);
+  std::vector<float> m = uniform_floats(static_cast<std::size_t>(model.parameter_count()), 4);
+  clear_padding(model, m);
+  const auto size = static_cast<std::int64_t>(m.size());
+  DeviceArray<float> theta(stream.device(), size), d(stream.device(), size);
+  theta.upload(stream, m.data(), size);
+  DeviceArray<std::int32_t> labels(stream.device(), shape.pixels());
+  const std::vector<std::int32_t> zeros(static_cast<std::size_t>(shape.pixels()));
+  labels.upload(stream, zeros.data(), labels.size());
+  BatchLoss loss(stream, model, shape);
+  loss.linearise({theta.data(), size}, images, labels.data());
+  InputFactors factors(stream, model, {});
+  factors.observe(stream, loss, 1, nullptr);
+  factors.invert(stream);
+  factors.apply(stream, {theta.data(), size}, {d.data(), size});
+  const std::vector<float> actual = d.to_host(stream);
+
+  const DenseMatrix rows(static_cast<std::size_t>(shape.pixels()), kChannels, x);
+  DenseMatrix mean = multiply(transpose(rows), rows);
+  for (double& value : mean.values) value /= static_cast<double>(rows.rows);
+  const DenseMatrix inverse = damped_inverse(mean);
+  const LayerMatrix layer = layer_matrices(model)[0];
+  for (int t = 0; t < kTaps; ++t) {
+    const std::int64_t block = kChannels * kClasses, first = layer.weight + t * block;
+    const DenseMatrix tap(kChannels, kClasses, values(m, first, block));
+    expect_close(values(actual, first, block), multiply(inverse, tap).values,
+                 "tap " + std::to_string(t));
+  }
+  EXPECT_EQ(values(actual, layer.bias, kClasses), values(m, layer.bias, kClasses));
+}
+
 TEST_P(InputFactorsTest, MeansOfSeveralBatchesAndNoneOfARejectedOne) {
   if (!has_device(GetParam())) GTEST_SKIP() << "there is no device " << GetParam();
   LayersCase c(Device::open(GetParam()));
@@ -172,12 +213,13 @@ TEST_P(InputFactorsTest, FirstStepOfFoofIsTheMinimumAlongItsDirection) {
     square += double(direction[i]) * direction[i];
     curvature += double(direction[i]) * product[i];
   }
-  double alpha = slope / (curvature + double(0.01f) * square);
-  const double change = 0.5 * alpha * alpha * curvature;
-  if (change > 0.05) alpha *= std::sqrt(0.05 / change);
+  // Without a trust region that would hide λ.
+  const FoofOptions options{.batch_fraction = 1.0f, .radius = 1e6f};
+  const double damping = double(options.model_damping) * square;
+  EXPECT_GT(damping, 1e-2 * curvature) << "λ makes no difference";
+  const double alpha = slope / (curvature + damping);
 
-  const auto foof =
-      make_optimizer(c.stream, {.name = "foof", .foof = {.batch_fraction = 1.0f}}, c.model);
+  const auto foof = make_optimizer(c.stream, {.name = "foof", .foof = options}, c.model);
   c.gradient();
   foof->step(c.context(1));
   const std::vector<float> theta = c.theta.to_host(c.stream);

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "host/optim/layer_matrices.hpp"
-#include "reference/dense.hpp"
+#include "reference/rotated_adam.hpp"
 #include "tests/host/optim/layers_case.hpp"
 
 namespace curvseg::testing {
@@ -162,23 +162,6 @@ TEST_P(SoapTest, RefreshesTheBasisByOrthogonalIterationAndTurnsTheMomentum) {
   const std::vector<float> theta = cleared;
   clear_padding(c.model, cleared);
   EXPECT_EQ(cleared, theta) << "the padding between parameters is not 0 any more";
-}
-
-/// Five steps of the iteration in double, from X = N / |N|.
-DenseMatrix newton_schulz(DenseMatrix x) {
-  double square = 0.0;
-  for (const double value : x.values) square += value * value;
-  for (double& value : x.values) value /= std::sqrt(square);
-  for (int i = 0; i < 5; ++i) {
-    const DenseMatrix a = multiply(x, transpose(x));
-    DenseMatrix b = multiply(a, a);
-    for (std::size_t j = 0; j < b.values.size(); ++j)
-      b.values[j] = -4.7750 * a.values[j] + 2.0315 * b.values[j];
-    const DenseMatrix bx = multiply(b, x);
-    for (std::size_t j = 0; j < x.values.size(); ++j)
-      x.values[j] = 3.4445 * x.values[j] + bx.values[j];
-  }
-  return x;
 }
 
 TEST_P(SoapTest, MuonOrthogonalisesItsMomentum) {

@@ -17,6 +17,7 @@
 #include "curvseg/ops.hpp"
 #include "curvseg/optim.hpp"
 #include "host/optim/flat_vector.hpp"
+#include "host/optim/gradient_norm.hpp"
 
 namespace curvseg::test {
 
@@ -27,7 +28,7 @@ inline Model linear_model(int channels, int classes) {
       builder.input(), {.name = "linear", .k = classes, .r = 1, .s = 1, .relu = false}));
 }
 
-/// One batch that every step is on.
+/// One batch that every step is on, until another is set.
 class TrainingCase {
  public:
   TrainingCase(const std::string& device, const Model& model, const Shape& input,
@@ -41,7 +42,9 @@ class TrainingCase {
         x_(stream_.device(), input),
         labels_(stream_.device(), static_cast<std::int64_t>(label_values_.size())),
         theta_(zeroed_vector(stream_, model.parameter_count())),
-        grad_(zeroed_vector(stream_, model.parameter_count())) {
+        grad_(zeroed_vector(stream_, model.parameter_count())),
+        squared_norm_(stream_.device(), 1),
+        norm_(stream_.device(), model.parameter_count()) {
     x_.upload(stream_, x_values_);
     labels_.upload(stream_, label_values_.data(), labels_.size());
     stream_.synchronise();
@@ -68,19 +71,38 @@ class TrainingCase {
   }
   std::vector<float> theta() const { return theta_.to_host(stream_); }
 
+  /// Another batch of the same shape, for the steps that come.
+  void set_batch(std::vector<float> x, std::vector<std::int32_t> labels) {
+    stream_.synchronise();
+    x_values_ = std::move(x);
+    label_values_ = std::move(labels);
+    x_.upload(stream_, x_values_);
+    labels_.upload(stream_, label_values_.data(), labels_.size());
+    stream_.synchronise();
+  }
+
   /// One step, as a trainer makes it. Returns the loss before it.
-  double step(float learning_rate = 1.0f) {
+  double step(float learning_rate = 1.0f, float max_norm = 0.0f) {
     loss_->linearise(view(theta_), x_, labels_.data());
     loss_->gradient(view(grad_));
     const double loss = read_loss();
+    norm_.compute(stream_, view(grad_), squared_norm_.data());
     optimizer_->step({.stream = stream_,
                       .theta = view(theta_),
                       .grad = view(grad_),
                       .step = ++step_,
                       .learning_rate = learning_rate,
+                      .max_norm = max_norm,
+                      .squared_norm = squared_norm_.data(),
                       .batch = loss_.get()});
     stream_.synchronise();
     return loss;
+  }
+  /// dL/dtheta, as the next step is given it.
+  std::vector<float> gradient_now() {
+    loss_->linearise(view(theta_), x_, labels_.data());
+    loss_->gradient(view(grad_));
+    return grad_.to_host(stream_);
   }
   double loss_now() {
     loss_->linearise(view(theta_), x_, labels_.data());
@@ -109,6 +131,11 @@ class TrainingCase {
       if (each.name == name) return each.value;
     ADD_FAILURE() << "there is no number " << name;
     return NAN;
+  }
+  bool reports(const std::string& name) const {
+    for (const NamedNumber& each : optimizer_->report(stream_))
+      if (each.name == name) return true;
+    return false;
   }
   std::string text(const std::string& name) const {
     for (const NamedNumber& each : optimizer_->report(stream_))
@@ -158,6 +185,33 @@ class TrainingCase {
   }
   std::vector<double> gradient(const std::vector<double>& theta) const {
     return gradient(theta, 0, label_values_.size());
+  }
+  std::size_t pixels() const { return label_values_.size(); }
+  std::size_t pixels_per_image() const { return pixels() / static_cast<std::size_t>(input_.n); }
+  double loss(const std::vector<double>& theta) const {
+    double sum = 0.0;
+    for (std::size_t p = 0; p < pixels(); ++p)
+      for (int k = 0; k < model_.classes(); ++k) {
+        double residual = label_values_[p] == k ? -1.0 : 0.0;
+        for (int r = 0; r < rows(); ++r) residual += feature(p, r) * theta[place(r, k)];
+        sum += residual * residual / denominator();
+      }
+    return sum;
+  }
+  /// uᵀGv of the loss of the first `images` alone.
+  double form(const std::vector<double>& u, const std::vector<double>& v, int images) const {
+    const std::size_t count = static_cast<std::size_t>(images) * pixels_per_image();
+    double sum = 0.0;
+    for (std::size_t p = 0; p < count; ++p)
+      for (int k = 0; k < model_.classes(); ++k) {
+        double along_u = 0.0, along_v = 0.0;
+        for (int r = 0; r < rows(); ++r) {
+          along_u += feature(p, r) * u[place(r, k)];
+          along_v += feature(p, r) * v[place(r, k)];
+        }
+        sum += along_u * along_v;
+      }
+    return 2.0 * sum / (static_cast<double>(count) * model_.classes());
   }
   /// Element (r, s) of the Hessian, the same for every class and 0 between classes.
   double hessian(int r, int s) const {
@@ -209,7 +263,8 @@ class TrainingCase {
   LossKind loss_kind_;
   Tensor x_;
   DeviceArray<std::int32_t> labels_;
-  DeviceArray<float> theta_, grad_;
+  DeviceArray<float> theta_, grad_, squared_norm_;
+  GradientNorm norm_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<BatchLoss> loss_;
   std::uint64_t step_ = 0;

@@ -1,0 +1,159 @@
+// What optimisers remember across a checkpoint, and which options they refuse.
+#include "curvseg/error.hpp"
+#include "host/train/options_json.hpp"
+#include "tests/host/data/fixtures.hpp"
+#include "tests/host/optim/training_case.hpp"
+#include "tests/host/train/devices.hpp"
+#include "tests/host/train/fixtures.hpp"
+
+namespace curvseg {
+namespace {
+
+using test::TrainingCase;
+
+TrainerOptions short_training(const OptimizerOptions& optimizer) {
+  return {.seed = 3,
+          .batch = 3,
+          .epochs = 0,
+          .max_steps = 7,
+          .augment = {.flip_horizontal = true},
+          .optimizer = optimizer,
+          .log_every = 1};
+}
+
+/// The training to its end; or, saved after 3 steps, from there on in another trainer.
+TrainingState trained(const TrainerOptions& options, bool interrupted) {
+  const test::WavesDataset data({.count = 10, .ignore = true});
+  const test::TempDir folder;
+  const auto path = folder / "state.safetensors";
+  Trainer first(test::host_stream(), test::tiny_model(1, 2, 4), options);
+  first.fit(data, nullptr, {.on_step = [&](const StepReport& report) {
+              if (interrupted && report.step == 3) save_checkpoint(path, first.state());
+              return !interrupted || report.step < 3;
+            }});
+  if (!interrupted) return first.state();
+  Trainer second(test::host_stream(), test::tiny_model(1, 2, 4), options);
+  second.restore(load_checkpoint(path), path.string());
+  second.fit(data);
+  return second.state();
+}
+
+void expect_resumes(const OptimizerOptions& optimizer) {
+  const TrainerOptions options = short_training(optimizer);
+  const TrainingState whole = trained(options, false), resumed = trained(options, true);
+  EXPECT_TRUE(test::same_bits(whole.parameters, resumed.parameters));
+  EXPECT_TRUE(test::same_bits(whole.optimizer_tensors, resumed.optimizer_tensors));
+  EXPECT_EQ(whole.optimizer_scalars, resumed.optimizer_scalars);
+}
+
+TEST(OptimizerState, EveryOptimizerResumesBitByBit) {
+  for (const std::string& name : optimizer_names()) {
+    SCOPED_TRACE(name);
+    expect_resumes({.name = name});
+  }
+  OptimizerOptions options{.name = "damped-diagonal"};
+  options.damped_diagonal.preset = "adahessian";
+  expect_resumes(options);
+  options.name = "hessian-free";
+  options.hessian_free.batch_fraction = 0.5f;
+  expect_resumes(options);
+}
+
+// Saved after 3 of 7 steps: what SOAP has watched, and the rate that is not measured any more.
+TEST(OptimizerState, AutoResumesInItsLaterPhases) {
+  OptimizerOptions options{.name = "auto"};
+  options.automatic.foof_steps = 2;
+  options.automatic.watched_steps = 1;
+  options.automatic.measured_steps = 1;
+  expect_resumes(options);
+  options.automatic.foof_steps = 4;
+  options.automatic.watched_steps = 3;
+  expect_resumes(options);
+}
+
+// The step after which the state is saved ruins the loss: what it began at comes back.
+TEST(OptimizerState, AStepIsTakenBackAfterResuming) {
+  for (const std::string name : {"gd", "preconditioned-gd", "damped-diagonal"}) {
+    SCOPED_TRACE(name);
+    TrainerOptions options = short_training({.name = name});
+    options.schedule = {.kind = ScheduleKind::kConstant, .learning_rate = 1e4};
+    const TrainingState whole = trained(options, false);
+    EXPECT_TRUE(test::same_bits(whole.parameters, trained(options, true).parameters));
+  }
+}
+
+TEST(OptimizerState, RefusesScalarsThatAreNone) {
+  const Stream stream(Device::open("host"));
+  const auto optimizer = make_optimizer(stream, {.name = "newton-cg"}, 16);
+  EXPECT_THROW(optimizer->restore_scalars({{"rejected", "0x0p+0"}}), InputError);
+  EXPECT_THROW(optimizer->restore_scalars({{"rejected", "0x0p+0"}, {"radius", "wide"}}),
+               InputError);
+  optimizer->restore_scalars({{"rejected", "0x1p+1"}, {"radius", "0x1.8p-3"}});
+  EXPECT_EQ(optimizer->state().scalars.at("radius"), "0x1.8p-3");
+  stream.synchronise();
+}
+
+TEST(OptimizerState, OptionsSurviveACheckpoint) {
+  TrainerOptions options;
+  options.optimizer.gd.l2 = 0.5f;
+  options.optimizer.preconditioned_gd.damping = 0.25f;
+  options.optimizer.projected_gd = {.lower = -0.5f, .upper = 0.75f, .radius = 2.0f, .l2 = 0.125f};
+  options.optimizer.damped_diagonal = damped_diagonal_preset("adahessian");
+  options.optimizer.hessian_free.damping_in_ratio = false;
+  options.optimizer.newton_cg.acceptance = 0.125f;
+  options.optimizer.newton.largest = 7;
+  const std::string text = to_json(options);
+  const OptimizerOptions back = trainer_options_from_json(text).optimizer;
+  EXPECT_EQ(to_json(trainer_options_from_json(text)), text);
+  EXPECT_EQ(back.projected_gd.upper, 0.75f);
+  EXPECT_EQ(back.damped_diagonal.estimator, DiagonalEstimator::kHutchinson);
+  EXPECT_EQ(back.damped_diagonal.epsilon, 1e-4f);
+  EXPECT_FALSE(back.hessian_free.damping_in_ratio);
+  EXPECT_EQ(back.newton.largest, 7);
+}
+
+// ---- options -----------------------------------------------------------------------------------
+
+void expect_refused(const OptimizerOptions& options, const std::string& part) {
+  try {
+    make_optimizer(Stream(Device::open("host")), options, test::tiny_model(1, 2, 4));
+    ADD_FAILURE() << part << " was accepted";
+  } catch (const InputError& error) {
+    EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+  }
+}
+
+TEST(DampedOptions, RefusesWhatMakesNoSense) {
+  expect_refused({.name = "gd", .gd = {.l2 = -1.0f}}, "l2");
+  expect_refused({.name = "preconditioned-gd", .preconditioned_gd = {.damping = 0.0f}}, "damping");
+  expect_refused({.name = "projected-gd", .projected_gd = {.lower = 0.5f}}, "must have 0 in it");
+  expect_refused({.name = "damped-diagonal", .damped_diagonal = {.preset = "adam"}},
+                 "sophia-h, adahessian");
+  DampedDiagonalOptions own;
+  own.preset = "";
+  own.mean_square = true;
+  expect_refused({.name = "damped-diagonal", .damped_diagonal = own}, "mean_square");
+  expect_refused({.name = "hessian-free", .hessian_free = {.damping = 0.0f}}, "damping");
+  expect_refused({.name = "hessian-free", .hessian_free = {.line_shrink = 1.0f}}, "line_shrink");
+  expect_refused({.name = "newton-cg", .newton_cg = {.acceptance = 0.5f}}, "acceptance");
+  expect_refused({.name = "newton-cg", .newton_cg = {.radius = 200.0f}}, "largest_radius");
+  expect_refused({.name = "newton", .newton = {.largest = 100'000}}, "at most 16384");
+  expect_refused({.name = "newton", .newton = {.largest = 49}}, "50 parameters");
+}
+
+TEST(DampedOptions, NewtonNeedsASmallModelAndSophiaLabelsToSample) {
+  const Stream stream(Device::open("host"));
+  try {
+    make_optimizer(stream, {.name = "newton"}, zoo::unet(1, 2, {.width = 4, .depth = 2}));
+    ADD_FAILURE() << "a Hessian of a U-Net";
+  } catch (const InputError& error) {
+    EXPECT_NE(std::string(error.what()).find("newton-cg and hessian-free"), std::string::npos);
+  }
+  TrainingCase on("host", test::linear_model(1, 2), Shape{1, 1, 1, 1}, {1.0f}, {0},
+                  LossKind::kMeanSquaredError);
+  on.use({.name = "damped-diagonal"});
+  EXPECT_THROW(on.step(), InputError);
+}
+
+}  // namespace
+}  // namespace curvseg
