@@ -19,7 +19,8 @@ using testing::uniform_floats;
 std::vector<std::string> device_names() {
   std::vector<std::string> names;
   for (const std::string& name : testing::target_names())
-    if (name != "host_baseline") names.push_back(name);
+    if (name != "host_baseline" && testing::target(name).runtime->device_count() > 0)
+      names.push_back(name);
   return names;
 }
 
@@ -31,11 +32,6 @@ struct Sizes {
 
 class MatrixProducts : public ::testing::TestWithParam<std::string> {
  protected:
-  void SetUp() override {
-    if (testing::target(GetParam()).runtime->device_count() == 0)
-      GTEST_SKIP() << "there is no " << GetParam() << " device here";
-  }
-
   static std::size_t count(int a, int b) {
     return static_cast<std::size_t>(a) * static_cast<std::size_t>(b);
   }

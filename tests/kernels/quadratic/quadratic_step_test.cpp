@@ -21,6 +21,7 @@ class QuadraticStepKernel : public TargetTest {
  protected:
   void SetUp() override {
     TargetTest::SetUp();
+    if (IsSkipped()) return;
     state_.emplace(upload(std::vector<float>(QuadraticState::kFloats, 0.0f)));
   }
 
