@@ -17,6 +17,7 @@ constexpr __host__ __device__ int max_of(int a, int b) { return a > b ? a : b; }
 /// `from` + `floats`, as integers: pointer arithmetic beyond an array is undefined even if the
 /// result is never read.
 __device__ __forceinline__ const float* displaced(const float* from, std::int64_t floats) {
+  // NOLINTNEXTLINE(performance-no-int-to-ptr)
   return reinterpret_cast<const float*>(reinterpret_cast<std::intptr_t>(from) +
                                         floats * static_cast<std::intptr_t>(sizeof(float)));
 }
