@@ -102,7 +102,6 @@ __forceinline__ bool is_aligned(const void* address, unsigned bytes) {
 /// finished on return in fact.
 template <auto Kernel, class Shared = NoShared, class Params>
 void launch(StreamHandle, dim3 grid, int /*threads*/, const Params& params) {
-  if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
   const std::int64_t plane = static_cast<std::int64_t>(grid.x) * grid.y;
   const std::int64_t blocks = plane * grid.z;
   // Set atomically rather than by a reduction, for which libomp exports a lock from this object.

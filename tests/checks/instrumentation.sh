@@ -1,7 +1,8 @@
 #!/bin/sh
 # Every kernel file of the emulated target calls the hooks of its checks: before loads and stores,
-# and for alignment (clang, which checks fewer accesses: some file does). It calls them by the names of kernels/exec/emulated/redirect.hpp, nothing of a
-# sanitizer's own runtime, and no memory function that the hooks would not see.
+# and for alignment (clang, which checks fewer accesses: some file does). It calls them by the names
+# of kernels/exec/emulated/redirect.hpp, nothing of a sanitizer's own runtime, and no memory function
+# that the hooks would not see.
 # Usage: instrumentation.sh COMPILER_ID OBJDUMP OBJECT...
 set -eu
 compiler=$1

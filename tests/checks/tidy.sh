@@ -1,6 +1,7 @@
 #!/bin/sh
-# clang-tidy over host code, targets, tests, examples and, where the build has them, benchmarks, and through
-# them the headers that .clang-tidy names, the public ones included; .clang-tidy lists the checks.
+# clang-tidy over host code, targets, tests, examples and, where the build has them, benchmarks, and
+# through them the headers that .clang-tidy names, the public ones included; .clang-tidy lists the
+# checks.
 # Kernels are left out: they are no C++ that clang-tidy could read, and three compilers warn of them;
 # dense_host.cpp with them, whose flags are g++'s.
 # The static analyzer takes several times as long as all others together: `full` adds it.
