@@ -61,6 +61,44 @@ struct GatherOperands {
   std::int64_t term_floats;
 };
 
+/// The steps of a host's loaders: terms, then rows of taps, then channels, as many of each as fit.
+class GatherSteps {
+ public:
+  struct Step {
+    int term, row_tap, row_taps, channel, channels;
+  };
+
+  __device__ GatherSteps(const GatherOperands& operands, int row_taps, int channels)
+      : operands_(operands), row_taps_(row_taps), channels_(channels) {}
+
+  __device__ Step begin() const {
+    if (operands_.rows.taps == 0 || operands_.columns.taps == 0 || operands_.channels == 0)
+      return {operands_.p.terms, 0, 0, 0, 0};
+    return sized({0, 0, 0, 0, 0});
+  }
+  __device__ bool valid(const Step& step) const { return step.term < operands_.p.terms; }
+  __device__ Step next(Step step) const {
+    step.channel += step.channels;
+    if (step.channel < operands_.channels) return sized(step);
+    step.channel = 0;
+    step.row_tap += step.row_taps;
+    if (step.row_tap < operands_.rows.taps) return sized(step);
+    step.row_tap = 0;
+    ++step.term;
+    return sized(step);
+  }
+
+ private:
+  __device__ Step sized(Step step) const {
+    step.channels = min_of(operands_.channels - step.channel, channels_);
+    step.row_taps = min_of(operands_.rows.taps - step.row_tap, row_taps_);
+    return step;
+  }
+
+  const GatherOperands& operands_;
+  int row_taps_, channels_;
+};
+
 // ---- in place ----------------------------------------------------------------------------------
 
 template <class Shape>
@@ -83,9 +121,7 @@ class InPlaceGatherLoader {
     const float* source[kTile.pixels];  // of tap (0, 0), one term; may point outside
     const float* table[kTableTaps][Tile::kRows];
   };
-  struct Step {
-    int term, row_tap, row_taps, channel, channels;
-  };
+  using Step = GatherSteps::Step;
 
   __device__ InPlaceGatherLoader(const Conv2dGather& p, const GatherAxis& rows,
                                  const GatherAxis& columns, int first_channel, const Pixels& pixels,
@@ -111,22 +147,9 @@ class InPlaceGatherLoader {
                          : 1;
   }
 
-  __device__ Step begin() const {
-    if (operands_.rows.taps == 0 || operands_.columns.taps == 0 || operands_.channels == 0)
-      return {operands_.p.terms, 0, 0, 0, 0};
-    return sized({0, 0, 0, 0, 0});
-  }
-  __device__ bool valid(const Step& step) const { return step.term < operands_.p.terms; }
-  __device__ Step next(Step step) const {
-    step.channel += step.channels;
-    if (step.channel < operands_.channels) return sized(step);
-    step.channel = 0;
-    step.row_tap += step.row_taps;
-    if (step.row_tap < operands_.rows.taps) return sized(step);
-    step.row_tap = 0;
-    ++step.term;
-    return sized(step);
-  }
+  __device__ Step begin() const { return steps().begin(); }
+  __device__ bool valid(const Step& step) const { return steps().valid(step); }
+  __device__ Step next(const Step& step) const { return steps().next(step); }
 
   __device__ void acquire(const Step& step) {
     if (step.row_tap != 0 || step.channel != 0) return;
@@ -165,11 +188,7 @@ class InPlaceGatherLoader {
   __device__ void release() {}
 
  private:
-  __device__ Step sized(Step step) const {
-    step.channels = min_of(operands_.channels - step.channel, kTile.reduction);
-    step.row_taps = min_of(operands_.rows.taps - step.row_tap, rows_per_step_);
-    return step;
-  }
+  __device__ GatherSteps steps() const { return {operands_, rows_per_step_, kTile.reduction}; }
 
   __device__ const float* panel(const Step& step, int row_tap, int column_tap, int index) const {
     return operands_.panel(step.term, index, operands_.panel_tap_of(row_tap, column_tap),

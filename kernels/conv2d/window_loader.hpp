@@ -37,9 +37,7 @@ class WindowGatherLoader {
   struct Shared {
     float copy[kRowTaps * kPixels * kTile.reduction];
   };
-  struct Step {
-    int term, row_tap, row_taps, channel, channels;
-  };
+  using Step = GatherSteps::Step;
 
   __device__ WindowGatherLoader(const Conv2dGather& p, const GatherAxis& rows,
                                 const GatherAxis& columns, int first_channel, const Pixels& pixels,
@@ -53,21 +51,9 @@ class WindowGatherLoader {
                                      ? operands_.panel_tap_of(1, 0) - operands_.panel_tap_of(0, 0)
                                      : 1)) {}
 
-  __device__ Step begin() const {
-    if (operands_.rows.taps == 0 || operands_.channels == 0) return {operands_.p.terms, 0, 0, 0, 0};
-    return sized({0, 0, 0, 0, 0});
-  }
-  __device__ bool valid(const Step& step) const { return step.term < operands_.p.terms; }
-  __device__ Step next(Step step) const {
-    step.channel += step.channels;
-    if (step.channel < operands_.channels) return sized(step);
-    step.channel = 0;
-    step.row_tap += step.row_taps;
-    if (step.row_tap < operands_.rows.taps) return sized(step);
-    step.row_tap = 0;
-    ++step.term;
-    return sized(step);
-  }
+  __device__ Step begin() const { return steps().begin(); }
+  __device__ bool valid(const Step& step) const { return steps().valid(step); }
+  __device__ Step next(const Step& step) const { return steps().next(step); }
 
   __device__ void acquire(const Step&) {}
 
@@ -108,11 +94,7 @@ class WindowGatherLoader {
   __device__ void release() {}
 
  private:
-  __device__ Step sized(Step step) const {
-    step.channels = min_of(operands_.channels - step.channel, kTile.reduction);
-    step.row_taps = min_of(operands_.rows.taps - step.row_tap, kRowTaps);
-    return step;
-  }
+  __device__ GatherSteps steps() const { return {operands_, kRowTaps, kTile.reduction}; }
 
   /// Of the first window of a microtile under row `row_tap` of taps; may be outside.
   __device__ const float* source(const Conv2dGatherTerm& term, const Group& at, int row_tap,
