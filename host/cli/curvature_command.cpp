@@ -99,14 +99,9 @@ int curvature(CurvatureArguments arguments) {
   if (arguments.out.empty()) {
     arguments.out = arguments.model.checkpoint.parent_path() / "curvature";
   }
-  check_writable_folder(arguments.out);
+  check_writable_files(arguments.out, {"curvature.json", "spectrum.png"});
   const fs::path numbers = arguments.out / "curvature.json";
   const fs::path spectrum = arguments.out / "spectrum.png";
-  for (const fs::path& file : {numbers, spectrum}) {
-    if (fs::is_directory(file)) {
-      throw InputError(file.string() + ": is a folder, a file is to be written there");
-    }
-  }
   const CurvatureReport report = measure_curvature(arguments);
   const Json json = curvature_json(arguments, report);
   const Image picture = spectrum_picture(report);

@@ -9,10 +9,13 @@
 #include "host/cli/help.hpp"
 #include "host/cli/model_source.hpp"
 #include "host/cli/report.hpp"
+#include "host/cli/run_folder.hpp"
 #include "host/io/atomic_file.hpp"
 
 namespace curvseg::cli {
 namespace {
+
+constexpr const char* kResult = "evaluation.json";
 
 constexpr const char* kFooter = R"help(Examples:
   curvseg evaluate --checkpoint runs/cells-1/best.safetensors
@@ -64,7 +67,7 @@ int evaluate(const EvaluateArguments& arguments) {
   const TrainingState state = load_model_state(arguments.model);
   const DataSettings settings = data_settings(arguments.model);
   if (!arguments.out.empty()) {
-    check_writable_folder(arguments.out);
+    check_writable_files(arguments.out, {kResult});
   }
   std::vector<std::pair<std::string, std::shared_ptr<const Dataset>>> datasets;
   for (const std::string& split : wanted_splits(arguments, settings.spec)) {
@@ -86,7 +89,7 @@ int evaluate(const EvaluateArguments& arguments) {
   const Json json = result_json(arguments, state, settings.spec, results);
   if (!arguments.out.empty()) {
     make_folder(arguments.out);
-    write_file_atomically(arguments.out / "evaluation.json", to_text(json, 2) + "\n");
+    write_file_atomically(arguments.out / kResult, to_text(json, 2) + "\n");
   }
   const ReportStyle style{state.class_names, make_model(state).is_classifier(),
                           stdout_has_colors()};

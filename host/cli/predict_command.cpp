@@ -100,8 +100,10 @@ void write_segmentation(const ImagePrediction& prediction, const PredictArgument
   }
 }
 
-/// Beside the overlays, not among them.
-fs::path legend_path(const PredictArguments& arguments) { return arguments.out / "legend.png"; }
+constexpr const char* kTable = "predictions.csv";
+constexpr const char* kLegend = "legend.png";  // beside the overlays, not among them
+
+fs::path legend_path(const PredictArguments& arguments) { return arguments.out / kLegend; }
 
 /// RFC 4180: in quotes when it must be.
 std::string csv_field(const std::string& text) {
@@ -156,7 +158,7 @@ ConfusionCounts predict_all(Trainer& trainer, const Dataset& dataset,
     write_png(legend_path(arguments), legend(names, confusion.total() > 0, kWidth));
   }
   if (is_classifier) {
-    write_file_atomically(arguments.out / "predictions.csv", csv);
+    write_file_atomically(arguments.out / kTable, csv);
   }
   return confusion;
 }
@@ -172,7 +174,7 @@ std::string summary(const PredictArguments& arguments, const Dataset& dataset, d
                         headline(result, is_classifier));
   }
   if (is_classifier) {
-    return text + (arguments.out / "predictions.csv").string() + "  a line per image\n";
+    return text + (arguments.out / kTable).string() + "  a line per image\n";
   }
   text +=
       (arguments.out / "classes").string() + "  a PNG per image, its pixels are class indices\n";
@@ -190,7 +192,9 @@ int predict(PredictArguments arguments) {
   if (arguments.out.empty()) {
     arguments.out = checkpoint.parent_path() / "predictions";
   }
-  check_writable_folder(arguments.out);
+  check_writable_files(arguments.out, {kLegend, kTable});
+  check_writable_folder(arguments.out / "classes");
+  check_writable_folder(arguments.out / "overlays");
   const auto [dataset, skipped] = open_images(arguments.model, state);
   Trainer trainer = open_trainer(arguments.model, state);
   check_kind(trainer.model(), *dataset);

@@ -73,6 +73,16 @@ void check_writable_folder(const fs::path& folder) {
   rmdir(probe.c_str());
 }
 
+void check_writable_files(const fs::path& folder, std::initializer_list<const char*> files) {
+  check_writable_folder(folder);
+  for (const char* name : files) {
+    std::error_code error;
+    if (fs::is_directory(folder / name, error)) {
+      throw InputError((folder / name).string() + ": is a folder, a file is to be written there");
+    }
+  }
+}
+
 void make_folder(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);

@@ -39,6 +39,10 @@ std::filesystem::path new_run_folder(const std::string& spec);
 /// \throws InputError when @p folder is something else, or could not be made or written to.
 void check_writable_folder(const std::filesystem::path& folder);
 
+/// The folder, and that no folder stands where one of @p files is to be written in it.
+void check_writable_files(const std::filesystem::path& folder,
+                          std::initializer_list<const char*> files);
+
 /// \throws InputError when it cannot be made.
 void make_folder(const std::filesystem::path& folder);
 

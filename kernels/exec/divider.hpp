@@ -23,7 +23,7 @@ class Divider {
  public:
   constexpr Divider() : Divider(1) {}
   constexpr explicit Divider(std::int64_t divisor)
-      : bits_(std::bit_width(static_cast<std::uint64_t>(divisor - 1))),
+      : bits_(static_cast<int>(std::bit_width(static_cast<std::uint64_t>(divisor - 1)))),
         wide_(multiplier<Wide>(divisor, 62 + bits_)),
         narrow_(bits_ <= 31 ? multiplier<std::uint64_t>(divisor, 31 + bits_) : 0) {}
 

@@ -19,6 +19,8 @@ constexpr std::size_t kAlignment = 256;
 // else empty allocations would pile up for ever.
 constexpr std::size_t kQuarantineBytes = std::size_t{256} << 20;
 
+constexpr std::size_t kFilledBytes = std::size_t{1} << 30;
+
 std::size_t round_up(std::size_t value, std::size_t to) { return (value + to - 1) / to * to; }
 
 /// A length of 0 gets an address of its own and no byte.
@@ -231,6 +233,7 @@ void Memory::forget_epochs() {
 }
 
 void Memory::fill_with_garbage(void* address, std::size_t bytes) {
+  if (bytes > kFilledBytes) return;
   const std::uint32_t garbage = 0xffe5a5a5u;  // a NaN as float, negative as int
   auto* at = static_cast<std::byte*>(address);
   for (; bytes >= 4; at += 4, bytes -= 4) std::memcpy(at, &garbage, 4);

@@ -18,7 +18,8 @@
 namespace curvseg::emulation {
 
 inline constexpr int kDevices = 2;
-inline constexpr std::size_t kDeviceBytes = std::size_t{8} << 30;
+// Room for several tensors of more than 2^31 elements whose memory is hardly touched.
+inline constexpr std::size_t kDeviceBytes = std::size_t{64} << 30;
 inline constexpr std::size_t kSharedOffset = 64 << 10;
 inline constexpr std::size_t kSharedLimit = 163 << 10;  // of one block, as on sm_80
 inline constexpr std::size_t kHeapOffset = 1 << 20;
@@ -92,6 +93,7 @@ class Memory {
   /// Before epochs run out: every word was last touched long ago.
   void forget_epochs();
 
+  /// Up to 1 GiB; more would be committed by it. Marks say all the same that nobody wrote.
   static void fill_with_garbage(void* address, std::size_t bytes);
 
  private:

@@ -124,6 +124,26 @@ TEST_F(BadInput, UnwritableOut) {
   }
 }
 
+TEST_F(BadInput, FoldersWhereFilesAreToBeWritten) {
+  const std::string file = checkpoint().string();
+  const std::pair<const char*, const char*> results[] = {{"evaluate", "evaluation.json"},
+                                                         {"curvature", "curvature.json"},
+                                                         {"curvature", "spectrum.png"},
+                                                         {"predict", "legend.png"}};
+  for (const auto& [command, name] : results) {
+    const fs::path out = in(std::string("out-") + name);
+    fs::create_directories(out / name);
+    expect_refused(run_command({command, "--checkpoint", file, "--out", out.string()}),
+                   (out / name).string(), "is a folder");
+  }
+  const fs::path out = in("out-classes");
+  fs::create_directories(out);
+  std::ofstream(out / "classes") << "a file";
+  expect_refused(run_command({"predict", "--checkpoint", file, "--out", out.string()}),
+                 (out / "classes").string(), "is not a folder");
+  EXPECT_FALSE(fs::exists(out / "overlays"));
+}
+
 TEST_F(BadInput, NamesThatAreEmpty) {
   expect_refused(train({"--out", ""}), "--out", "a name is missing");
   expect_refused(train({"--resume", ""}), "--resume", "a name is missing");

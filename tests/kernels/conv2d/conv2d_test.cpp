@@ -5,9 +5,8 @@
 #include <string>
 
 #include "reference/conv2d.hpp"
+#include "support/pixels.hpp"
 #include "support/random_data.hpp"
-#include "support/sparse_memory.hpp"
-#include "support/targets.hpp"
 
 namespace curvseg::testing {
 namespace {
@@ -78,31 +77,10 @@ Conv2dProblem problem_of(const Conv2d& g) {
   return p;
 }
 
-/// [pixels, channels] with `gap` unused elements behind every pixel.
-std::vector<float> spread(const std::vector<float>& dense, int channels, int gap, float filler) {
-  const std::size_t c = static_cast<std::size_t>(channels), ld = c + static_cast<std::size_t>(gap);
-  std::vector<float> result(dense.size() / c * ld, filler);
-  for (std::size_t i = 0; i < dense.size(); ++i) result[i / c * ld + i % c] = dense[i];
-  return result;
-}
-
-/// The inverse; the gaps must still hold what they held (NaN stands for any NaN).
-std::vector<float> gathered(const std::vector<float>& all, int channels, int gap) {
-  const std::size_t c = static_cast<std::size_t>(channels), ld = c + static_cast<std::size_t>(gap);
-  std::vector<float> result;
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    if (i % ld < c)
-      result.push_back(all[i]);
-    else
-      EXPECT_TRUE(std::isnan(all[i])) << "a gap between pixels was written";
-  }
-  return result;
-}
-
 using Data = std::vector<float> (*)(std::size_t, unsigned);
 std::vector<float> integers(std::size_t n, unsigned seed) { return small_integers(n, seed, 3); }
 
-class Conv2dKernels : public TargetTest {
+class Conv2dKernels : public PixelTest {
  protected:
   std::vector<Case> all_cases() const {
     std::vector<Case> result = cases();
@@ -113,7 +91,7 @@ class Conv2dKernels : public TargetTest {
 
   struct Extra {
     int terms = 1;
-    int gap = 0;
+    PixelLayout layout = {};
     Conv2dEpilogue epilogue;
     const std::vector<float>* initial = nullptr;  // of the output, for accumulation
   };
@@ -124,46 +102,45 @@ class Conv2dKernels : public TargetTest {
                                 const Extra& extra) const {
     const bool forward = direction == Conv2dDirection::kForward;
     const int in_channels = forward ? g.c : g.k, out_channels = forward ? g.k : g.c;
-    std::vector<DeviceBuffer<float>> buffers;
+    std::vector<PixelBuffer> tensors;
+    std::vector<DeviceBuffer<float>> weights;
     Conv2dGather p;
     p.problem = problem_of(g);
     p.direction = direction;
     p.terms = extra.terms;
     for (int t = 0; t < extra.terms; ++t) {
       const auto i = static_cast<std::size_t>(t);
-      buffers.push_back(upload(spread(sources[i], in_channels, extra.gap, NAN)));
-      p.term[t].source = buffers.back().get();
-      p.term[t].ld = in_channels + extra.gap;
-      buffers.push_back(upload(filters[i]));
-      p.term[t].w = buffers.back().get();
+      const auto& source =
+          tensors.emplace_back(upload_pixels(sources[i], in_channels, extra.layout));
+      const auto& w = weights.emplace_back(upload(filters[i]));
+      p.term[t] = {source.get(), source.ld(), w.get()};
     }
     const std::size_t size = forward ? g.y_size() : g.x_size();
-    auto out = extra.initial ? upload(spread(*extra.initial, out_channels, extra.gap, NAN))
-                             : output<float>(size / static_cast<std::size_t>(out_channels) *
-                                             static_cast<std::size_t>(out_channels + extra.gap));
+    const auto out = extra.initial ? upload_pixels(*extra.initial, out_channels, extra.layout)
+                                   : output_pixels(size, out_channels, extra.layout);
     p.epilogue = extra.epilogue;
     p.out = out.get();
-    p.ld_out = out_channels + extra.gap;
+    p.ld_out = out.ld();
     auto scratch = workspace(kernels().conv2d_gather_workspace(p));
     p.workspace = scratch.get();
     kernels().conv2d_gather(stream(), p);
-    return gathered(download(out), out_channels, extra.gap);
+    return download_pixels(out);
   }
 
   std::vector<float> run_weights(const Conv2d& g, const std::vector<std::vector<float>>& x,
-                                 const std::vector<std::vector<float>>& dy, int gap,
+                                 const std::vector<std::vector<float>>& dy, PixelLayout layout,
                                  const std::vector<float>* initial) const {
-    std::vector<DeviceBuffer<float>> buffers;
+    std::vector<PixelBuffer> tensors;
     Conv2dWeightGradient p;
     p.problem = problem_of(g);
     p.terms = static_cast<int>(x.size());
     for (std::size_t t = 0; t < x.size(); ++t) {
-      buffers.push_back(upload(spread(x[t], g.c, gap, NAN)));
-      p.term[t].x = buffers.back().get();
-      p.term[t].ldx = g.c + gap;
-      buffers.push_back(upload(spread(dy[t], g.k, gap, NAN)));
-      p.term[t].dy = buffers.back().get();
-      p.term[t].ldy = g.k + gap;
+      const auto& xt = tensors.emplace_back(upload_pixels(x[t], g.c, layout));
+      p.term[t].x = xt.get();
+      p.term[t].ldx = xt.ld();
+      const auto& dyt = tensors.emplace_back(upload_pixels(dy[t], g.k, layout));
+      p.term[t].dy = dyt.get();
+      p.term[t].ldy = dyt.ld();
     }
     auto dw = initial ? upload(*initial) : output<float>(g.w_size());
     p.accumulate = initial != nullptr;
@@ -182,7 +159,7 @@ TEST_P(Conv2dKernels, ForwardIsExactOnIntegers) {
     reference::Sums y(c.g.y_size());
     reference::forward(c.g, x, w, y);
     expect_equal(run_gather(c.g, Conv2dDirection::kForward, {x}, {w}, {}), y.value);
-    expect_equal(run_gather(c.g, Conv2dDirection::kForward, {x}, {w}, {.gap = 3}), y.value);
+    expect_equal(run_gather(c.g, Conv2dDirection::kForward, {x}, {w}, {.layout = {3, 1}}), y.value);
   }
 }
 
@@ -196,7 +173,7 @@ TEST_P(Conv2dKernels, BackwardDataIsExactOnIntegers) {
     // Strides leave inputs that nothing reads: their gradient is zero, and there may be many.
     ASSERT_EQ(actual.size(), dx.value.size());
     for (std::size_t i = 0; i < actual.size(); ++i) ASSERT_EQ(actual[i], dx.value[i]) << i;
-    const auto gapped = run_gather(c.g, Conv2dDirection::kData, {dy}, {w}, {.gap = 4});
+    const auto gapped = run_gather(c.g, Conv2dDirection::kData, {dy}, {w}, {.layout = {4, 0}});
     EXPECT_EQ(actual, gapped);
   }
 }
@@ -207,8 +184,8 @@ TEST_P(Conv2dKernels, BackwardWeightsIsExactOnIntegers) {
     const auto x = integers(c.g.x_size(), 5), dy = integers(c.g.y_size(), 6);
     reference::Sums dw(c.g.w_size());
     reference::backward_weights(c.g, x, dy, dw);
-    expect_equal(run_weights(c.g, {x}, {dy}, 0, nullptr), dw.value);
-    expect_equal(run_weights(c.g, {x}, {dy}, 5, nullptr), dw.value);
+    expect_equal(run_weights(c.g, {x}, {dy}, {}, nullptr), dw.value);
+    expect_equal(run_weights(c.g, {x}, {dy}, {5, 2}, nullptr), dw.value);
   }
 }
 
@@ -230,7 +207,7 @@ TEST_P(Conv2dKernels, TwoTermsShareOneAccumulator) {
     };
     EXPECT_EQ(as_double(run_gather(c.g, Conv2dDirection::kForward, x, w, {.terms = 2})), y.value);
     EXPECT_EQ(as_double(run_gather(c.g, Conv2dDirection::kData, dy, w, {.terms = 2})), dx.value);
-    EXPECT_EQ(as_double(run_weights(c.g, x, dy, 0, nullptr)), dw.value);
+    EXPECT_EQ(as_double(run_weights(c.g, x, dy, {}, nullptr)), dw.value);
   }
 }
 
@@ -245,7 +222,7 @@ TEST_P(Conv2dKernels, RoundingStaysWithinItsElementwiseBound) {
     reference::backward_weights(c.g, x, dy, dw);
     expect_within(run_gather(c.g, Conv2dDirection::kForward, {x}, {w}, {}), y.value, y.bound());
     expect_within(run_gather(c.g, Conv2dDirection::kData, {dy}, {w}, {}), dx.value, dx.bound());
-    expect_within(run_weights(c.g, {x}, {dy}, 0, nullptr), dw.value, dw.bound());
+    expect_within(run_weights(c.g, {x}, {dy}, {}, nullptr), dw.value, dw.bound());
   }
 }
 
@@ -291,7 +268,7 @@ TEST_P(Conv2dKernels, WeightGradientAccumulates) {
     reference::Sums dw(c.g.w_size());
     reference::backward_weights(c.g, x, dy, dw);
     for (std::size_t i = 0; i < old.size(); ++i) dw.value[i] += old[i];
-    const auto actual = run_weights(c.g, {x}, {dy}, 0, &old);
+    const auto actual = run_weights(c.g, {x}, {dy}, {}, &old);
     EXPECT_EQ(std::vector<double>(actual.begin(), actual.end()), dw.value);
   }
 }
@@ -308,7 +285,7 @@ TEST_P(Conv2dKernels, BackwardIsTheAdjointOfForward) {
     };
     const auto y = run_gather(c.g, Conv2dDirection::kForward, {x}, {w}, {});
     EXPECT_EQ(dot(y, u), dot(x, run_gather(c.g, Conv2dDirection::kData, {u}, {w}, {})));
-    EXPECT_EQ(dot(y, u), dot(w, run_weights(c.g, {x}, {u}, 0, nullptr)));
+    EXPECT_EQ(dot(y, u), dot(w, run_weights(c.g, {x}, {u}, {}, nullptr)));
   }
 }
 
@@ -320,7 +297,7 @@ TEST_P(Conv2dKernels, TwoRunsAndAnyThreadCountAgreeInEveryBit) {
   const auto all = [&] {
     auto result = run_gather(g, Conv2dDirection::kForward, {x}, {w}, {});
     for (const auto& part : {run_gather(g, Conv2dDirection::kData, {dy}, {w}, {}),
-                             run_weights(g, {x}, {dy}, 0, nullptr)})
+                             run_weights(g, {x}, {dy}, {}, nullptr)})
       result.insert(result.end(), part.begin(), part.end());
     return result;
   };
@@ -339,10 +316,10 @@ TEST_P(Conv2dKernels, EmptyTensorsLaunchNothing) {
                          {integers(empty_batch.w_size(), 1)}, {})
                   .empty());
   // No pixels: the sum over nothing is zero, and it must be written.
-  const auto dw = run_weights(empty_batch, {{}}, {{}}, 0, nullptr);
+  const auto dw = run_weights(empty_batch, {{}}, {{}}, {}, nullptr);
   EXPECT_EQ(dw, std::vector<float>(empty_batch.w_size(), 0.0f));
   for (const Conv2d& too_small : {Conv2d{1, 4, 2, 3, 5, 3, 3}, Conv2d{1, 2, 4, 3, 5, 3, 3}})
-    EXPECT_EQ(run_weights(too_small, {{}}, {{}}, 0, nullptr),
+    EXPECT_EQ(run_weights(too_small, {{}}, {{}}, {}, nullptr),
               std::vector<float>(too_small.w_size(), 0.0f));
   // No input channels: y is the bias.
   const Conv2d no_channels{1, 3, 3, 0, 2, 1, 1};
@@ -359,45 +336,21 @@ TEST_P(Conv2dKernels, EmptyTensorsLaunchNothing) {
 }
 
 TEST_P(Conv2dKernels, OffsetsBeyondTwoToTheThirtyOneElements) {
-  if (GetParam().rfind("host", 0) != 0)
-    GTEST_SKIP() << "needs memory that the test maps itself, which only the host target reads";
-  const Conv2d g{1, 3, 5, 2, 3, 3, 3, 1, 1, 1, 1};
-  const std::int64_t ld = std::int64_t{1} << 28;  // 15 pixels: 2^31.9 elements apart at the end
-  const std::size_t bytes = static_cast<std::size_t>(15 * ld) * sizeof(float);
-  const SparseMemory x_memory(bytes), y_memory(bytes);
-  if (!x_memory.get() || !y_memory.get())
-    GTEST_SKIP() << "32 GiB of address space are not to be had here";
-  const auto x = integers(g.x_size(), 32), w = integers(g.w_size(), 33);
-  for (std::size_t i = 0; i < x.size(); ++i)
-    x_memory.get()[static_cast<std::int64_t>(i / 2) * ld + static_cast<std::int64_t>(i % 2)] = x[i];
-  auto device_w = upload(w);
-  Conv2dGather p;
-  p.problem = problem_of(g);
-  p.term[0] = {x_memory.get(), ld, device_w.get()};
-  p.out = y_memory.get();
-  p.ld_out = ld;
-  auto scratch = workspace(kernels().conv2d_gather_workspace(p));
-  p.workspace = scratch.get();
-  kernels().conv2d_gather(stream(), p);
-  reference::Sums y(g.y_size());
-  reference::forward(g, x, w, y);
-  std::vector<float> dy;
-  for (std::size_t i = 0; i < y.value.size(); ++i) {
-    dy.push_back(
-        y_memory.get()[static_cast<std::int64_t>(i / 3) * ld + static_cast<std::int64_t>(i % 3)]);
-    ASSERT_EQ(dy.back(), y.value[i]) << i;
+  CURVSEG_SKIP_WITHOUT_FAR_MEMORY();
+  // 15 pixels of x and of y; 8 channels as well, which the host's lanes take at once.
+  for (const int channels : {2, 8}) {
+    const Conv2d g{1, 3, 5, channels, channels + 1, 3, 3, 1, 1, 1, 1};
+    const auto x = integers(g.x_size(), 32), w = integers(g.w_size(), 33);
+    const auto dy = integers(g.y_size(), 34);
+    reference::Sums y(g.y_size()), dx(g.x_size()), dw(g.w_size());
+    reference::forward(g, x, w, y);
+    reference::backward_data(g, dy, w, dx);
+    reference::backward_weights(g, x, dy, dw);
+    const Extra far{.layout = kFarPixels};
+    expect_equal(run_gather(g, Conv2dDirection::kForward, {x}, {w}, far), y.value);
+    expect_equal(run_gather(g, Conv2dDirection::kData, {dy}, {w}, far), dx.value);
+    expect_equal(run_weights(g, {x}, {dy}, kFarPixels, nullptr), dw.value);
   }
-  Conv2dWeightGradient q;
-  q.problem = problem_of(g);
-  q.term[0] = {x_memory.get(), ld, y_memory.get(), ld};
-  auto dw = output<float>(g.w_size());
-  q.dw = dw.get();
-  auto weight_scratch = workspace(kernels().conv2d_weight_workspace(q));
-  q.workspace = weight_scratch.get();
-  kernels().conv2d_weight_gradient(stream(), q);
-  reference::Sums expected(g.w_size());
-  reference::backward_weights(g, x, dy, expected);
-  expect_equal(download(dw), expected.value);
 }
 
 CURVSEG_INSTANTIATE_TARGETS(Conv2dKernels);

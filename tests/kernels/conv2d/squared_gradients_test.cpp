@@ -5,9 +5,9 @@
 #include <string>
 
 #include "reference/conv2d.hpp"
+#include "support/pixels.hpp"
 #include "support/random_data.hpp"
 #include "support/schedules.hpp"
-#include "support/targets.hpp"
 
 namespace curvseg::testing {
 namespace {
@@ -50,7 +50,7 @@ std::vector<Case> large_cases() {
   };
 }
 
-class SquaredGradientKernels : public TargetTest {
+class SquaredGradientKernels : public PixelTest {
  protected:
   std::vector<Case> all_cases() const {
     std::vector<Case> result = cases();
@@ -59,17 +59,10 @@ class SquaredGradientKernels : public TargetTest {
     return result;
   }
 
-  /// [pixels, channels] with `gap` NaNs behind every pixel.
-  DeviceBuffer<float> upload_pixels(const std::vector<float>& dense, int channels, int gap) const {
-    const auto c = static_cast<std::size_t>(channels), ld = c + static_cast<std::size_t>(gap);
-    std::vector<float> all(dense.size() / c * ld, NAN);
-    for (std::size_t i = 0; i < dense.size(); ++i) all[i / c * ld + i % c] = dense[i];
-    return upload(all);
-  }
-
   std::vector<float> run(const Conv2d& g, const std::vector<float>& x, const std::vector<float>& dy,
-                         int gap = 0, const std::vector<float>* initial = nullptr) const {
-    const auto device_x = upload_pixels(x, g.c, gap), device_dy = upload_pixels(dy, g.k, gap);
+                         PixelLayout layout = {},
+                         const std::vector<float>* initial = nullptr) const {
+    const auto device_x = upload_pixels(x, g.c, layout), device_dy = upload_pixels(dy, g.k, layout);
     const auto dw = initial ? upload(*initial) : output<float>(g.w_size());
     Conv2dWeightGradient p;
     p.problem = {.n = g.n, .h = g.h, .w = g.w, .c = g.c, .p = g.p(), .q = g.q(), .k = g.k};
@@ -77,7 +70,7 @@ class SquaredGradientKernels : public TargetTest {
     p.problem.stride_h = g.stride_h, p.problem.stride_w = g.stride_w;
     p.problem.pad_h = g.pad_h, p.problem.pad_w = g.pad_w;
     p.problem.dilation_h = g.dilation_h, p.problem.dilation_w = g.dilation_w;
-    p.term[0] = {device_x.get(), g.c + gap, device_dy.get(), g.k + gap};
+    p.term[0] = {device_x.get(), device_x.ld(), device_dy.get(), device_dy.ld()};
     p.squares = true;
     p.accumulate = initial != nullptr;
     p.dw = dw.get();
@@ -95,10 +88,10 @@ TEST_P(SquaredGradientKernels, AreExactOnIntegers) {
     std::vector<double> expected = reference::squared_weight_gradients(c.g, x, dy).value;
     for (const double value : expected) ASSERT_LT(value, 1 << 24) << "not exact in float32";
     expect_equal(run(c.g, x, dy), expected);
-    expect_equal(run(c.g, x, dy, 3), expected);
+    expect_equal(run(c.g, x, dy, {3, 1}), expected);
     const auto old = small_integers(c.g.w_size(), 3);
     for (std::size_t i = 0; i < old.size(); ++i) expected[i] += static_cast<double>(old[i]);
-    const auto added = run(c.g, x, dy, 0, &old);
+    const auto added = run(c.g, x, dy, {}, &old);
     EXPECT_EQ(std::vector<double>(added.begin(), added.end()), expected) << "accumulated";
   }
 }
@@ -118,6 +111,13 @@ TEST_P(SquaredGradientKernels, TheSameBitsOnEverySchedule) {
     const auto x = uniform_floats(g.x_size(), 6), dy = uniform_floats(g.y_size(), 7);
     expect_same_on_every_schedule(GetParam(), [&] { return run(g, x, dy); });
   }
+}
+
+TEST_P(SquaredGradientKernels, OffsetsBeyondTwoToTheThirtyOneElements) {
+  CURVSEG_SKIP_WITHOUT_FAR_MEMORY();
+  const Conv2d g{2, 3, 5, 8, 9, 3, 3, 1, 1, 1, 1};
+  const auto x = small_integers(g.x_size(), 8), dy = small_integers(g.y_size(), 9);
+  EXPECT_EQ(run(g, x, dy, kFarPixels), run(g, x, dy));
 }
 
 TEST_P(SquaredGradientKernels, NoImagesGiveZero) {

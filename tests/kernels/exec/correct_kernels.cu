@@ -213,4 +213,30 @@ void copy_records(StreamHandle stream, const Record* from, Record* to, int n) {
   launch<copy_records_kernel>(stream, dim3{2, 1, 1}, 32, Records{from, to, n});
 }
 
+// ---- long ranges -------------------------------------------------------------------------------
+
+struct WalkRange {
+  std::int64_t n;
+  std::int64_t* counts;
+  std::uint64_t* sums;
+};
+
+static __global__ void walk_range_kernel(WalkRange p) {
+  std::int64_t count = 0;
+  std::uint64_t sum = 0;
+  for (const std::int64_t i : grid_range(p.n)) {
+    ++count;
+    sum += static_cast<std::uint64_t>(i);
+  }
+  const std::int64_t thread = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  p.counts[thread] = count;
+  p.sums[thread] = sum;
+}
+std::int64_t range_threads(std::int64_t n) {
+  return static_cast<std::int64_t>(grid_for(n).x) * kGridThreads;
+}
+void walk_range(StreamHandle stream, std::int64_t n, std::int64_t* counts, std::uint64_t* sums) {
+  launch<walk_range_kernel>(stream, grid_for(n), kGridThreads, WalkRange{n, counts, sums});
+}
+
 }  // namespace curvseg::CURVSEG_TARGET

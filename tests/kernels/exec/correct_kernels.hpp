@@ -21,6 +21,11 @@ void histogram(StreamHandle stream, const std::uint8_t* values, int n, unsigned 
 /// to[i] = fma(scale, from[i], to[i]) over a grid that is smaller than n.
 void scale_and_add(StreamHandle stream, float scale, const float* from, float* to, int n);
 
+/// The indices that each thread of grid_range(n) takes: counts[thread], and their sum modulo 2^64
+/// in sums[thread]. `threads` of them.
+void walk_range(StreamHandle stream, std::int64_t n, std::int64_t* counts, std::uint64_t* sums);
+std::int64_t range_threads(std::int64_t n);
+
 /// bytes[i] = i % 251: neighbouring threads write bytes of one word.
 void write_bytes(StreamHandle stream, std::uint8_t* bytes, int n);
 

@@ -122,6 +122,23 @@ TEST_P(EmulatedCorrect, StructsMemcpyAndConstants) {
   }
 }
 
+using EmulatedRanges = EmulatedTest;
+
+TEST_F(EmulatedRanges, CoverMoreThanTwoToTheThirtyOneIndicesOnce) {
+  const std::int64_t n = (std::int64_t{1} << 31) + 5, threads = range_threads(n);
+  set_emulation_options({.checks = false});
+  auto* counts = allocate<std::int64_t>(static_cast<std::size_t>(threads));
+  auto* sums = allocate<std::uint64_t>(static_cast<std::size_t>(threads));
+  walk_range(nullptr, n, counts, sums);
+  std::int64_t count = 0;
+  std::uint64_t sum = 0;
+  for (const std::int64_t value : download(counts, static_cast<std::size_t>(threads)))
+    count += value;
+  for (const std::uint64_t value : download(sums, static_cast<std::size_t>(threads))) sum += value;
+  EXPECT_EQ(count, n);
+  EXPECT_EQ(sum, static_cast<std::uint64_t>(n) * static_cast<std::uint64_t>((n - 1) / 2));
+}
+
 std::string order_name(const ::testing::TestParamInfo<Order>& order) {
   const char* const names[] = {"Ascending", "Descending", "Shuffled"};
   return names[static_cast<int>(order.param.order)] + std::to_string(order.param.seed);

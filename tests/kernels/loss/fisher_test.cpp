@@ -8,6 +8,7 @@
 #include "reference/loss.hpp"
 #include "support/pixels.hpp"
 #include "support/random_data.hpp"
+#include "support/schedules.hpp"
 
 namespace curvseg::testing {
 namespace {
@@ -174,9 +175,42 @@ TEST_P(LossFisherKernels, NothingToDo) {
   EXPECT_TRUE(run(p).empty());
 }
 
+TEST_P(LossFisherKernels, EveryScheduleGivesTheSameBits) {
+  for (const int classes : {3, 70})
+    for (const Target target : {Target::kOfTheLoss, Target::kSampled}) {
+      SCOPED_TRACE(classes);
+      Problem p = random_problem(emulated() ? 300 : 20'011, classes, 50);
+      p.target = target;
+      expect_same_on_every_schedule(GetParam(), [&] { return run(p); });
+    }
+}
+
+TEST_P(LossFisherKernels, OffsetsBeyondTwoToTheThirtyOneElements) {
+  CURVSEG_SKIP_WITHOUT_FAR_MEMORY();
+  for (const int classes : {3, 50}) {
+    Problem p = random_problem(5, classes, 51);
+    const std::vector<float> expected = run(p);
+    p.layout = kFarPixels;
+    EXPECT_EQ(run(p), expected);
+  }
+}
+
+TEST_P(LossFisherKernels, MeanSquaredErrorOnEverySchedule) {
+  const int pixels = emulated() ? 3'001 : 30'011;
+  const auto x = uniform_floats(static_cast<std::size_t>(3 * pixels), 52);
+  expect_same_on_every_schedule(GetParam(), [&] {
+    const auto u = upload_pixels(x, 3), fu = output_pixels(x.size(), 3);
+    auto d = upload(std::vector<float>{4.0f});
+    auto labels = upload(Labels(static_cast<std::size_t>(pixels), 1));
+    kernels().mean_squared_error_fisher(
+        stream(), {pixels, 3, u.get(), 3, labels.get(), d.get(), u.get(), 3, fu.get(), 3});
+    return download_pixels(fu);
+  });
+}
+
 TEST_P(LossFisherKernels, MeanSquaredError) {
   const std::vector<float> x = {1, -2, 0.5f, 3, 8, -4}, dense = {1, 2, -1, 1, 5, 5};
-  for (const PixelLayout& layout : pixel_layouts())
+  for (const PixelLayout& layout : layouts())
     for (const float denominator : {4.0f, 0.0f}) {
       const auto device_x = upload_pixels(x, 2, layout), u = upload_pixels(dense, 2, layout);
       const auto fu = output_pixels(dense.size(), 2, layout);

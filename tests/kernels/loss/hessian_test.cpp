@@ -8,6 +8,7 @@
 #include "reference/loss.hpp"
 #include "support/pixels.hpp"
 #include "support/random_data.hpp"
+#include "support/schedules.hpp"
 
 namespace curvseg::testing {
 namespace {
@@ -148,9 +149,39 @@ TEST_P(LossHessianKernels, NothingToDo) {
   EXPECT_TRUE(run(p).empty());
 }
 
+TEST_P(LossHessianKernels, EveryScheduleGivesTheSameBits) {
+  for (const int classes : {3, 70}) {
+    SCOPED_TRACE(classes);
+    Problem p = random_problem(emulated() ? 300 : 20'011, classes, 40);
+    p.smoothing = 0.1f;
+    expect_same_on_every_schedule(GetParam(), [&] { return run(p); });
+  }
+}
+
+TEST_P(LossHessianKernels, OffsetsBeyondTwoToTheThirtyOneElements) {
+  CURVSEG_SKIP_WITHOUT_FAR_MEMORY();
+  for (const int classes : {3, 50}) {
+    Problem p = random_problem(5, classes, 41);
+    const std::vector<float> expected = run(p);
+    p.layout = kFarPixels;
+    EXPECT_EQ(run(p), expected);
+  }
+}
+
+TEST_P(LossHessianKernels, MeanSquaredErrorOnEverySchedule) {
+  const int pixels = emulated() ? 3'001 : 30'011;
+  const auto dense = uniform_floats(static_cast<std::size_t>(3 * pixels), 42);
+  expect_same_on_every_schedule(GetParam(), [&] {
+    const auto u = upload_pixels(dense, 3), hu = output_pixels(dense.size(), 3);
+    auto d = upload(std::vector<float>{4.0f});
+    kernels().mean_squared_error_hessian(stream(), {pixels, 3, u.get(), 3, d.get(), hu.get(), 3});
+    return download_pixels(hu);
+  });
+}
+
 TEST_P(LossHessianKernels, MeanSquaredError) {
   const std::vector<float> dense = {1, -2, 3, 0.5f, 8, -4};
-  for (const PixelLayout& layout : pixel_layouts())
+  for (const PixelLayout& layout : layouts())
     for (const float denominator : {4.0f, 0.0f}) {
       const auto u = upload_pixels(dense, 2, layout);
       const auto hu = output_pixels(dense.size(), 2, layout);

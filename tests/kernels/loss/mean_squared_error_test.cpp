@@ -4,10 +4,9 @@
 #include <string>
 
 #include "reference/loss.hpp"
+#include "support/pixels.hpp"
 #include "support/random_data.hpp"
 #include "support/schedules.hpp"
-#include "support/sparse_memory.hpp"
-#include "support/targets.hpp"
 
 namespace curvseg::testing {
 namespace {
@@ -35,9 +34,8 @@ TEST(MeanSquaredErrorReference, GradientIsTheDerivativeOfTheLoss) {
   }
 }
 
-/// Elements behind every pixel of x, of the target and of dx.
-struct Gaps {
-  int x = 0, target = 0, dx = 0;
+struct Layouts {
+  PixelLayout x, target, dx;
 };
 
 struct Result {
@@ -45,50 +43,35 @@ struct Result {
   std::vector<float> dx;
 };
 
-class MeanSquaredErrorKernel : public TargetTest {
+class MeanSquaredErrorKernel : public PixelTest {
  protected:
   Result run(int channels, const std::vector<float>& x, const std::vector<float>& target,
-             float denominator, Gaps gaps = {}, const float* old = nullptr,
+             float denominator, Layouts layouts = {}, const float* old = nullptr,
              bool gradient = true) const {
-    const auto c = static_cast<std::size_t>(channels);
-    auto device_x = upload(spread(x, channels, gaps.x));
-    auto device_target = upload(spread(target, channels, gaps.target));
+    const auto device_x = upload_pixels(x, channels, layouts.x);
+    const auto device_target = upload_pixels(target, channels, layouts.target);
     auto device_denominator = upload(std::vector<float>{denominator});
     auto loss = old ? upload(std::vector<float>{*old}) : output<float>(1);
-    const std::size_t ld_dx = c + static_cast<std::size_t>(gaps.dx);
-    auto dx = output<float>(x.size() / c * ld_dx);
+    const auto dx = output_pixels(x.size(), channels, layouts.dx);
     MeanSquaredError p;
-    p.pixels = static_cast<std::int64_t>(x.size() / c);
+    p.pixels = static_cast<std::int64_t>(x.size()) / channels;
     p.channels = channels;
     p.x = device_x.get();
-    p.ldx = channels + gaps.x;
+    p.ldx = device_x.ld();
     p.target = device_target.get();
-    p.ld_target = channels + gaps.target;
+    p.ld_target = device_target.ld();
     p.denominator = device_denominator.get();
     p.loss = loss.get();
     p.dx = gradient ? dx.get() : nullptr;
-    p.ld_dx = channels + gaps.dx;
+    p.ld_dx = dx.ld();
     p.accumulate = old != nullptr;
     auto scratch = workspace(kernels().mean_squared_error_workspace(p));
     p.workspace = scratch.get();
     kernels().mean_squared_error(stream(), p);
     Result result;
     result.loss = download(loss)[0];
-    const auto all = download(dx);
-    for (std::size_t i = 0; gradient && i < all.size(); ++i) {
-      if (i % ld_dx < c)
-        result.dx.push_back(all[i]);
-      else
-        EXPECT_TRUE(std::isnan(all[i])) << "a gap between pixels was written";
-    }
+    if (gradient) result.dx = download_pixels(dx);
     return result;
-  }
-
-  static std::vector<float> spread(const std::vector<float>& dense, int channels, int gap) {
-    const auto c = static_cast<std::size_t>(channels), ld = c + static_cast<std::size_t>(gap);
-    std::vector<float> all(dense.size() / c * ld, NAN);
-    for (std::size_t i = 0; i < dense.size(); ++i) all[i / c * ld + i % c] = dense[i];
-    return all;
   }
 };
 
@@ -103,26 +86,26 @@ TEST_P(MeanSquaredErrorKernel, AgreesWithTheReferenceAtEveryShape) {
   if (!emulated()) shapes.insert(shapes.end(), {{597 * 43, 3}, {100'003, 1}});
   unsigned seed = 40;
   for (const auto& [pixels, channels] : shapes)
-    for (const Gaps gaps :
-         {Gaps{0, 0, 0}, Gaps{3, 0, 0}, Gaps{0, 2, 0}, Gaps{0, 0, 1}, Gaps{1, 2, 3}}) {
+    for (const Layouts& layouts : std::initializer_list<Layouts>{
+             {}, {{3}, {}, {}}, {{}, {2, 1}, {}}, {{}, {}, {1}}, {{8, 4}, {2}, {3, 1}}}) {
       SCOPED_TRACE(std::to_string(pixels) + " pixels, " + std::to_string(channels) + " channels");
       const auto n = static_cast<std::size_t>(pixels) * static_cast<std::size_t>(channels);
       const auto x = uniform_floats(n, ++seed), target = uniform_floats(n, ++seed);
       const auto denominator = static_cast<float>(n);
       const auto expected = reference::mean_squared_error(
           {x.begin(), x.end()}, {target.begin(), target.end()}, denominator);
-      const Result actual = run(channels, x, target, denominator, gaps);
+      const Result actual = run(channels, x, target, denominator, layouts);
       EXPECT_TRUE(std::fabs(actual.loss - expected.value) <= 2.0 * kEpsilon * expected.uncertainty)
           << actual.loss << ", expected " << expected.value;
       std::vector<double> bound = expected.gradient_uncertainty;
       for (double& b : bound) b *= 2.0 * kEpsilon;
       expect_within(actual.dx, expected.gradient, bound);
-      EXPECT_EQ(run(channels, x, target, denominator, gaps, nullptr, false).loss, actual.loss);
+      EXPECT_EQ(run(channels, x, target, denominator, layouts, nullptr, false).loss, actual.loss);
     }
 }
 
 TEST_P(MeanSquaredErrorKernel, LabelsStandForOneHotTargets) {
-  constexpr int kChannels = 3, kGap = 2;
+  constexpr int kChannels = 3;
   constexpr std::size_t kPixels = 211;
   const auto x = uniform_floats(kPixels * kChannels, 60);
   std::vector<std::int32_t> labels(kPixels);
@@ -135,7 +118,7 @@ TEST_P(MeanSquaredErrorKernel, LabelsStandForOneHotTargets) {
   }
   const Result expected = run(kChannels, gated, target, 17.0f);
 
-  auto device_x = upload(spread(x, kChannels, kGap));
+  const auto device_x = upload_pixels(x, kChannels, {2, 0});
   auto device_labels = upload(labels);
   auto denominator = upload(std::vector<float>{17.0f});
   auto loss = output<float>(1);
@@ -144,7 +127,7 @@ TEST_P(MeanSquaredErrorKernel, LabelsStandForOneHotTargets) {
   p.pixels = kPixels;
   p.channels = kChannels;
   p.x = device_x.get();
-  p.ldx = kChannels + kGap;
+  p.ldx = device_x.ld();
   p.labels = device_labels.get();
   p.denominator = denominator.get();
   p.loss = loss.get();
@@ -188,33 +171,12 @@ TEST_P(MeanSquaredErrorKernel, EveryScheduleGivesTheSameBits) {
 }
 
 TEST_P(MeanSquaredErrorKernel, OffsetsBeyondTwoToTheThirtyOneElements) {
-  if (GetParam().rfind("host", 0) != 0)
-    GTEST_SKIP() << "needs memory that the test maps itself, which only the host target reads";
-  const std::int64_t ld = std::int64_t{1} << 30;
-  const std::size_t bytes = static_cast<std::size_t>(3 * ld) * sizeof(float);
-  const SparseMemory x(bytes), dx(bytes);
-  if (!x.get() || !dx.get()) GTEST_SKIP() << "24 GiB of address space are not to be had here";
-  for (std::int64_t i = 0; i < 6; ++i) x.get()[i / 2 * ld + i % 2] = static_cast<float>(i);
-  auto target = upload(std::vector<float>{1, 1, 1, 1, 1, 1});
-  auto denominator = upload(std::vector<float>{2.0f});
-  auto loss = output<float>(1);
-  MeanSquaredError p;
-  p.pixels = 3;
-  p.channels = 2;
-  p.x = x.get();
-  p.ldx = ld;
-  p.target = target.get();
-  p.ld_target = 2;
-  p.denominator = denominator.get();
-  p.loss = loss.get();
-  p.dx = dx.get();
-  p.ld_dx = ld;
-  auto scratch = workspace(kernels().mean_squared_error_workspace(p));
-  p.workspace = scratch.get();
-  kernels().mean_squared_error(stream(), p);
-  EXPECT_EQ(download(loss)[0], 31.0f / 2.0f);
-  for (std::int64_t i = 0; i < 6; ++i)
-    EXPECT_EQ(dx.get()[i / 2 * ld + i % 2], static_cast<float>(i) - 1.0f);
+  CURVSEG_SKIP_WITHOUT_FAR_MEMORY();
+  const auto x = uniform_floats(9, 54), target = uniform_floats(9, 55);
+  const Result expected = run(3, x, target, 4.0f);
+  const Result actual = run(3, x, target, 4.0f, {kFarPixels, kFarPixels, kFarPixels});
+  EXPECT_EQ(actual.loss, expected.loss);
+  EXPECT_EQ(actual.dx, expected.dx);
 }
 
 CURVSEG_INSTANTIATE_TARGETS(MeanSquaredErrorKernel);

@@ -117,6 +117,16 @@ TEST_P(SampleLabelsKernels, DrawTheClassOfTheirRandomNumber) {
     }
 }
 
+TEST_P(SampleLabelsKernels, OffsetsBeyondTwoToTheThirtyOneElements) {
+  CURVSEG_SKIP_WITHOUT_FAR_MEMORY();
+  for (const int classes : {3, 50}) {
+    Problem p = random_problem(5, classes, 9);
+    const Labels expected = run(p);
+    p.layout = kFarPixels;
+    EXPECT_EQ(run(p), expected);
+  }
+}
+
 TEST_P(SampleLabelsKernels, HaveTheFrequenciesOfTheSoftmax) {
   const int n = emulated() ? 2000 : 40000;
   const std::vector<float> logits = {0.0f, 1.0f, -1.5f, 0.25f};

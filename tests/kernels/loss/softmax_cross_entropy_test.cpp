@@ -6,10 +6,10 @@
 
 #include "reference/loss.hpp"
 #include "support/checksum.hpp"
+#include "support/pixels.hpp"
 #include "support/random_data.hpp"
 #include "support/schedules.hpp"
 #include "support/sparse_memory.hpp"
-#include "support/targets.hpp"
 
 namespace curvseg::testing {
 namespace {
@@ -74,7 +74,7 @@ struct Problem {
   Labels labels;
   std::vector<float> weights;  // empty: none
   float smoothing = 0.0f;
-  int gap = 0;  // elements behind every pixel of x; dx gets two more
+  PixelLayout x_layout, dx_layout;
 
   reference::CrossEntropy formula() const { return {classes, widened(weights), smoothing}; }
 };
@@ -107,7 +107,7 @@ struct Result {
   std::vector<float> dx;  // dense
 };
 
-class CrossEntropyKernels : public TargetTest {
+class CrossEntropyKernels : public PixelTest {
  protected:
   /// `old`: nullptr to overwrite, else the value to accumulate on.
   float label_weight(const Problem& problem, const float* old = nullptr) const {
@@ -129,34 +129,31 @@ class CrossEntropyKernels : public TargetTest {
 
   Result run(const Problem& problem, float denominator, const float* old = nullptr,
              bool gradient = true) const {
-    const int ldx = problem.classes + problem.gap;
-    const int ld_dx = problem.gap == 0 ? problem.classes : ldx + 2;
-    auto x = upload(spread(problem.x, problem.classes, ldx));
+    const auto x = upload_pixels(problem.x, problem.classes, problem.x_layout);
     auto labels = upload(problem.labels);
     auto weights = upload(problem.weights);
     auto device_denominator = upload(std::vector<float>{denominator});
     auto loss = old ? upload(std::vector<float>{*old}) : output<float>(1);
-    auto dx =
-        output<float>(static_cast<std::size_t>(problem.pixels) * static_cast<std::size_t>(ld_dx));
+    const auto dx = output_pixels(problem.x.size(), problem.classes, problem.dx_layout);
     SoftmaxCrossEntropy p;
     p.pixels = problem.pixels;
     p.classes = problem.classes;
     p.x = x.get();
-    p.ldx = ldx;
+    p.ldx = x.ld();
     p.labels = labels.get();
     p.class_weights = problem.weights.empty() ? nullptr : weights.get();
     p.label_smoothing = problem.smoothing;
     p.denominator = device_denominator.get();
     p.loss = loss.get();
     p.dx = gradient ? dx.get() : nullptr;
-    p.ld_dx = ld_dx;
+    p.ld_dx = dx.ld();
     p.accumulate = old != nullptr;
     auto scratch = workspace(kernels().softmax_cross_entropy_workspace(p));
     p.workspace = scratch.get();
     kernels().softmax_cross_entropy(stream(), p);
     Result result;
     result.loss = download(loss)[0];
-    if (gradient) result.dx = gathered(download(dx), problem.classes, ld_dx);
+    if (gradient) result.dx = download_pixels(dx);
     return result;
   }
 
@@ -174,26 +171,6 @@ class CrossEntropyKernels : public TargetTest {
     for (double& b : bound) b = 2.0 * kEpsilon * b + std::numeric_limits<float>::denorm_min();
     expect_within(actual.dx, expected.gradient, bound);
     EXPECT_EQ(run(problem, denominator, nullptr, false).loss, actual.loss) << "without a gradient";
-  }
-
- private:
-  /// Gaps hold NaN, which must not be read into any result.
-  static std::vector<float> spread(const std::vector<float>& dense, int channels, int ld) {
-    const auto c = static_cast<std::size_t>(channels), stride = static_cast<std::size_t>(ld);
-    std::vector<float> all(dense.size() / c * stride, NAN);
-    for (std::size_t i = 0; i < dense.size(); ++i) all[i / c * stride + i % c] = dense[i];
-    return all;
-  }
-  static std::vector<float> gathered(const std::vector<float>& all, int channels, int ld) {
-    const auto c = static_cast<std::size_t>(channels), stride = static_cast<std::size_t>(ld);
-    std::vector<float> dense;
-    for (std::size_t i = 0; i < all.size(); ++i) {
-      if (i % stride < c)
-        dense.push_back(all[i]);
-      else
-        EXPECT_TRUE(std::isnan(all[i])) << "a gap between pixels was written";
-    }
-    return dense;
   }
 };
 
@@ -236,7 +213,8 @@ TEST_P(CrossEntropyKernels, AgreeWithTheReferenceAtEveryShape) {
         Problem p = random_problem(pixels, classes, ++seed);
         if (weighted) p.weights = random_weights(classes, seed);
         p.smoothing = smoothing;
-        p.gap = static_cast<int>(seed % 3);
+        p.x_layout = pixel_layouts()[seed % 3];
+        p.dx_layout = pixel_layouts()[seed / 3 % 3];
         expect_reference(p);
       }
 }
@@ -393,37 +371,37 @@ TEST_P(CrossEntropyKernels, GradientHasTheSameBitsOnEveryTarget) {
 }
 
 TEST_P(CrossEntropyKernels, OffsetsBeyondTwoToTheThirtyOneElements) {
-  if (GetParam().rfind("host", 0) != 0)
-    GTEST_SKIP() << "needs memory that the test maps itself, which only the host target reads";
+  CURVSEG_SKIP_WITHOUT_FAR_MEMORY();
   for (const int classes : {3, 50}) {
-    const Problem dense = random_problem(5, classes, 18);
-    const std::int64_t ld = std::int64_t{1} << 29;
-    const std::size_t bytes = static_cast<std::size_t>(5 * ld) * sizeof(float);
-    const SparseMemory x(bytes), dx(bytes);
-    if (!x.get() || !dx.get()) GTEST_SKIP() << "20 GiB of address space are not to be had here";
-    for (std::int64_t i = 0; i < 5 * classes; ++i)
-      x.get()[i / classes * ld + i % classes] = dense.x[static_cast<std::size_t>(i)];
-    auto labels = upload(dense.labels);
-    auto denominator = upload(std::vector<float>{5.0f});
-    auto loss = output<float>(1);
-    SoftmaxCrossEntropy p;
-    p.pixels = 5;
-    p.classes = classes;
-    p.x = x.get();
-    p.ldx = ld;
-    p.labels = labels.get();
-    p.denominator = denominator.get();
-    p.loss = loss.get();
-    p.dx = dx.get();
-    p.ld_dx = ld;
-    auto scratch = workspace(kernels().softmax_cross_entropy_workspace(p));
-    p.workspace = scratch.get();
-    kernels().softmax_cross_entropy(stream(), p);
-    const Result expected = run(dense, 5.0f);
-    EXPECT_EQ(download(loss)[0], expected.loss);
-    for (std::int64_t i = 0; i < 5 * classes; ++i)
-      ASSERT_EQ(dx.get()[i / classes * ld + i % classes], expected.dx[static_cast<std::size_t>(i)]);
+    Problem p = random_problem(5, classes, 18);
+    const Result expected = run(p, 5.0f);
+    p.x_layout = p.dx_layout = kFarPixels;
+    const Result actual = run(p, 5.0f);
+    EXPECT_EQ(actual.loss, expected.loss);
+    EXPECT_EQ(actual.dx, expected.dx);
   }
+}
+
+TEST_P(CrossEntropyKernels, LabelWeightOfMoreThanTwoToTheThirtyOnePixels) {
+  if (GetParam() != "host")
+    GTEST_SKIP() << "walks 8 GiB that the test maps itself: only where that is quick";
+  const std::int64_t n = kBeyondTwoToTheThirtyOne;
+  const SparseMemory memory(static_cast<std::size_t>(n) * sizeof(std::int32_t));
+  if (!memory.get()) GTEST_SKIP() << "8 GiB of address space are not to be had here";
+  auto* labels = reinterpret_cast<std::int32_t*>(memory.get());
+  labels[n - 6] = labels[n - 1] = 1;
+  auto weights = upload(std::vector<float>{0.0f, 2.5f});
+  auto total = output<float>(1);
+  LabelWeight p;
+  p.pixels = n;
+  p.classes = 2;
+  p.labels = labels;
+  p.class_weights = weights.get();
+  p.total = total.get();
+  auto scratch = workspace(kernels().label_weight_workspace(p));
+  p.workspace = scratch.get();
+  kernels().label_weight(stream(), p);
+  EXPECT_EQ(download(total)[0], 5.0f);
 }
 
 CURVSEG_INSTANTIATE_TARGETS(CrossEntropyKernels);

@@ -3,10 +3,10 @@
 #include <cmath>
 #include <string>
 
+#include "support/pixels.hpp"
 #include "support/random_data.hpp"
 #include "support/schedules.hpp"
 #include "support/sparse_memory.hpp"
-#include "support/targets.hpp"
 
 namespace curvseg::testing {
 namespace {
@@ -14,19 +14,17 @@ namespace {
 using Labels = std::vector<std::int32_t>;
 using Counts = std::vector<unsigned long long>;
 
-class MetricsKernels : public TargetTest {
+class MetricsKernels : public PixelTest {
  protected:
-  Labels argmax(int classes, const std::vector<float>& x, int gap = 0) const {
-    const auto c = static_cast<std::size_t>(classes), ld = c + static_cast<std::size_t>(gap);
-    const std::size_t pixels = x.size() / c;
-    std::vector<float> all(pixels * ld, INFINITY);  // a gap that is read would win
-    for (std::size_t i = 0; i < x.size(); ++i) all[i / c * ld + i % c] = x[i];
-    auto device_x = upload(all);
+  /// The NaN of a gap that is read would win.
+  Labels argmax(int classes, const std::vector<float>& x, PixelLayout layout = {}) const {
+    const std::size_t pixels = x.size() / static_cast<std::size_t>(classes);
+    const auto device_x = upload_pixels(x, classes, layout);
     auto label = output<std::int32_t>(pixels);
     kernels().argmax(stream(), {.pixels = static_cast<std::int64_t>(pixels),
                                 .classes = classes,
                                 .x = device_x.get(),
-                                .ldx = static_cast<std::int64_t>(ld),
+                                .ldx = device_x.ld(),
                                 .label = label.get()});
     return download(label);
   }
@@ -74,8 +72,8 @@ TEST_P(MetricsKernels, ArgmaxAgreesWithTheReferenceAtEveryShape) {
           std::max_element(x.begin() + static_cast<std::ptrdiff_t>(p),
                            x.begin() + static_cast<std::ptrdiff_t>(p + c)) -
           x.begin() - static_cast<std::ptrdiff_t>(p)));
-    EXPECT_EQ(argmax(classes, x), expected);
-    EXPECT_EQ(argmax(classes, x, 3), expected);
+    for (const PixelLayout& layout : pixel_layouts())
+      EXPECT_EQ(argmax(classes, x, layout), expected) << name_of(layout);
   }
 }
 
@@ -121,16 +119,26 @@ TEST_P(MetricsKernels, NoPixels) {
 }
 
 TEST_P(MetricsKernels, OffsetsBeyondTwoToTheThirtyOneElements) {
-  if (GetParam().rfind("host", 0) != 0)
-    GTEST_SKIP() << "needs memory that the test maps itself, which only the host target reads";
-  const std::int64_t ld = std::int64_t{1} << 30;
-  const SparseMemory x(static_cast<std::size_t>(4 * ld) * sizeof(float));
-  if (!x.get()) GTEST_SKIP() << "16 GiB of address space are not to be had here";
-  for (const int pixel : {0, 1, 2, 3}) x.get()[pixel * ld + (pixel + 1) % 3] = 1.0f;
-  auto label = output<std::int32_t>(4);
-  kernels().argmax(stream(),
-                   {.pixels = 4, .classes = 3, .x = x.get(), .ldx = ld, .label = label.get()});
-  EXPECT_EQ(download(label), (Labels{1, 2, 0, 1}));
+  CURVSEG_SKIP_WITHOUT_FAR_MEMORY();
+  for (const int classes : {3, 40}) {
+    const auto x = small_integers(static_cast<std::size_t>(5 * classes), 71, 5);
+    EXPECT_EQ(argmax(classes, x, kFarPixels), argmax(classes, x));
+  }
+}
+
+TEST_P(MetricsKernels, MoreThanTwoToTheThirtyOnePixels) {
+  if (GetParam() != "host")
+    GTEST_SKIP() << "walks 8 GiB that the test maps itself: only where that is quick";
+  const std::int64_t n = kBeyondTwoToTheThirtyOne;
+  const SparseMemory memory(static_cast<std::size_t>(n) * sizeof(std::int32_t));
+  if (!memory.get()) GTEST_SKIP() << "8 GiB of address space are not to be had here";
+  auto* labels = reinterpret_cast<std::int32_t*>(memory.get());
+  labels[n - 6] = labels[n - 1] = 1;
+  auto matrix = upload(Counts(4, 0));
+  kernels().confusion_matrix(
+      stream(),
+      {.pixels = n, .classes = 2, .truth = labels, .prediction = labels, .matrix = matrix.get()});
+  EXPECT_EQ(download(matrix), (Counts{static_cast<unsigned long long>(n) - 2, 0, 0, 2}));
 }
 
 CURVSEG_INSTANTIATE_TARGETS(MetricsKernels);

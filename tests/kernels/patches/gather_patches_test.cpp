@@ -8,7 +8,6 @@
 #include "support/pixels.hpp"
 #include "support/random_data.hpp"
 #include "support/schedules.hpp"
-#include "support/sparse_memory.hpp"
 
 namespace curvseg::testing {
 namespace {
@@ -174,24 +173,10 @@ TEST_P(GatherPatchesKernel, NothingToGather) {
 }
 
 TEST_P(GatherPatchesKernel, OffsetsBeyondTwoToTheThirtyOneElements) {
-  if (GetParam().rfind("host", 0) != 0)
-    GTEST_SKIP() << "needs memory that the test maps itself, which only the host target reads";
-  constexpr int kPixels = 9;
-  const std::int64_t ld = std::int64_t{1} << 29;
-  const std::size_t bytes = static_cast<std::size_t>(kPixels * ld) * sizeof(float);
-  const SparseMemory x(bytes), rows(bytes);
-  if (!x.get() || !rows.get()) GTEST_SKIP() << "36 GiB of address space are not to be had here";
-  for (int i = 0; i < kPixels; ++i) x.get()[i * ld] = static_cast<float>(i + 1);
-  GatherPatches p;
-  p.problem.n = p.problem.c = 1;
-  p.problem.h = p.problem.w = p.problem.p = p.problem.q = 3;
-  p.x = x.get();
-  p.ldx = p.ld = ld;
-  p.positions = kPixels;
-  p.rows = rows.get();
-  kernels().gather_patches(stream(), p);
-  for (int i = 0; i < kPixels; ++i)
-    EXPECT_NEAR(rows.get()[i * ld], static_cast<float>(i + 1) / 3.0f, 1e-6f) << i;
+  CURVSEG_SKIP_WITHOUT_FAR_MEMORY();
+  const Conv2d g = cases()[2];
+  for (const int positions : {3, all_positions(g)})
+    expect_rows(g, {.positions = positions, .append_one = true}, kFarPixels, kFarPixels);
 }
 
 /// rowsᵀ·rows as the weight gradient of a 1x1 convolution: the mean of the outer products.

@@ -158,6 +158,15 @@ TEST_P(ChannelSumKernels, MoreThanTwoToTheThirtyOneElements) {
   EXPECT_EQ(download(db), (std::vector<float>{7, 8}));
 }
 
+TEST_P(ChannelSumKernels, OffsetsBeyondTwoToTheThirtyOneElements) {
+  CURVSEG_SKIP_WITHOUT_FAR_MEMORY();
+  for (const int channels : {3, 8}) {
+    const auto values = small_integers(static_cast<std::size_t>(6 * channels), 12);
+    EXPECT_EQ(sum(values, channels, kFarPixels), sum(values, channels, {}));
+    EXPECT_EQ(sum(values, channels, kFarPixels, nullptr, 2), sum(values, channels, {}, nullptr, 2));
+  }
+}
+
 CURVSEG_INSTANTIATE_TARGETS(ChannelSumKernels);
 
 }  // namespace

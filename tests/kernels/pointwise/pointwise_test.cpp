@@ -43,6 +43,73 @@ class PointwiseKernels : public PixelTest {
         test(shape, layout);
       }
   }
+
+  void expect_copies(const Shape& shape, PixelLayout layout) const {
+    const auto x = integers(shape.size(), 1), old = integers(shape.size(), 2);
+    const auto from = upload_pixels(x, shape.channels, layout);
+    // Between layouts too: what concatenation does, and undoes.
+    for (const PixelLayout& to_layout : {layout, PixelLayout{}}) {
+      const auto to = output_pixels(shape.size(), shape.channels, to_layout);
+      CopyPixels copy{shape.pixels, shape.channels, from.get(), from.ld(), to.get(), to.ld()};
+      kernels().copy_pixels(stream(), copy);
+      EXPECT_TRUE(download_pixels(to) == x);
+      const auto sum = upload_pixels(old, shape.channels, to_layout);
+      copy.to = sum.get();
+      copy.scale = 0.5f;
+      copy.accumulate = true;
+      kernels().copy_pixels(stream(), copy);
+      EXPECT_TRUE(as_double(download_pixels(sum)) == reference::scaled_copy(x, 0.5, &old));
+    }
+  }
+
+  void expect_relu_forward(const Shape& shape, PixelLayout layout) const {
+    const auto values = integers(shape.size(), 3);
+    const auto x = upload_pixels(values, shape.channels, layout);
+    const auto y = output_pixels(shape.size(), shape.channels, layout);
+    kernels().relu_forward(stream(),
+                           {shape.pixels, shape.channels, x.get(), x.ld(), y.get(), y.ld()});
+    EXPECT_TRUE(as_double(download_pixels(y)) == reference::relu_forward(values));
+    kernels().relu_forward(stream(),
+                           {shape.pixels, shape.channels, x.get(), x.ld(), x.get(), x.ld()});
+    EXPECT_TRUE(as_double(download_pixels(x)) == reference::relu_forward(values)) << "in place";
+  }
+
+  void expect_relu_backward(const Shape& shape, PixelLayout layout) const {
+    const auto kept = integers(shape.size(), 4), above = integers(shape.size(), 5);
+    const auto old = integers(shape.size(), 6);
+    const auto y = upload_pixels(kept, shape.channels);
+    const auto dy = upload_pixels(above, shape.channels, layout);
+    const auto dx = output_pixels(shape.size(), shape.channels, layout);
+    const auto sum = upload_pixels(old, shape.channels, layout);
+    ReluBackward backward{shape.pixels, shape.channels, y.get(), y.ld(), dy.get(),
+                          dy.ld(),      dx.get(),       dx.ld(), false};
+    kernels().relu_backward(stream(), backward);
+    EXPECT_TRUE(as_double(download_pixels(dx)) == reference::relu_backward(kept, above, nullptr));
+    backward.dx = sum.get();
+    backward.accumulate = true;
+    kernels().relu_backward(stream(), backward);
+    EXPECT_TRUE(as_double(download_pixels(sum)) == reference::relu_backward(kept, above, &old));
+    backward.dx = dy.get();
+    backward.accumulate = false;
+    kernels().relu_backward(stream(), backward);
+    EXPECT_TRUE(as_double(download_pixels(dy)) == reference::relu_backward(kept, above, nullptr))
+        << "in place";
+  }
+
+  void expect_add_bias(const Shape& shape, PixelLayout layout) const {
+    const auto values = integers(shape.size(), 7);
+    const auto bias = integers(static_cast<std::size_t>(shape.channels), 8);
+    const auto x = upload_pixels(values, shape.channels, layout);
+    const auto b = upload(bias);
+    const auto y = output_pixels(shape.size(), shape.channels);
+    AddBias add{shape.pixels, shape.channels, x.get(), x.ld(), b.get(), y.get(), y.ld()};
+    kernels().add_bias(stream(), add);
+    EXPECT_TRUE(as_double(download_pixels(y)) == reference::add_bias(values, bias));
+    add.y = x.get();
+    add.ldy = x.ld();
+    kernels().add_bias(stream(), add);
+    EXPECT_TRUE(as_double(download_pixels(x)) == reference::add_bias(values, bias)) << "in place";
+  }
 };
 
 TEST_P(PointwiseKernels, FillWritesEveryElement) {
@@ -60,37 +127,12 @@ TEST_P(PointwiseKernels, FillWritesEveryElement) {
 }
 
 TEST_P(PointwiseKernels, CopyScalesAndAccumulates) {
-  for_each_shape([&](const Shape& shape, PixelLayout layout) {
-    const auto x = integers(shape.size(), 1), old = integers(shape.size(), 2);
-    const auto from = upload_pixels(x, shape.channels, layout);
-    // Between layouts too: what concatenation does, and undoes.
-    for (const PixelLayout& to_layout : {layout, PixelLayout{}}) {
-      const auto to = output_pixels(shape.size(), shape.channels, to_layout);
-      CopyPixels copy{shape.pixels, shape.channels, from.get(), from.ld(), to.get(), to.ld()};
-      kernels().copy_pixels(stream(), copy);
-      EXPECT_TRUE(download_pixels(to) == x);
-      const auto sum = upload_pixels(old, shape.channels, to_layout);
-      copy.to = sum.get();
-      copy.scale = 0.5f;
-      copy.accumulate = true;
-      kernels().copy_pixels(stream(), copy);
-      EXPECT_TRUE(as_double(download_pixels(sum)) == reference::scaled_copy(x, 0.5, &old));
-    }
-  });
+  for_each_shape([&](const Shape& shape, PixelLayout layout) { expect_copies(shape, layout); });
 }
 
 TEST_P(PointwiseKernels, ReluForwardIsExact) {
-  for_each_shape([&](const Shape& shape, PixelLayout layout) {
-    const auto values = integers(shape.size(), 3);
-    const auto x = upload_pixels(values, shape.channels, layout);
-    const auto y = output_pixels(shape.size(), shape.channels, layout);
-    kernels().relu_forward(stream(),
-                           {shape.pixels, shape.channels, x.get(), x.ld(), y.get(), y.ld()});
-    EXPECT_TRUE(as_double(download_pixels(y)) == reference::relu_forward(values));
-    kernels().relu_forward(stream(),
-                           {shape.pixels, shape.channels, x.get(), x.ld(), x.get(), x.ld()});
-    EXPECT_TRUE(as_double(download_pixels(x)) == reference::relu_forward(values)) << "in place";
-  });
+  for_each_shape(
+      [&](const Shape& shape, PixelLayout layout) { expect_relu_forward(shape, layout); });
 }
 
 TEST_P(PointwiseKernels, ReluKeepsNanAndStopsAtZero) {
@@ -113,44 +155,12 @@ TEST_P(PointwiseKernels, ReluKeepsNanAndStopsAtZero) {
 }
 
 TEST_P(PointwiseKernels, ReluBackwardIsExact) {
-  for_each_shape([&](const Shape& shape, PixelLayout layout) {
-    const auto kept = integers(shape.size(), 4), above = integers(shape.size(), 5);
-    const auto old = integers(shape.size(), 6);
-    const auto y = upload_pixels(kept, shape.channels);
-    const auto dy = upload_pixels(above, shape.channels, layout);
-    const auto dx = output_pixels(shape.size(), shape.channels, layout);
-    const auto sum = upload_pixels(old, shape.channels, layout);
-    ReluBackward backward{shape.pixels, shape.channels, y.get(), y.ld(), dy.get(),
-                          dy.ld(),      dx.get(),       dx.ld(), false};
-    kernels().relu_backward(stream(), backward);
-    EXPECT_TRUE(as_double(download_pixels(dx)) == reference::relu_backward(kept, above, nullptr));
-    backward.dx = sum.get();
-    backward.accumulate = true;
-    kernels().relu_backward(stream(), backward);
-    EXPECT_TRUE(as_double(download_pixels(sum)) == reference::relu_backward(kept, above, &old));
-    backward.dx = dy.get();
-    backward.accumulate = false;
-    kernels().relu_backward(stream(), backward);
-    EXPECT_TRUE(as_double(download_pixels(dy)) == reference::relu_backward(kept, above, nullptr))
-        << "in place";
-  });
+  for_each_shape(
+      [&](const Shape& shape, PixelLayout layout) { expect_relu_backward(shape, layout); });
 }
 
 TEST_P(PointwiseKernels, AddBiasIsExact) {
-  for_each_shape([&](const Shape& shape, PixelLayout layout) {
-    const auto values = integers(shape.size(), 7);
-    const auto bias = integers(static_cast<std::size_t>(shape.channels), 8);
-    const auto x = upload_pixels(values, shape.channels, layout);
-    const auto b = upload(bias);
-    const auto y = output_pixels(shape.size(), shape.channels);
-    AddBias add{shape.pixels, shape.channels, x.get(), x.ld(), b.get(), y.get(), y.ld()};
-    kernels().add_bias(stream(), add);
-    EXPECT_TRUE(as_double(download_pixels(y)) == reference::add_bias(values, bias));
-    add.y = x.get();
-    add.ldy = x.ld();
-    kernels().add_bias(stream(), add);
-    EXPECT_TRUE(as_double(download_pixels(x)) == reference::add_bias(values, bias)) << "in place";
-  });
+  for_each_shape([&](const Shape& shape, PixelLayout layout) { expect_add_bias(shape, layout); });
 }
 
 TEST_P(PointwiseKernels, TheSameBitsOnEverySchedule) {
@@ -180,25 +190,24 @@ TEST_P(PointwiseKernels, EmptyTensorsLaunchNothing) {
 }
 
 TEST_P(PointwiseKernels, OffsetsBeyondTwoToTheThirtyOneElements) {
-  if (GetParam().rfind("host", 0) != 0)
-    GTEST_SKIP() << "needs memory that the test maps itself, which only the host target reads";
-  constexpr int kPixels = 9, kChannels = 2;
-  const std::int64_t ld = std::int64_t{1} << 29;  // the last pixel is 2^32 elements from the first
-  const std::size_t bytes = static_cast<std::size_t>(kPixels * ld) * sizeof(float);
-  const SparseMemory x(bytes), y(bytes);
-  if (!x.get() || !y.get()) GTEST_SKIP() << "36 GiB of address space are not to be had here";
-  const auto values = integers(kPixels * kChannels, 11);
-  const auto at = [=](std::size_t i) {
-    return static_cast<std::int64_t>(i / kChannels) * ld + static_cast<std::int64_t>(i % kChannels);
-  };
-  for (std::size_t i = 0; i < values.size(); ++i) x.get()[at(i)] = values[i];
-  kernels().copy_pixels(stream(), {kPixels, kChannels, x.get(), ld, y.get(), ld, 3.0f, false});
-  for (std::size_t i = 0; i < values.size(); ++i) ASSERT_EQ(y.get()[at(i)], 3 * values[i]) << i;
-  kernels().relu_forward(stream(), {kPixels, kChannels, y.get(), ld, y.get(), ld});
-  kernels().relu_backward(stream(),
-                          {kPixels, kChannels, y.get(), ld, x.get(), ld, y.get(), ld, false});
-  const auto expected = reference::relu_forward(values);
-  for (std::size_t i = 0; i < values.size(); ++i) EXPECT_EQ(y.get()[at(i)], expected[i]) << i;
+  CURVSEG_SKIP_WITHOUT_FAR_MEMORY();
+  for (const int channels : {2, 8}) {
+    expect_copies({9, channels}, kFarPixels);
+    expect_relu_forward({9, channels}, kFarPixels);
+    expect_relu_backward({9, channels}, kFarPixels);
+    expect_add_bias({9, channels}, kFarPixels);
+  }
+}
+
+TEST_P(PointwiseKernels, FillOfMoreThanTwoToTheThirtyOneElements) {
+  if (GetParam() != "host")
+    GTEST_SKIP() << "walks 8 GiB that the test maps itself: only where that is quick";
+  const std::int64_t n = kBeyondTwoToTheThirtyOne;
+  const RepeatingMemory to(n);
+  if (!to.get()) GTEST_SKIP() << "8 GiB of address space are not to be had here";
+  kernels().fill(stream(), {to.get(), n, 2.5f});
+  for (const std::int64_t i : {std::int64_t{0}, n / 2, n - 7, n - 6, n - 5, n - 1})
+    EXPECT_EQ(to.get()[i], 2.5f) << i;
 }
 
 CURVSEG_INSTANTIATE_TARGETS(PointwiseKernels);

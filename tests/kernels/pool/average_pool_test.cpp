@@ -5,7 +5,6 @@
 #include "support/pixels.hpp"
 #include "support/random_data.hpp"
 #include "support/schedules.hpp"
-#include "support/sparse_memory.hpp"
 
 namespace curvseg::testing {
 namespace {
@@ -153,29 +152,14 @@ TEST_P(AveragePoolKernels, EmptyTensorsLaunchNothing) {
 }
 
 TEST_P(AveragePoolKernels, OffsetsBeyondTwoToTheThirtyOneElements) {
-  if (GetParam().rfind("host", 0) != 0)
-    GTEST_SKIP() << "needs memory that the test maps itself, which only the host target reads";
+  CURVSEG_SKIP_WITHOUT_FAR_MEMORY();
   const Pool g{1, 4, 6, 2, 2, 3};
-  const std::int64_t ld = std::int64_t{1} << 29;
-  const auto bytes = [=](int pixels) {
-    return static_cast<std::size_t>(pixels * ld) * sizeof(float);
-  };
-  const SparseMemory x_memory(bytes(24)), y_memory(bytes(6)), dx_memory(bytes(24));
-  if (!x_memory.get() || !y_memory.get() || !dx_memory.get())
-    GTEST_SKIP() << "108 GiB of address space are not to be had here";
-  const auto at = [=](std::size_t i) {
-    return static_cast<std::int64_t>(i / 2) * ld + static_cast<std::int64_t>(i % 2);
-  };
-  const auto x = integers(g.x_size(), 12);
-  for (std::size_t i = 0; i < x.size(); ++i) x_memory.get()[at(i)] = x[i];
-  kernels().average_pool_forward(stream(),
-                                 {pool_problem(g), false, x_memory.get(), ld, y_memory.get(), ld});
-  kernels().average_pool_backward(
-      stream(), {pool_problem(g), false, y_memory.get(), ld, dx_memory.get(), ld, {}});
+  const auto x = integers(g.x_size(), 12), old = integers(g.x_size(), 13);
+  const auto mask = integers(g.x_size(), 14);
   const auto y = forward(g, false, x);
-  for (std::size_t i = 0; i < y.size(); ++i) EXPECT_EQ(y_memory.get()[at(i)], y[i]) << i;
-  const auto dx = backward(g, false, y);
-  for (std::size_t i = 0; i < dx.size(); ++i) EXPECT_EQ(dx_memory.get()[at(i)], dx[i]) << i;
+  EXPECT_EQ(forward(g, false, x, kFarPixels), y);
+  EXPECT_EQ(backward(g, false, y, kFarPixels), backward(g, false, y));
+  EXPECT_EQ(backward(g, false, y, kFarPixels, &old, &mask), backward(g, false, y, {}, &old, &mask));
 }
 
 CURVSEG_INSTANTIATE_TARGETS(AveragePoolKernels);

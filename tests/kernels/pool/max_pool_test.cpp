@@ -6,7 +6,6 @@
 #include "support/pixels.hpp"
 #include "support/random_data.hpp"
 #include "support/schedules.hpp"
-#include "support/sparse_memory.hpp"
 
 namespace curvseg::testing {
 namespace {
@@ -213,33 +212,17 @@ TEST_P(MaxPoolKernels, EmptyTensorsLaunchNothing) {
 }
 
 TEST_P(MaxPoolKernels, OffsetsBeyondTwoToTheThirtyOneElements) {
-  if (GetParam().rfind("host", 0) != 0)
-    GTEST_SKIP() << "needs memory that the test maps itself, which only the host target reads";
+  CURVSEG_SKIP_WITHOUT_FAR_MEMORY();
   const Pool g{1, 4, 6, 2, 2, 3};
-  const std::int64_t ld = std::int64_t{1} << 29;  // the last x is 23·2^29 elements from the first
-  const auto bytes = [=](int pixels) {
-    return static_cast<std::size_t>(pixels * ld) * sizeof(float);
-  };
-  const SparseMemory x_memory(bytes(24)), y_memory(bytes(6)), dx_memory(bytes(24));
-  if (!x_memory.get() || !y_memory.get() || !dx_memory.get())
-    GTEST_SKIP() << "108 GiB of address space are not to be had here";
-  const auto x = integers(g.x_size(), 16);
-  const auto at = [=](std::size_t i) {
-    return static_cast<std::int64_t>(i / 2) * ld + static_cast<std::int64_t>(i % 2);
-  };
-  for (std::size_t i = 0; i < x.size(); ++i) x_memory.get()[at(i)] = x[i];
-  const auto index = output<std::uint16_t>(g.y_size());
-  kernels().max_pool_forward(
-      stream(), {pool_problem(g), x_memory.get(), ld, y_memory.get(), ld, index.get()});
-  const reference::MaxPool expected = reference::max_pool_forward(g, x);
-  std::vector<float> y;
-  for (std::size_t i = 0; i < g.y_size(); ++i) y.push_back(y_memory.get()[at(i)]);
-  EXPECT_EQ(as_double(y), expected.y);
-  EXPECT_EQ(download(index), expected.index);
-  kernels().max_pool_backward(
-      stream(), {pool_problem(g), index.get(), y_memory.get(), ld, dx_memory.get(), ld, {}});
-  const auto dx = reference::max_pool_backward(g, expected.index, y);
-  for (std::size_t i = 0; i < dx.size(); ++i) EXPECT_EQ(dx_memory.get()[at(i)], dx[i]) << i;
+  const auto x = integers(g.x_size(), 16), old = integers(g.x_size(), 17);
+  const auto mask = integers(g.x_size(), 18);
+  const auto [y, index] = forward(g, x);
+  const Pooled far = forward(g, x, kFarPixels);
+  EXPECT_EQ(far.y, y);
+  EXPECT_EQ(far.index, index);
+  EXPECT_EQ(select(g, index, old, kFarPixels), select(g, index, old));
+  EXPECT_EQ(backward(g, index, y, kFarPixels), backward(g, index, y));
+  EXPECT_EQ(backward(g, index, y, kFarPixels, &old, &mask), backward(g, index, y, {}, &old, &mask));
 }
 
 CURVSEG_INSTANTIATE_TARGETS(MaxPoolKernels);

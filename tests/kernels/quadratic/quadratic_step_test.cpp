@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "reference/quadratic.hpp"
+#include "support/schedules.hpp"
 #include "support/targets.hpp"
 
 namespace curvseg::testing {
@@ -31,6 +32,7 @@ class QuadraticStepKernel : public TargetTest {
     std::memcpy(static_cast<void*>(&result), numbers.data(), sizeof(result));
     return result;
   }
+  void forget() const { state_->set(std::vector<float>(QuadraticState::kFloats, 0.0f)); }
   QuadraticState* device_state() const { return reinterpret_cast<QuadraticState*>(state_->get()); }
 
   QuadraticState judge(float loss) const {
@@ -64,7 +66,7 @@ class QuadraticStepKernel : public TargetTest {
   }
 
  private:
-  std::optional<DeviceBuffer<float>> state_;
+  mutable std::optional<DeviceBuffer<float>> state_;
 };
 
 /// Numbers that a positive definite G and three vectors have: small whole numbers and halves, exact
@@ -344,6 +346,32 @@ TEST_P(RateStepKernel, BoundsTheMeanChangeOfTheOutput) {
   const float form = 4.0f;
   const std::vector<float> r = rate_step(rate, &form, 100.0f);
   expect_near(0.5f * r[3] * r[3] * 4.0f, 0.01, "the change");
+}
+
+TEST_P(RateStepKernel, EveryScheduleGivesTheSameBits) {
+  expect_same_on_every_schedule(GetParam(), [&] {
+    forget();
+    std::mt19937 engine(5);
+    auto rate = upload(std::vector<float>(RateState::kFloats, 0.0f));
+    auto weights = upload(std::vector<float>(MeanWeights::kFloats, 0.0f));
+    std::vector<float> all;
+    for (const float loss : {1.0f, 0.9f, 3.0f, 0.8f, NAN, 0.7f}) {
+      const QuadraticState judged = judge(loss), stepped = step(measured(engine));
+      const float form = 4.0f + loss;
+      const auto r = rate_step(rate, loss > 0.75f ? &form : nullptr, 2.0f);
+      AdvanceMean mean;
+      mean.weights = reinterpret_cast<MeanWeights*>(weights.get());
+      kernels().advance_mean(stream(), mean);
+      const auto w = download(weights);
+      for (const QuadraticState& s : {judged, stepped, state()}) {
+        const auto* numbers = reinterpret_cast<const float*>(&s);
+        all.insert(all.end(), numbers, numbers + QuadraticState::kFloats);
+      }
+      all.insert(all.end(), r.begin(), r.end());
+      all.insert(all.end(), w.begin(), w.end());
+    }
+    return all;
+  });
 }
 
 CURVSEG_INSTANTIATE_TARGETS(QuadraticStepKernel);

@@ -8,6 +8,8 @@
 
 #include "reference/philox.hpp"
 #include "support/checksum.hpp"
+#include "support/schedules.hpp"
+#include "support/sparse_memory.hpp"
 #include "support/targets.hpp"
 
 namespace curvseg::testing {
@@ -201,6 +203,26 @@ TEST_P(RandomKernel, StreamsAndSeedsDoNotOverlap) {
     }
   }
   EXPECT_EQ(seen.size(), blocks);
+}
+
+TEST_P(RandomKernel, EveryScheduleGivesTheSameBits) {
+  for (const Distribution distribution :
+       {Distribution::kUniform, Distribution::kNormal, Distribution::kRademacher})
+    expect_same_on_every_schedule(GetParam(), [&] {
+      return fill({.n = emulated() ? 5'003 : 100'003, .distribution = distribution, .seed = 4});
+    });
+}
+
+TEST_P(RandomKernel, MoreThanTwoToTheThirtyOneElements) {
+  if (GetParam() != "host")
+    GTEST_SKIP() << "walks 8 GiB that the test maps itself: only where that is quick";
+  const std::int64_t n = kBeyondTwoToTheThirtyOne;
+  const RepeatingMemory to(n);
+  if (!to.get()) GTEST_SKIP() << "8 GiB of address space are not to be had here";
+  kernels().random_fill(stream(), {.to = to.get(), .n = n, .seed = 3, .stream = 2});
+  for (std::int64_t i = n - 3000; i < n; ++i)
+    ASSERT_EQ(to.get()[i], uniform_of(reference::random_word(3, 2, static_cast<std::uint64_t>(i))))
+        << i;
 }
 
 TEST_P(RandomKernel, NothingToFill) { EXPECT_TRUE(fill({.n = 0}).empty()); }

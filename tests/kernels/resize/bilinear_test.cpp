@@ -7,7 +7,6 @@
 #include "support/pixels.hpp"
 #include "support/random_data.hpp"
 #include "support/schedules.hpp"
-#include "support/sparse_memory.hpp"
 
 namespace curvseg::testing {
 namespace {
@@ -185,28 +184,13 @@ TEST_P(BilinearKernels, EmptyTensorsLaunchNothing) {
 }
 
 TEST_P(BilinearKernels, OffsetsBeyondTwoToTheThirtyOneElements) {
-  if (GetParam().rfind("host", 0) != 0)
-    GTEST_SKIP() << "needs memory that the test maps itself, which only the host target reads";
+  CURVSEG_SKIP_WITHOUT_FAR_MEMORY();
   const Resize g{1, 2, 3, 2, 4, 6};
-  const std::int64_t ld = std::int64_t{1} << 29;
-  const auto bytes = [=](int pixels) {
-    return static_cast<std::size_t>(pixels * ld) * sizeof(float);
-  };
-  const SparseMemory x_memory(bytes(6)), y_memory(bytes(24)), dx_memory(bytes(6));
-  if (!x_memory.get() || !y_memory.get() || !dx_memory.get())
-    GTEST_SKIP() << "72 GiB of address space are not to be had here";
-  const auto at = [=](std::size_t i) {
-    return static_cast<std::int64_t>(i / 2) * ld + static_cast<std::int64_t>(i % 2);
-  };
   const auto x = integers(g.x_size(), 13);
-  for (std::size_t i = 0; i < x.size(); ++i) x_memory.get()[at(i)] = x[i];
-  kernels().bilinear_forward(stream(), {problem_of(g), x_memory.get(), ld, y_memory.get(), ld});
-  kernels().bilinear_backward(stream(),
-                              {problem_of(g), y_memory.get(), ld, dx_memory.get(), ld, {}});
   const auto y = forward(g, x);
-  for (std::size_t i = 0; i < y.size(); ++i) EXPECT_EQ(y_memory.get()[at(i)], y[i]) << i;
-  const auto dx = backward(g, y);
-  for (std::size_t i = 0; i < dx.size(); ++i) EXPECT_EQ(dx_memory.get()[at(i)], dx[i]) << i;
+  EXPECT_EQ(forward(g, x, kFarPixels), y);
+  EXPECT_EQ(backward(g, y, kFarPixels), backward(g, y));
+  EXPECT_EQ(backward(g, y, kFarPixels, &x, &x), backward(g, y, {}, &x, &x));
 }
 
 CURVSEG_INSTANTIATE_TARGETS(BilinearKernels);

@@ -361,11 +361,10 @@ TEST_P(UpdateKernels, EveryScheduleGivesTheSameBits) {
 TEST_P(UpdateKernels, SquaredNormOfMoreThanTwoToTheThirtyOneElements) {
   if (GetParam() != "host")
     GTEST_SKIP() << "reads 8 GiB that the test maps itself: only where that is quick";
-  const std::int64_t n = (std::int64_t{1} << 31) + 5;
+  const std::int64_t n = kBeyondTwoToTheThirtyOne;
   const SparseMemory x(static_cast<std::size_t>(n) * sizeof(float));
   if (!x.get()) GTEST_SKIP() << "8 GiB of address space are not to be had here";
-  for (const std::int64_t i : {std::int64_t{0}, (std::int64_t{1} << 31) - 1, n - 1})
-    x.get()[i] = 2.0f;
+  for (const std::int64_t i : {std::int64_t{0}, n - 6, n - 1}) x.get()[i] = 2.0f;
   auto norm = output<float>(1);
   SquaredNorm p;
   p.x = x.get();
@@ -375,6 +374,43 @@ TEST_P(UpdateKernels, SquaredNormOfMoreThanTwoToTheThirtyOneElements) {
   p.workspace = scratch.get();
   kernels().squared_norm(stream(), p);
   EXPECT_EQ(download(norm)[0], 12.0f);
+}
+
+TEST_P(UpdateKernels, SgdAndAdamOfMoreThanTwoToTheThirtyOneElements) {
+  if (GetParam() != "host")
+    GTEST_SKIP() << "walks 8 GiB that the test maps itself: only where that is quick";
+  const std::int64_t n = kBeyondTwoToTheThirtyOne, last = n - 1, middle = n - 6;
+  const SparseMemory grad(static_cast<std::size_t>(n) * sizeof(float));
+  const RepeatingMemory theta(n), m(n), v(n);
+  if (!grad.get() || !theta.get() || !m.get() || !v.get())
+    GTEST_SKIP() << "32 GiB of address space are not to be had here";
+  grad.get()[middle] = grad.get()[last] = 4.0f;
+  auto scalars = upload(std::vector<float>{0.5f, 1.0f, 1.0f, 0.0f});
+  const auto* device_scalars = reinterpret_cast<const UpdateScalars*>(scalars.get());
+  SgdUpdate sgd;
+  sgd.n = n;
+  sgd.theta = theta.get();
+  sgd.grad = grad.get();
+  sgd.scalars = device_scalars;
+  kernels().sgd_update(stream(), sgd);
+  for (const std::int64_t i : {middle, last}) EXPECT_EQ(theta.get()[i], -2.0f) << i;
+  EXPECT_EQ(theta.get()[last - 1], 0.0f);
+  AdamUpdate adam;
+  adam.n = n;
+  adam.theta = theta.get();
+  adam.grad = grad.get();
+  adam.m = m.get();
+  adam.v = v.get();
+  adam.scalars = device_scalars;
+  adam.beta1 = 0.5f;
+  adam.beta2 = 0.75f;
+  adam.epsilon = 0.0625f;
+  kernels().adam_update(stream(), adam);
+  for (const std::int64_t i : {middle, last}) {
+    EXPECT_EQ(m.get()[i], 2.0f) << i;
+    EXPECT_EQ(v.get()[i], 4.0f) << i;
+    EXPECT_FLOAT_EQ(theta.get()[i], -2.0f - 0.5f * 2.0f / 2.0625f) << i;
+  }
 }
 
 CURVSEG_INSTANTIATE_TARGETS(UpdateKernels);

@@ -111,11 +111,10 @@ TEST_P(DotProductsKernel, EveryScheduleGivesTheSameBits) {
 TEST_P(DotProductsKernel, MoreThanTwoToTheThirtyOneElements) {
   if (GetParam() != "host")
     GTEST_SKIP() << "reads 8 GiB that the test maps itself: only where that is quick";
-  const std::int64_t n = (std::int64_t{1} << 31) + 5;
+  const std::int64_t n = kBeyondTwoToTheThirtyOne;
   const SparseMemory x(static_cast<std::size_t>(n) * sizeof(float));
   if (!x.get()) GTEST_SKIP() << "8 GiB of address space are not to be had here";
-  for (const std::int64_t i : {std::int64_t{0}, (std::int64_t{1} << 31) - 1, n - 1})
-    x.get()[i] = 2.0f;
+  for (const std::int64_t i : {std::int64_t{0}, n - 6, n - 1}) x.get()[i] = 2.0f;
   auto result = output<float>(1);
   DotProducts p;
   p.count = 1;
@@ -227,6 +226,25 @@ TEST_P(LinearCombinationKernel, EveryScheduleGivesTheSameBits) {
   const std::size_t n = emulated() ? 20'003 : 100'003;
   const Vectors x = {uniform_floats(n, 15), uniform_floats(n, 16)};
   expect_same_on_every_schedule(GetParam(), [&] { return combine(x, {0.3f, 0.7f}, {1.5f}, 0); });
+}
+
+TEST_P(LinearCombinationKernel, MoreThanTwoToTheThirtyOneElements) {
+  if (GetParam() != "host")
+    GTEST_SKIP() << "walks 8 GiB that the test maps itself: only where that is quick";
+  const std::int64_t n = kBeyondTwoToTheThirtyOne;
+  const SparseMemory x(static_cast<std::size_t>(n) * sizeof(float));
+  const RepeatingMemory result(n);
+  if (!x.get() || !result.get()) GTEST_SKIP() << "16 GiB of address space are not to be had here";
+  for (const std::int64_t i : {n - 6, n - 1}) x.get()[i] = 2.0f;
+  LinearCombination p;
+  p.terms = 1;
+  p.n = n;
+  p.term[0].x = x.get();
+  p.term[0].scale = 3.0f;
+  p.to = result.get();
+  kernels().linear_combination(stream(), p);
+  for (const std::int64_t i : {n - 6, n - 1}) EXPECT_EQ(result.get()[i], 6.0f) << i;
+  for (const std::int64_t i : {n - 7, n - 5, n - 2}) EXPECT_EQ(result.get()[i], 0.0f) << i;
 }
 
 CURVSEG_INSTANTIATE_TARGETS(LinearCombinationKernel);
