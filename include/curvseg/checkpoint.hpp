@@ -21,9 +21,10 @@ namespace curvseg {
 
 /// A tensor in host memory, float32, dense.
 struct NamedTensor {
-  std::string name;
-  std::vector<std::int64_t> shape;
-  std::vector<float> values;
+  std::string name;                 ///< as in the file, but without `optimizer.`
+  std::vector<std::int64_t> shape;  ///< extents, the one that is contiguous in memory last
+  std::vector<float> values;        ///< as many as the product of the extents
+  /// Member by member; a NaN equals nothing.
   friend bool operator==(const NamedTensor&, const NamedTensor&) = default;
 };
 
@@ -37,28 +38,34 @@ struct TrainingProgress {
   std::optional<double> first_loss;  ///< what divergence is measured against
   /// Losses in a row that count as diverged, while the optimiser takes its steps back.
   std::uint64_t bad_losses = 0;
-  std::optional<double> best_mean_iou;
-  std::uint64_t best_step = 0;
+  std::optional<double> best_mean_iou;  ///< the highest of the validation set; none: not measured
+  std::uint64_t best_step = 0;          ///< `step` at that evaluation
+  /// Evaluations in a row that improved too little, which ConvergenceOptions::patience limits.
   std::uint64_t evaluations_since_best = 0;
+  /// The last mean loss of an epoch that was lower by ConvergenceOptions::min_decrease than the one
+  /// here before; none before the end of the first epoch.
   std::optional<double> best_epoch_loss;
-  std::uint64_t epochs_since_best_loss = 0;
+  std::uint64_t epochs_since_best_loss = 0;  ///< ConvergenceOptions::plateau_epochs limits them
+  /// Member by member.
   friend bool operator==(const TrainingProgress&, const TrainingProgress&) = default;
 };
 
 /// Everything that a bitwise exact continuation needs.
 struct TrainingState {
-  std::string model;  ///< Model::name()
-  int in_channels = 0;
-  int classes = 0;
-  int image_h = 0, image_w = 0;  ///< of a classifier; 0: any
-  std::vector<NamedTensor> parameters;
-  std::string optimizer;
+  std::string model;                    ///< Model::name()
+  int in_channels = 0;                  ///< Model::in_channels()
+  int classes = 0;                      ///< Model::classes()
+  int image_h = 0;                      ///< rows of a classifier's images; 0: any
+  int image_w = 0;                      ///< columns of a classifier's images; 0: any
+  std::vector<NamedTensor> parameters;  ///< one for each Parameter, found by its name
+  std::string optimizer;                ///< OptimizerOptions::name
+  /// OptimizerState::tensors; what is laid out as theta is cut into `<name>.<parameter>`.
   std::vector<NamedTensor> optimizer_tensors;
-  std::map<std::string, std::string> optimizer_scalars;
-  TrainerOptions options;  ///< those of the trainer that was saved
-  TrainingProgress progress;
-  std::optional<Normalisation> normalisation;  ///< none: not known yet
-  std::vector<std::string> class_names;
+  std::map<std::string, std::string> optimizer_scalars;  ///< OptimizerState::scalars
+  TrainerOptions options;                                ///< those of the trainer that was saved
+  TrainingProgress progress;                             ///< where Trainer::fit() carries on
+  std::optional<Normalisation> normalisation;            ///< none: not known yet
+  std::vector<std::string> class_names;  ///< of the training set; empty before fit()
   /// Of the set that fit() trained on; none: it has not been called, or by an older version.
   std::optional<DataFingerprint> train_data;
 };

@@ -76,8 +76,8 @@ class BatchLoss {
             const LossOptions& loss = {}, CurvatureKind kind = CurvatureKind::kGaussNewton,
             int images_at_once = 0);
   ~BatchLoss();
-  BatchLoss(BatchLoss&&) noexcept;
-  BatchLoss& operator=(BatchLoss&&) noexcept;
+  BatchLoss(BatchLoss&&) noexcept;  ///< the other can then only be assigned to or destroyed
+  BatchLoss& operator=(BatchLoss&&) noexcept;  ///< as the move constructor
 
   const Model& model() const;               ///< of the constructor, as the next three
   const Shape& input_shape() const;         ///< [N,H,W,C]

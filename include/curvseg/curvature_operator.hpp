@@ -32,6 +32,7 @@ enum class CurvatureMatrix : std::uint8_t {
 
 /// What a CurvatureOperator multiplies with.
 struct CurvatureOperatorOptions {
+  /// M, which every BatchLoss has to be made for.
   CurvatureMatrix matrix = CurvatureMatrix::kGaussNewton;
   int images = 0;                 ///< the first so many of every batch; 0: all
   const float* lambda = nullptr;  ///< device, one float: adds lambda·D·v; nullptr: no damping
@@ -43,8 +44,8 @@ struct CurvatureOperatorOptions {
 
 /// Images and labels of one mini-batch on the device, as BatchLoss::linearise() takes them.
 struct MiniBatch {
-  ConstTensorView x;
-  const std::int32_t* labels = nullptr;
+  ConstTensorView x;                     ///< [N,H,W,C], of the shape that the loss is made for
+  const std::int32_t* labels = nullptr;  ///< one a pixel of the output; has to be given
 };
 
 /// product = M·v + lambda·D·v + l2·v, with M the matrix of the mean loss over all batches b:
@@ -72,8 +73,9 @@ class CurvatureOperator {
   CurvatureOperator(const Stream& stream, BatchLoss& loss, ConstVectorView theta,
                     std::vector<MiniBatch> batches, const CurvatureOperatorOptions& options = {});
   ~CurvatureOperator();
+  /// The other object can then only be assigned to or destroyed.
   CurvatureOperator(CurvatureOperator&&) noexcept;
-  CurvatureOperator& operator=(CurvatureOperator&&) noexcept;
+  CurvatureOperator& operator=(CurvatureOperator&&) noexcept;  ///< as the move constructor
 
   /// product = (M + lambda·D + l2)·v. Overwrites; `product` must not overlap v.
   /// \throws std::invalid_argument for vectors of another size than theta; std::logic_error for a

@@ -30,16 +30,17 @@ namespace curvseg {
 
 /// Height and width in pixels.
 struct ImageSize {
-  int height = 0;
-  int width = 0;
+  int height = 0;  ///< rows
+  int width = 0;   ///< columns
+  /// Both extents.
   friend bool operator==(const ImageSize&, const ImageSize&) = default;
 };
 
 /// One image with its truth.
 struct Sample {
-  int height = 0;
-  int width = 0;
-  int channels = 0;
+  int height = 0;                    ///< H, rows
+  int width = 0;                     ///< W, columns
+  int channels = 0;                  ///< C, the Dataset::channels() of its set
   std::vector<float> image;          ///< [H,W,C], 0..1
   std::vector<std::int32_t> labels;  ///< [H,W] class index or kIgnoreLabel; [1] for classification
   std::string name;                  ///< file stem or record number
@@ -90,7 +91,7 @@ enum class ClassSource {
 /// Pixels by label.
 struct LabelCounts {
   std::vector<std::uint64_t> of_class;  ///< [classes]
-  std::uint64_t not_labelled = 0;
+  std::uint64_t not_labelled = 0;       ///< those of FolderOptions::ignore_index
 };
 
 /// How to open a set of one folder.
@@ -157,7 +158,7 @@ struct CellsOptions {
   std::string split = "train";  ///< "train", "val" or "test": sets without a common image
   int size = 128;               ///< height and width of the images, 32..4096
   std::size_t count = 64;       ///< number of samples
-  std::uint64_t seed = 1;
+  std::uint64_t seed = 1;       ///< another seed gives another set
 };
 
 /// Generated grey images like those of a microscope: overlapping, textured cells, some darker and
@@ -221,6 +222,7 @@ bool has_split(const std::string& spec, const std::string& split);
 struct DataFingerprint {
   std::uint64_t samples = 0;  ///< Dataset::size()
   std::string hash;           ///< of every Dataset::identity(), in order: 16 hexadecimal digits
+  /// Both members: as far as they tell, the same data.
   friend bool operator==(const DataFingerprint&, const DataFingerprint&) = default;
 };
 
@@ -263,10 +265,10 @@ Sample augment(const Sample& sample, const Augment& augment, std::uint64_t seed,
 
 /// Several samples of one size.
 struct Batch {
-  int n = 0;
-  int h = 0;
-  int w = 0;
-  int c = 0;
+  int n = 0;                         ///< samples, of a DataLoader at most LoaderOptions::batch
+  int h = 0;                         ///< rows of an image, once augmented
+  int w = 0;                         ///< columns of an image, once augmented
+  int c = 0;                         ///< channels of an image
   std::vector<float> images;         ///< [N,H,W,C], normalised
   std::vector<std::int32_t> labels;  ///< [N,H,W], or [N] for classification
   std::vector<std::size_t> indices;  ///< [N], where the samples stand in the data set
@@ -274,14 +276,14 @@ struct Batch {
 
 /// How a DataLoader makes batches.
 struct LoaderOptions {
-  int batch = 8;         ///< samples per batch; the last batch of an epoch may be smaller
-  bool shuffle = false;  ///< a new order every epoch
-  std::uint64_t seed = 0;
-  Augment augment = {};
-  Normalisation normalisation = {};
-  int threads = 1;         ///< background threads; 0: batches are made inside next()
-  int queue_depth = 4;     ///< batches ready ahead of next()
-  bool drop_last = false;  ///< leave out batches smaller than `batch`
+  int batch = 8;           ///< samples per batch; the last batch of an epoch may be smaller
+  bool shuffle = false;    ///< a new order every epoch
+  std::uint64_t seed = 0;  ///< of the order and of the augmentation
+  Augment augment = {};    ///< of every sample anew; by default none
+  Normalisation normalisation = {};  ///< of what is augmented; by default values stay in 0..1
+  int threads = 1;                   ///< background threads; 0: batches are made inside next()
+  int queue_depth = 4;               ///< batches ready ahead of next()
+  bool drop_last = false;            ///< leave out batches smaller than `batch`
   /// Samples drawn per epoch; 0: each once. With more than the set holds, the set is passed through
   /// again (in a new order when shuffling), each time with other crops; with fewer, an epoch sees a
   /// part of the set.

@@ -14,11 +14,11 @@ struct Target;  // one compilation of the kernels, kernels/target.hpp
 
 /// What `curvseg info` prints of a device.
 struct DeviceInfo {
-  std::string device;           ///< what Device::open() takes: "host", "cuda:0", "emulated"
-  std::string name;             ///< the processor's own name
-  std::string instruction_set;  ///< "x86-64-v3", "sm_90"
-  int processors = 0;           ///< multiprocessors of a GPU, threads in use on a host
-  std::size_t memory_bytes = 0;
+  std::string device;            ///< what Device::open() takes: "host", "cuda:0", "emulated"
+  std::string name;              ///< the processor's own name
+  std::string instruction_set;   ///< "x86-64-v3", "sm_90"
+  int processors = 0;            ///< multiprocessors of a GPU, threads in use on a host
+  std::size_t memory_bytes = 0;  ///< in all, whether in use or not; 0: not known
 };
 
 /// A place that runs kernels. A cheap handle: copies name the same device.
@@ -41,6 +41,7 @@ class Device {
   const Target& target() const { return *target_; }  ///< for this library's own use
   int index() const { return index_; }               ///< among the devices of its target
 
+  /// Whether they name the same device.
   friend bool operator==(const Device&, const Device&) = default;
 
  private:

@@ -17,9 +17,9 @@ enum class LossKind : std::uint8_t {
 
 /// The loss and its options.
 struct LossOptions {
-  LossKind kind = LossKind::kCrossEntropy;
-  std::vector<float> class_weights = {};  ///< cross-entropy: one per class, ≥ 0; empty: all 1
-  float label_smoothing = 0.0f;           ///< cross-entropy: ε in [0, 1]
+  LossKind kind = LossKind::kCrossEntropy;  ///< L; regularisation is the optimiser's
+  std::vector<float> class_weights = {};    ///< cross-entropy: one per class, ≥ 0; empty: all 1
+  float label_smoothing = 0.0f;             ///< cross-entropy: ε in [0, 1]
 };
 
 }  // namespace curvseg

@@ -45,6 +45,7 @@ class ConfusionCounts {
   /// The mean of dice(c) over the classes that have one; NaN when nothing was counted.
   double mean_dice() const;
 
+  /// Whether the numbers of classes and all counts are equal.
   friend bool operator==(const ConfusionCounts&, const ConfusionCounts&) = default;
 
  private:

@@ -18,7 +18,7 @@ namespace curvseg {
 enum class Initialiser {
   kHeNormal,       ///< N(0, 2 / fan_in), for weights before a ReLU
   kGlorotUniform,  ///< U(±√(6 / (fan_in + fan_out))), for linear layers
-  kZero,
+  kZero,           ///< 0, for biases
 };
 
 /// One named tensor of the flat parameter vector theta.
@@ -26,10 +26,11 @@ struct Parameter {
   std::string name;  ///< "encoder1.conv1.weight"
   /// Weights [R,S,C,K] (of a transposed convolution, C is what it writes), biases [channels].
   std::vector<std::int64_t> shape;
-  std::int64_t offset = 0;  ///< in elements, a multiple of 16
-  std::int64_t size = 0;    ///< in elements
-  Initialiser initialiser = Initialiser::kZero;
-  std::int64_t fan_in = 0, fan_out = 0;
+  std::int64_t offset = 0;                       ///< in elements, a multiple of 16
+  std::int64_t size = 0;                         ///< in elements
+  Initialiser initialiser = Initialiser::kZero;  ///< what Model::initialise() writes here
+  std::int64_t fan_in = 0;   ///< inputs of one output, on average off the border; 0 for biases
+  std::int64_t fan_out = 0;  ///< outputs of one input, likewise; 0 for biases
 };
 
 struct Node;  // one layer, host/nn/graph.hpp
@@ -84,11 +85,14 @@ class ModelBuilder {
   struct Conv {
     std::string name = {};  ///< of its parameters; "" numbers it
     int k = 0;              ///< output channels
-    int r = 3, s = 3;
-    int stride = 1, dilation = 1;
-    int pad_h = -1, pad_w = -1;  ///< −1: "same" for odd filters, dilation·(R−1)/2
-    bool relu = true;
-    bool bias = true;
+    int r = 3;              ///< filter rows
+    int s = 3;              ///< filter columns
+    int stride = 1;         ///< along both axes, at least 1
+    int dilation = 1;       ///< along both axes, at least 1
+    int pad_h = -1;         ///< rows; −1: "same" for odd filters, dilation·(R−1)/2
+    int pad_w = -1;         ///< columns; −1: "same" for odd filters, dilation·(S−1)/2
+    bool relu = true;       ///< max(y, 0), after the bias
+    bool bias = true;       ///< one a channel of the output, 0 at first
   };
   int input() const { return 0; }           ///< the number of the images
   int conv(int from, const Conv& options);  ///< convolution, bias and ReLU of node `from`
@@ -103,7 +107,9 @@ class ModelBuilder {
   int concat(int a, int b);          ///< channels of a, then of b
   int add(int a, int b);             ///< a + b, of equal shapes
   int relu(int from);                ///< prefer Conv::relu, which costs no pass
-  int dense(int from, int k, bool relu, const std::string& name = {});  ///< flattens [H,W,C] first
+  /// k outputs [N,1,1,k], each of all H·W·C elements of an image, with bias and ReLU if asked for.
+  /// Needs images of a fixed size.
+  int dense(int from, int k, bool relu, const std::string& name = {});
 
   /// \throws std::invalid_argument naming a layer that does not lead to the output.
   Model build(int output);
@@ -152,7 +158,7 @@ enum class PlanMode {
 
 /// Images [first, first + count) of a batch.
 struct ImageRange {
-  int first = 0;
+  int first = 0;  ///< counted from 0
   int count = 0;  ///< 0: all from `first` on
 };
 
@@ -169,8 +175,8 @@ class Plan {
   Plan(const Model& model, const Device& device, Shape input, PlanMode mode,
        int images_at_once = 0);
   ~Plan();
-  Plan(Plan&&) noexcept;
-  Plan& operator=(Plan&&) noexcept;
+  Plan(Plan&&) noexcept;             ///< the other can then only be assigned to or destroyed
+  Plan& operator=(Plan&&) noexcept;  ///< as the move constructor
 
   const Shape& input_shape() const;   ///< of x
   const Shape& output_shape() const;  ///< [N,H,W,classes], of a classifier [N,1,1,classes]

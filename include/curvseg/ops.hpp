@@ -20,18 +20,22 @@ namespace curvseg {
 /// Scratch memory of a call, 16-byte aligned; its contents mean nothing afterwards. Each function
 /// that needs some has a query of the same name with `_workspace`, which tells bytes.
 struct Workspace {
-  void* data = nullptr;
-  std::size_t bytes = 0;
+  void* data = nullptr;   ///< on the stream's device; nullptr for calls that need none
+  std::size_t bytes = 0;  ///< at least those that the query tells
 };
 
 // ---- convolution -------------------------------------------------------------------------------
 
 /// Geometry of a convolution.
 struct Conv2dGeometry {
-  int stride_h = 1, stride_w = 1;
-  int pad_h = 0, pad_w = 0;
-  int dilation_h = 1, dilation_w = 1;
-  int groups = 1;  ///< 1: others are refused for now
+  int stride_h = 1;    ///< rows of x from one row of y to the next, at least 1
+  int stride_w = 1;    ///< likewise columns
+  int pad_h = 0;       ///< rows of zeros above x and below it, at least 0
+  int pad_w = 0;       ///< columns of zeros on the left of x and on the right, at least 0
+  int dilation_h = 1;  ///< rows of x from one filter row to the next, at least 1
+  int dilation_w = 1;  ///< likewise columns
+  int groups = 1;      ///< 1: others are refused for now
+  /// Member by member.
   friend bool operator==(const Conv2dGeometry&, const Conv2dGeometry&) = default;
 };
 
@@ -41,16 +45,16 @@ Shape conv2d_output_shape(const Shape& x, const ConstFilterView& w, const Conv2d
 /// One term of a sum of convolutions.
 struct Conv2dOperands {
   ConstTensorView x;  ///< forward: x [N,H,W,C]; data gradient: dy [N,P,Q,K]
-  ConstFilterView w;
+  ConstFilterView w;  ///< [R,S,C,K], R and S the same in all terms
 };
 
 /// What conv2d_forward() does beside the sum.
 struct Conv2dForwardOptions {
-  Conv2dGeometry geometry = {};
-  ConstVectorView bias = {};  ///< [K]; empty: none
-  bool relu = false;
-  ConstTensorView mask = {};  ///< empty, or: zero the output where mask ≤ 0 (ReLU's R-pass)
-  bool accumulate = false;    ///< add to y instead of overwriting, before bias and ReLU
+  Conv2dGeometry geometry = {};  ///< of all terms
+  ConstVectorView bias = {};     ///< [K]; empty: none
+  bool relu = false;             ///< y = max(y, 0) after the bias, before the mask; NaN stays NaN
+  ConstTensorView mask = {};     ///< empty, or: zero the output where mask ≤ 0 (ReLU's R-pass)
+  bool accumulate = false;       ///< add to y instead of overwriting, before bias and ReLU
 };
 
 /// y = relu?( Σ_t x_t ⊛ w_t + bias ), one or two terms: two are the R-pass
@@ -66,9 +70,9 @@ std::size_t conv2d_forward_workspace(const Device& device, const Shape& x, const
 
 /// What conv2d_backward_data() does beside the sum.
 struct Conv2dBackwardDataOptions {
-  Conv2dGeometry geometry = {};
-  ConstTensorView mask =
-      {};  ///< empty, or: zero dx where mask ≤ 0, in the first mask.shape.c channels
+  Conv2dGeometry geometry = {};  ///< of the convolution that this is the gradient of
+  /// Empty, or: zero dx where mask ≤ 0, in the first mask.shape.c channels.
+  ConstTensorView mask = {};
   bool accumulate = false;  ///< add to dx (whose old values are masked already)
 };
 
@@ -87,8 +91,8 @@ std::size_t conv2d_backward_data_workspace(const Device& device, const Shape& dx
 
 /// One term of a sum of weight gradients.
 struct Conv2dGradientOperands {
-  ConstTensorView x;
-  ConstTensorView dy;
+  ConstTensorView x;   ///< what the layer read: [N,H,W,C], if it is transposed [N,P,Q,K]
+  ConstTensorView dy;  ///< of what it wrote: [N,P,Q,K], if it is transposed [N,H,W,C]
 };
 
 /// dw[r,s,c,k] = Σ_t Σ_{n,p,q} x_t[…] · dy_t[n,p,q,k] (+ dw if `accumulate`).
@@ -133,12 +137,12 @@ void conv2d_transpose_forward(const Stream& stream, std::span<const Conv2dOperan
 void conv2d_transpose_backward_data(const Stream& stream, std::span<const Conv2dOperands> terms,
                                     const Conv2dBackwardDataOptions& options, Workspace workspace,
                                     TensorView dx);
-/// dw[r,s,c,k] = Σ_t Σ dy_t[…, c] · x_t[…, k]
+/// dw[r,s,c,k] = Σ_t Σ dy_t[…, c] · x_t[…, k] (+ dw if `accumulate`)
 void conv2d_transpose_backward_weights(const Stream& stream,
                                        std::span<const Conv2dGradientOperands> terms,
                                        const Conv2dGeometry& geometry, bool accumulate,
                                        Workspace workspace, FilterView dw);
-/// dw[r,s,c,k] = Σ_n (Σ dy[n,…,c] · x[n,…,k])², in the workspace of
+/// dw[r,s,c,k] = Σ_n (Σ dy[n,…,c] · x[n,…,k])² (+ dw if `accumulate`), in the workspace of
 /// conv2d_transpose_backward_weights().
 void conv2d_transpose_backward_weights_squared(const Stream& stream, ConstTensorView x,
                                                ConstTensorView dy, const Conv2dGeometry& geometry,
@@ -158,18 +162,21 @@ std::size_t conv2d_transpose_backward_weights_workspace(const Device& device, co
 
 // ---- pooling and resizing ----------------------------------------------------------------------
 
-/// Geometry of a pooling: windows of R x S pixels.
+/// Geometry of a pooling: windows of R x S pixels, at most 65536 of them.
 struct PoolWindow {
-  int r = 2, s = 2;
-  int stride_h = 2, stride_w = 2;
-  int pad_h = 0, pad_w = 0;
+  int r = 2;         ///< rows, at least 1
+  int s = 2;         ///< columns, at least 1
+  int stride_h = 2;  ///< rows of x from one row of y to the next, at least 1
+  int stride_w = 2;  ///< likewise columns
+  int pad_h = 0;     ///< rows above x and below it, at most R/2
+  int pad_w = 0;     ///< columns on the left of x and on the right, at most S/2
 };
 
 /// P = ⌊(H + 2·pad − R) / stride⌋ + 1, likewise Q.
 Shape pool_output_shape(const Shape& x, const PoolWindow& window);
 
 /// y = maximum of each window; `index` [N,P,Q,C] (may be nullptr) keeps the winners for the other
-/// passes. Padding is −inf, the first maximum wins, NaN wins.
+/// passes, as r·S + s. Padding is −inf, the first maximum in (r,s) order wins, NaN wins.
 void max_pool_forward(const Stream& stream, ConstTensorView x, const PoolWindow& window,
                       TensorView y, std::uint16_t* index);
 /// y = x at the stored winners: the R-pass.
@@ -181,7 +188,7 @@ struct GradientOptions {
   ConstTensorView mask = {};  ///< empty, or: zero dx where mask ≤ 0
   bool accumulate = false;    ///< add to dx (whose old values are masked already)
 };
-/// dx = dy at the stored winners, zero elsewhere.
+/// dx[n,h,w,c] = Σ dy over the windows that the element has won, 0 if it has won none.
 void max_pool_backward(const Stream& stream, ConstTensorView dy, const std::uint16_t* index,
                        const PoolWindow& window, const GradientOptions& options, TensorView dx);
 /// y = mean of each window, over its pixels inside x or, with `count_include_pad`, over R·S.
@@ -191,7 +198,8 @@ void average_pool_forward(const Stream& stream, ConstTensorView x, const PoolWin
 void average_pool_backward(const Stream& stream, ConstTensorView dy, const PoolWindow& window,
                            bool count_include_pad, const GradientOptions& options, TensorView dx);
 
-/// Bilinear resizing to y's size, half-pixel centres. Heights and widths are below 2^29.
+/// y[n,p,q,c] = x at ((p + ½)·H/P − ½, (q + ½)·W/Q − ½), clamped to its pixels, bilinear:
+/// half-pixel centres. Heights and widths are below 2^29.
 void bilinear_forward(const Stream& stream, ConstTensorView x, TensorView y);
 /// The gradient of bilinear_forward() with respect to x.
 void bilinear_backward(const Stream& stream, ConstTensorView dy, const GradientOptions& options,
@@ -216,8 +224,8 @@ void add_bias(const Stream& stream, ConstTensorView x, ConstVectorView b, Tensor
 
 /// Two vectors of one length.
 struct VectorPair {
-  ConstVectorView x;
-  ConstVectorView y;
+  ConstVectorView x;  ///< [size]; the order of x and y does not matter
+  ConstVectorView y;  ///< [size]; x for Σ_i x[i]²
 };
 
 /// result[j] = Σ_i x_j[i]·y_j[i] for up to 6 pairs of vectors, all of one length; `result` is
@@ -234,8 +242,8 @@ std::size_t dot_products_workspace(const Device& device, std::int64_t size, int 
 
 /// One vector of a sum, times a number that the host knows and one that the device knows.
 struct VectorTerm {
-  ConstVectorView x;
-  float scale = 1.0f;
+  ConstVectorView x;                   ///< not read where a factor is 0
+  float scale = 1.0f;                  ///< of the host, taken at the call
   const float* coefficient = nullptr;  ///< device, one float; nullptr: 1
 };
 
@@ -261,7 +269,7 @@ void add_damping(const Stream& stream, ConstVectorView v, const float* lambda, C
 /// Weights and smoothing of the labels.
 struct CrossEntropyOptions {
   ConstVectorView class_weights = {};  ///< [C] on the device; empty: all 1
-  float label_smoothing = 0.0f;
+  float label_smoothing = 0.0f;        ///< ε in [0, 1], the part that all classes share
 };
 
 /// total[0] = Σ class weight of the labels in [0, C): the denominator of the loss (+ total[0] if
@@ -269,13 +277,16 @@ struct CrossEntropyOptions {
 void label_weight(const Stream& stream, const std::int32_t* labels, std::int64_t pixels,
                   int classes, const CrossEntropyOptions& options, bool accumulate,
                   Workspace workspace, float* total);
-/// Mean weighted cross-entropy of softmax(logits) per pixel and its gradient, in one pass;
-/// kernels/loss/loss.hpp has the formula. `dlogits` may be empty. Labels outside [0, C) are
-/// ignored.
+/// Mean weighted cross-entropy of p = softmax(logits) per pixel and its gradient, in one pass:
+///   loss[0] = Σ_pixels −Σ_c q_c·log p_c / D,   dlogits = (s·p − q) / D,   D = denominator[0],
+///   q_c = (1−ε)·w_y·[c = y] + (ε/C)·w_c,   s = Σ_c q_c,   y the label, w the class weights.
+/// (+ loss[0] if `accumulate`; `dlogits`, which may be empty, is overwritten.) Pixels whose label
+/// is outside [0, C) add nothing and get dlogits = 0; so do all where D = 0. Asynchronous.
 void softmax_cross_entropy(const Stream& stream, ConstTensorView logits, const std::int32_t* labels,
                            const float* denominator, const CrossEntropyOptions& options,
                            bool accumulate, Workspace workspace, float* loss, TensorView dlogits);
-/// loss[0] = Σ (x − target)² / denominator[0], dx = 2 (x − target) / denominator[0].
+/// loss[0] = Σ (x − target)² / D (+ loss[0] if `accumulate`), dx = 2 (x − target) / D with
+/// D = denominator[0]; 0 where D = 0. Overwrites `dx`, which may be empty. Asynchronous.
 void mean_squared_error(const Stream& stream, ConstTensorView x, ConstTensorView target,
                         const float* denominator, bool accumulate, Workspace workspace, float* loss,
                         TensorView dx);
@@ -285,8 +296,8 @@ void mean_squared_error(const Stream& stream, ConstTensorView x, const std::int3
                         const float* denominator, bool accumulate, Workspace workspace, float* loss,
                         TensorView dx);
 /// hu = H·u, H the Hessian of softmax_cross_entropy() with respect to the logits: per pixel
-/// s·(diag p − p pᵀ) / denominator[0]; kernels/loss/loss.hpp has the formula. Overwrites `hu`,
-/// which may be `u`. Asynchronous.
+/// s·(diag p − p pᵀ) / denominator[0], p and s as there. Overwrites `hu`, which may be `u`.
+/// Asynchronous.
 void softmax_cross_entropy_hessian(const Stream& stream, ConstTensorView logits,
                                    const std::int32_t* labels, const float* denominator,
                                    const CrossEntropyOptions& options, ConstTensorView u,
@@ -298,10 +309,10 @@ void sample_labels(const Stream& stream, ConstTensorView logits, const std::int3
                    const unsigned long long* seed, std::uint64_t seed_stream,
                    std::int32_t* sampled);
 /// fu = F·u, F a Fisher matrix of softmax_cross_entropy() with respect to the logits, its terms the
-/// pixels: per pixel s·r·rᵀ / denominator[0] with r = softmax − target; kernels/loss/loss.hpp has
-/// the formula. The target is that of the loss, which makes F the empirical Fisher matrix, or the
-/// class `sampled` (may be nullptr) of the pixel. With an empty `u` its root, fu = √s·r /
-/// denominator[0]. Overwrites `fu`, which may be `u`. Asynchronous.
+/// pixels: per pixel s·r·rᵀ / denominator[0] with r = p − target, p, q and s as there. The target
+/// is that of the loss, q / s, which makes F the empirical Fisher matrix, or one-hot the class
+/// `sampled` (may be nullptr) of the pixel. With an empty `u` its root, fu = √s·r / denominator[0].
+/// Overwrites `fu`, which may be `u`. Asynchronous.
 void softmax_cross_entropy_fisher(const Stream& stream, ConstTensorView logits,
                                   const std::int32_t* labels, const std::int32_t* sampled,
                                   const float* denominator, const CrossEntropyOptions& options,
@@ -330,7 +341,7 @@ void confusion_matrix(const Stream& stream, const std::int32_t* truth,
 
 /// What gather_patches() does beside its formula.
 struct GatherPatchesOptions {
-  Conv2dGeometry geometry = {};
+  Conv2dGeometry geometry = {};  ///< of the convolution that reads the patches
   bool append_one = false;       ///< one more column: a patch's 1, as the bias sees it
   std::uint32_t stream = 0;      ///< of the seed: a number of its own for every layer
   const float* scale = nullptr;  ///< one float on the device; nullptr: 1
@@ -355,16 +366,16 @@ void gather_patches(const Stream& stream, ConstTensorView x, int r, int s,
 /// Largest number of matrices of one call below.
 inline constexpr int kLargestMatrixBatch = 32;
 
-/// One matrix of inverse_spd(), n x n. `inverse` may be `a`.
+/// One matrix of inverse_spd(), n x n, n at most 16384. `inverse` may be `a`.
 struct InverseSpdOperands {
-  ConstMatrixView a;  ///< symmetric
-  MatrixView inverse;
+  ConstMatrixView a;      ///< symmetric
+  MatrixView inverse;     ///< as large as a
   int* status = nullptr;  ///< on the device, may be nullptr: 0, or 1 for a failure
 };
 /// What inverse_spd() adds to the diagonals: absolute + relative · (mean eigenvalue).
 struct Damping {
-  float relative = 0.0f;
-  float absolute = 0.0f;
+  float relative = 0.0f;               ///< in mean eigenvalues, trace(A)/n
+  float absolute = 0.0f;               ///< in the unit of A
   const float* from_device = nullptr;  ///< {relative, absolute} on the device, instead of the two
 };
 /// inverse = (A + (absolute + relative · trace(A)/n)·I)⁻¹ for every matrix, by Cholesky
@@ -377,10 +388,10 @@ void inverse_spd(const Stream& stream, std::span<const InverseSpdOperands> matri
 /// device may allocate a library's handle.
 std::size_t inverse_spd_workspace(const Device& device, std::span<const int> sizes);
 
-/// One matrix of orthonormal_basis(), n x n. `q` may be `m`.
+/// One matrix of orthonormal_basis(), n x n, n at most 16384. `q` may be `m`.
 struct OrthonormalBasisOperands {
-  ConstMatrixView m;
-  MatrixView q;
+  ConstMatrixView m;      ///< square, of any kind
+  MatrixView q;           ///< as large as m; its columns are the basis
   int* status = nullptr;  ///< on the device, may be nullptr: 0, or 1 for a failure
 };
 /// q = the Q of M = QR with R's diagonal ≥ 0, for every matrix, by Householder reflections (Golub
@@ -391,11 +402,11 @@ void orthonormal_basis(const Stream& stream, std::span<const OrthonormalBasisOpe
 /// Bytes of scratch memory for orthonormal_basis(), see inverse_spd_workspace().
 std::size_t orthonormal_basis_workspace(const Device& device, std::span<const int> sizes);
 
-/// One matrix of symmetric_eigen(), n x n. `vectors` may be `a`.
+/// One matrix of symmetric_eigen(), n x n, n at most 16384. `vectors` may be `a`.
 struct SymmetricEigenOperands {
-  ConstMatrixView a;  ///< symmetric
-  VectorView values;  ///< [n]
-  MatrixView vectors;
+  ConstMatrixView a;      ///< symmetric
+  VectorView values;      ///< [n]
+  MatrixView vectors;     ///< as large as a, an eigenvector a column
   int* status = nullptr;  ///< on the device, may be nullptr: 0, or 1 for a failure
 };
 /// A = V diag(values) Vᵀ for every matrix, values ascending; column k of `vectors` belongs to

@@ -40,14 +40,14 @@ std::string_view to_string(ScheduleKind kind);
 ///      = learning_rate · f(s − warmup_steps)        afterwards, T = total_steps − warmup_steps,
 /// where s counts the steps done before this one; f stays at f(T) beyond T.
 struct ScheduleOptions {
-  ScheduleKind kind = ScheduleKind::kConstant;
-  double learning_rate = 0.0;  ///< the peak; 0: default_learning_rate() of the optimiser
-  std::uint64_t warmup_steps = 0;
-  std::uint64_t total_steps = 0;  ///< warm-up included; 0: Trainer::fit() knows it
-  double final_factor = 0.0;      ///< polynomial, cosine: what is left at the end
-  double power = 0.9;             ///< polynomial
-  std::uint64_t step_every = 0;   ///< step: steps between drops; 0: a third of total_steps
-  double step_factor = 0.1;       ///< step
+  ScheduleKind kind = ScheduleKind::kConstant;  ///< which f
+  double learning_rate = 0.0;      ///< the peak; 0: default_learning_rate() of the optimiser
+  std::uint64_t warmup_steps = 0;  ///< over which it rises to the peak; 0: none
+  std::uint64_t total_steps = 0;   ///< warm-up included; 0: Trainer::fit() knows it
+  double final_factor = 0.0;       ///< polynomial, cosine: what is left at the end
+  double power = 0.9;              ///< polynomial
+  std::uint64_t step_every = 0;    ///< step: steps between drops; 0: a third of total_steps
+  double step_factor = 0.1;        ///< step
 };
 
 /// η(s), a pure function.
@@ -68,17 +68,19 @@ struct RegularisationOptions {
 
 /// m ← momentum·m + g;  θ ← θ − η·(nesterov ? g + momentum·m : m). PyTorch's convention.
 struct SgdOptions {
-  float momentum = 0.9f;
-  bool nesterov = false;
-  RegularisationOptions regularisation = {};
+  float momentum = 0.9f;                      ///< in [0, 1)
+  bool nesterov = false;                      ///< needs a momentum above 0
+  RegularisationOptions regularisation = {};  ///< by default none
 };
 
+/// m ← β₁m + (1−β₁)g;  v ← β₂v + (1−β₂)g²;  θ ← θ − η·m̂ / (√v̂ + ε) in step t, m̂ = m / (1−β₁^t),
+/// v̂ = v / (1−β₂^t).
 /// Adam (Kingma & Ba 2015); AdamW (Loshchilov & Hutter 2019) is Adam with decoupled_l2.
 struct AdamOptions {
-  float beta1 = 0.9f;
-  float beta2 = 0.999f;
-  float epsilon = 1e-8f;
-  RegularisationOptions regularisation = {};
+  float beta1 = 0.9f;                         ///< of m, in [0, 1)
+  float beta2 = 0.999f;                       ///< of v, in [0, 1)
+  float epsilon = 1e-8f;                      ///< at least 0, in the unit of the gradient
+  RegularisationOptions regularisation = {};  ///< by default none
 };
 
 /// FOOF (Benzing 2022), the input side of K-FAC, with step and momentum from the exact
@@ -101,33 +103,39 @@ struct FoofOptions {
   float l2 = 0.0f;         ///< of the loss: + ½·l2·|θ|², in gradient and model
 };
 
-/// SOAP (Vyas et al. 2025): Adam in the eigenbasis of Shampoo's preconditioner.
+/// SOAP (Vyas et al. 2025): Adam in the eigenbasis of Shampoo's preconditioner. For the gradient G
+/// [C, K] of each tap of a filter θ ← θ − η·U·Adam(UᵀG·V)·Vᵀ, U and V the eigenvectors of the
+/// running means L of Σ_taps G·Gᵀ and R of Σ_taps Gᵀ·G.
 struct SoapOptions {
-  float beta1 = 0.9f;
-  float beta2 = 0.95f;
-  float epsilon = 1e-8f;
+  float beta1 = 0.9f;          ///< of Adam, as the next two: see AdamOptions
+  float beta2 = 0.95f;         ///< of squared gradients in the eigenbasis
+  float epsilon = 1e-8f;       ///< added to their root
   float factor_decay = 0.95f;  ///< of the factors L and R
   int basis_every = 10;        ///< steps between refreshed bases
   int largest_side = 2048;     ///< channels of a layer beyond which a side has no basis
-  float decoupled_l2 = 0.0f;
+  float decoupled_l2 = 0.0f;   ///< as in RegularisationOptions
 };
 
-/// Muon (Jordan et al. 2024): orthogonalised momentum for weights, Adam for the rest.
+/// Muon (Jordan et al. 2024): orthogonalised momentum for weights, Adam for the rest. With
+/// M = U·Σ·Vᵀ Nesterov's momentum of a layer's weights, as a matrix [R·S·C, K], and n its longer
+/// side, θ ← θ − η·0.2·√n·U·Vᵀ; five Newton-Schulz iterations approximate U·Vᵀ.
 struct MuonOptions {
-  float momentum = 0.95f;
-  float beta1 = 0.9f, beta2 = 0.95f, epsilon = 1e-8f;  ///< of Adam
-  float decoupled_l2 = 0.0f;
+  float momentum = 0.95f;     ///< of weights, in [0, 1)
+  float beta1 = 0.9f;         ///< of Adam, as the next two: see AdamOptions
+  float beta2 = 0.95f;        ///< of squared gradients
+  float epsilon = 1e-8f;      ///< added to their root
+  float decoupled_l2 = 0.0f;  ///< of all parameters, as in RegularisationOptions
 };
 
 /// FOOF for the first steps, then SOAP with a learning rate that curvature measured: none to set.
 /// The learning rate of the schedule is a factor of the step, 1 by default.
 struct AutoOptions {
-  std::uint64_t foof_steps = 240;
+  std::uint64_t foof_steps = 240;     ///< the first, which are FOOF's
   std::uint64_t watched_steps = 60;   ///< the last of FOOF, whose gradients SOAP has seen
   std::uint64_t measured_steps = 40;  ///< of SOAP, that its learning rate is measured on
   /// Without the previous direction: the mean gradient has the momentum, and μ comes out 0.
   FoofOptions foof = {.previous_direction = false};
-  SoapOptions soap = {};
+  SoapOptions soap = {};  ///< its decoupled_l2 is not used: `foof.l2` is in both parts
 };
 
 /// Gradient descent: θ ← θ − η·g. For the descent of the textbooks the batch has to be the whole
@@ -141,9 +149,9 @@ struct GradientDescentOptions {
 /// images (BatchLoss::squared_gradients()). Or with a preconditioner that the caller gives. Steps
 /// are taken back as in gradient descent.
 struct PreconditionedGdOptions {
-  float damping = 1e-3f;
-  float decay = 0.95f;  ///< of the mean, over steps
-  float l2 = 0.0f;      ///< of the loss: + ½·l2·|θ|²
+  float damping = 1e-3f;  ///< at least 1e-12, in the unit of v
+  float decay = 0.95f;    ///< of the mean, over steps
+  float l2 = 0.0f;        ///< of the loss: + ½·l2·|θ|²
   /// The inverse of the preconditioner as a diagonal, θ ← θ − η·preconditioner∘g, as long as theta,
   /// in memory of the stream's device that stays; then damping and decay are not used. Not in
   /// checkpoints: give it again to resume.
@@ -154,9 +162,10 @@ struct PreconditionedGdOptions {
 /// 0 is in, or of the ball ‖θ‖ ≤ radius. By default a box that weights which begin as the models'
 /// do are inside of.
 struct ProjectedGdOptions {
-  float lower = -3.0f, upper = 3.0f;  ///< not used with a radius
-  float radius = 0.0f;                ///< 0: no ball, but the box
-  float l2 = 0.0f;                    ///< of the loss: + ½·l2·|θ|²
+  float lower = -3.0f;  ///< at most 0; not used with a radius
+  float upper = 3.0f;   ///< at least 0; not used with a radius
+  float radius = 0.0f;  ///< 0: no ball, but the box
+  float l2 = 0.0f;      ///< of the loss: + ½·l2·|θ|²
 };
 
 /// How the diagonal of the curvature is estimated.
@@ -177,11 +186,14 @@ struct DampedDiagonalOptions {
   /// The name of a damped_diagonal_preset(), which then stands for all the other fields but
   /// decoupled_l2 where that is at least 0; "": they count as they are.
   std::string preset = "sophia";
+  /// Which estimates h is the mean of; mean_square is for kHutchinson alone.
   DiagonalEstimator estimator = DiagonalEstimator::kGaussNewtonBartlett;
-  float beta1 = 0.96f, beta2 = 0.99f;  ///< of m, and of h over refreshes
-  float gamma = 0.05f, epsilon = 1e-12f;
+  float beta1 = 0.96f;         ///< of m, in [0, 1)
+  float beta2 = 0.99f;         ///< of h over refreshes, in [0, 1)
+  float gamma = 0.05f;         ///< the smaller, the more elements are clipped
+  float epsilon = 1e-12f;      ///< in place of γ·h where that is smaller or negative; ≥ 1e-30
   float clip = 1.0f;           ///< 0: none
-  int refresh_every = 10;      ///< k
+  int refresh_every = 10;      ///< k, steps from one estimate to the next
   bool mean_square = false;    ///< h is the root of a running mean of squares
   bool unbiased = false;       ///< m and h are divided by 1 − β^t; else they start at 0
   bool spatial_mean = false;   ///< estimates are averaged over the taps of a filter
@@ -210,15 +222,16 @@ struct HessianFreeOptions {
   float damping = 0.1f;  ///< the first λ
   /// Whether the model of ρ has ½λ|δ|² in it, as in Martens 2010; published codes differ.
   bool damping_in_ratio = true;
-  float warm_start = 0.95f;  ///< 0: every solve begins at 0
-  bool precondition = true;
+  float warm_start = 0.95f;     ///< 0: every solve begins at 0
+  bool precondition = true;     ///< false: plain conjugate gradients, and no Σ_n grad_n²
   float batch_fraction = 1.0f;  ///< of the images, the first ones, that G is of
   int max_iterations = 100;     ///< of conjugate gradients
+  /// Where they end, see ConjugateGradientsOptions::model_tolerance.
   float model_tolerance = 5e-4f;
-  float armijo = 1e-2f;
-  float line_shrink = 0.8f;
-  int line_steps = 40;  ///< j is below it
-  float l2 = 0.0f;      ///< of the loss: + ½·l2·|θ|², in gradient and model
+  float armijo = 1e-2f;      ///< in [0, 1)
+  float line_shrink = 0.8f;  ///< in [0.001, 1)
+  int line_steps = 40;       ///< j is below it
+  float l2 = 0.0f;           ///< of the loss: + ½·l2·|θ|², in gradient and model
 };
 
 /// Newton's method in a trust region: δ by Steihaug's truncated conjugate gradients on the exact
@@ -227,10 +240,11 @@ struct HessianFreeOptions {
 /// step is taken where ρ > acceptance (Nocedal & Wright 2006, algorithm 4.1). Needs no learning
 /// rate, as hessian-free.
 struct NewtonCgOptions {
-  float radius = 1.0f;  ///< the first one, Euclidean
-  float largest_radius = 100.0f;
-  float acceptance = 1e-4f;  ///< in [0, ¼)
-  int max_iterations = 50;   ///< of conjugate gradients
+  float radius = 1.0f;            ///< the first one, Euclidean
+  float largest_radius = 100.0f;  ///< it grows no further; at least `radius`
+  float acceptance = 1e-4f;       ///< in [0, ¼)
+  int max_iterations = 50;        ///< of conjugate gradients
+  /// Where they end, see ConjugateGradientsOptions::model_tolerance.
   float model_tolerance = 5e-4f;
   float residual_tolerance = 0.0f;  ///< conjugate gradients end at ‖r‖ ≤ it·‖g‖
   float l2 = 0.0f;                  ///< of the loss: + ½·l2·|θ|², in gradient and model
@@ -247,27 +261,27 @@ struct NewtonOptions {
 
 /// Which optimiser, and the options of each; only those of the one that is named are used.
 struct OptimizerOptions {
-  std::string name = "auto";  ///< one of optimizer_names()
-  SgdOptions sgd = {};
-  AdamOptions adam = {};
-  AdamOptions adamw = {.regularisation = {.decoupled_l2 = 0.01f}};
-  FoofOptions foof = {};
-  SoapOptions soap = {};
-  MuonOptions muon = {};
-  AutoOptions automatic = {};
-  GradientDescentOptions gd = {};
-  PreconditionedGdOptions preconditioned_gd = {};
-  ProjectedGdOptions projected_gd = {};
-  DampedDiagonalOptions damped_diagonal = {};
-  HessianFreeOptions hessian_free = {};
-  NewtonCgOptions newton_cg = {};
-  NewtonOptions newton = {};
+  std::string name = "auto";                                        ///< one of optimizer_names()
+  SgdOptions sgd = {};                                              ///< of "sgd"
+  AdamOptions adam = {};                                            ///< of "adam"
+  AdamOptions adamw = {.regularisation = {.decoupled_l2 = 0.01f}};  ///< of "adamw"
+  FoofOptions foof = {};                                            ///< of "foof"
+  SoapOptions soap = {};                                            ///< of "soap"
+  MuonOptions muon = {};                                            ///< of "muon"
+  AutoOptions automatic = {};                                       ///< of "auto"
+  GradientDescentOptions gd = {};                                   ///< of "gd"
+  PreconditionedGdOptions preconditioned_gd = {};                   ///< of "preconditioned-gd"
+  ProjectedGdOptions projected_gd = {};                             ///< of "projected-gd"
+  DampedDiagonalOptions damped_diagonal = {};                       ///< of "damped-diagonal"
+  HessianFreeOptions hessian_free = {};                             ///< of "hessian-free"
+  NewtonCgOptions newton_cg = {};                                   ///< of "newton-cg"
+  NewtonOptions newton = {};                                        ///< of "newton"
 };
 
 /// What an optimiser may use to make one step. All memory is on the stream's device and belongs to
 /// the caller.
 struct StepContext {
-  const Stream& stream;
+  const Stream& stream;                 ///< on which the step is enqueued
   VectorView theta = {};                ///< updated
   VectorView grad = {};                 ///< dL/dtheta of this batch; the optimiser may overwrite it
   std::uint64_t step = 0;               ///< 1 for the first
@@ -283,22 +297,22 @@ struct StepContext {
 /// Device memory that belongs to the state of an optimiser.
 struct StateTensor {
   std::string name;  ///< "momentum"
-  VectorView data;
+  VectorView data;   ///< memory of the optimiser, valid as long as it lives
   /// Its extents; empty: laid out as theta, and then stored parameter by parameter.
   std::vector<std::int64_t> shape;
 };
 
 /// All that an optimiser remembers between steps. Scalars are text so that they survive bit by bit.
 struct OptimizerState {
-  std::vector<StateTensor> tensors;
-  std::map<std::string, std::string> scalars;
+  std::vector<StateTensor> tensors;            ///< views: what is written there is restored
+  std::map<std::string, std::string> scalars;  ///< for Optimizer::restore_scalars()
 };
 
 /// A number and what it is called, or a text, as why a solver stopped: then value is 0.
 struct NamedNumber {
-  std::string name;
-  double value = 0.0;
-  std::string text = {};
+  std::string name;       ///< a key for logs, as "cg_iterations"
+  double value = 0.0;     ///< 0 where there is a text
+  std::string text = {};  ///< empty: it is a number
 };
 
 /// One method. Used by one thread at a time.

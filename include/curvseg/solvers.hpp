@@ -65,7 +65,7 @@ enum class TrustRegionNorm {
 
 /// What is to be solved.
 struct ConjugateGradientsProblem {
-  ConstVectorView b;
+  ConstVectorView b;  ///< the right-hand side, of the solver's size
   /// The preconditioner as a diagonal: z = inverse_weights ∘ r, all ≥ 0; empty: none.
   ConstVectorView inverse_weights = {};
   bool warm_start = false;          ///< begin at what x holds, by one product; else at 0
@@ -74,7 +74,7 @@ struct ConjugateGradientsProblem {
   /// found, where it has no positive curvature. 0: none, and such a direction is not taken.
   /// Iterates begin at 0 then.
   double radius = 0.0;
-  TrustRegionNorm radius_norm = TrustRegionNorm::kEuclidean;
+  TrustRegionNorm radius_norm = TrustRegionNorm::kEuclidean;  ///< not used without one
 };
 
 /// Why a solve ended.
@@ -92,7 +92,8 @@ std::string_view to_string(ConjugateGradientsStop stop);
 
 /// What a solve did.
 struct ConjugateGradientsReport {
-  int iterations = 0;
+  int iterations = 0;  ///< that moved x; 0: it is where it began
+  /// The rule that held first.
   ConjugateGradientsStop stop = ConjugateGradientsStop::kIterations;
   double model = 0.0;     ///< φ(x) of the last iterate
   double residual = 0.0;  ///< ‖b − A·x‖, as the recurrence has it
@@ -104,7 +105,7 @@ struct ConjugateGradientsReport {
 
 /// An iterate that was kept for backtracking.
 struct KeptIterate {
-  int iteration = 0;
+  int iteration = 0;   ///< that it is the result of, one of ⌈1.3^j⌉
   double model = 0.0;  ///< φ
   ConstVectorView x;   ///< valid until the next solve()
 };
@@ -125,8 +126,9 @@ class ConjugateGradients {
   ConjugateGradients(const Stream& stream, std::int64_t size,
                      const ConjugateGradientsOptions& options = {});
   ~ConjugateGradients();
+  /// The other object can then only be assigned to or destroyed.
   ConjugateGradients(ConjugateGradients&&) noexcept;
-  ConjugateGradients& operator=(ConjugateGradients&&) noexcept;
+  ConjugateGradients& operator=(ConjugateGradients&&) noexcept;  ///< as the move constructor
 
   /// Solves, waits for the result, and leaves the last iterate in `x`. The report is valid until
   /// the next call. \throws std::invalid_argument for vectors of another size than the solver's, or
@@ -158,8 +160,8 @@ enum class EigenpairOrder {
 
 /// How eigenpairs are looked for.
 struct LanczosOptions {
-  int count = 1;  ///< eigenpairs wanted
-  EigenpairOrder order = EigenpairOrder::kLargest;
+  int count = 1;                                    ///< eigenpairs wanted
+  EigenpairOrder order = EigenpairOrder::kLargest;  ///< which ones, and in which order
   int max_steps = 80;  ///< of Lanczos: products, and vectors of memory; at least `count`
   /// Stop when ‖A·y − λ·y‖ ≤ tolerance · max |λ| for all of them.
   double tolerance = 1e-4;
@@ -169,7 +171,7 @@ struct LanczosOptions {
 
 /// Approximate eigenpairs, in the order that was asked for.
 struct Eigenpairs {
-  std::vector<double> values;
+  std::vector<double> values;     ///< λ; fewer than asked for where there are no more
   std::vector<double> residuals;  ///< ‖A·y − λ·y‖ of each, as Lanczos estimates it
   DeviceArray<float> vectors;     ///< one after the other, of unit norm
   bool converged = false;         ///< all within the tolerance
@@ -192,7 +194,7 @@ Eigenpairs lanczos_eigenpairs(const Stream& stream, const LinearMap& a, std::int
 
 /// How a spectral density is estimated.
 struct SpectralDensityOptions {
-  int probes = 8;
+  int probes = 8;             ///< random vectors that Lanczos begins with, at least 1
   int steps = 64;             ///< of Lanczos, for each probe: products, and vectors of memory
   int points = 512;           ///< of the smoothed density
   double sigma = 0.0;         ///< width of the Gaussians; 0: a hundredth of the nodes' range
@@ -223,16 +225,16 @@ SpectralDensity spectral_density(const Stream& stream, const LinearMap& a, std::
 /// Random vectors of independent signs: element i of probe j depends on (seed, j, i) alone, and is
 /// the same on every device.
 struct ProbeOptions {
-  int probes = 32;
-  std::uint64_t seed = 0;
+  int probes = 32;            ///< a product of the operator each, at least 1
+  std::uint64_t seed = 0;     ///< two seeds give independent vectors
   ConstVectorView mask = {};  ///< empty, or zero where probes must be zero (padding)
 };
 
 /// An estimate of a trace.
 struct TraceEstimate {
-  double trace = 0.0;
+  double trace = 0.0;           ///< Σ λ_i, estimated
   double standard_error = 0.0;  ///< of the mean over probes; 0 with one probe
-  int products = 0;
+  int products = 0;             ///< with A that it is from; the parts of a Spectrum share them
 };
 
 /// Hutchinson's estimators with memory of their own, for repeated use: tr A = E zᵀA·z and
@@ -244,6 +246,7 @@ struct TraceEstimate {
 class Hutchinson {
  public:
   /// For vectors of `size` elements and at most `max_probes` probes of a trace.
+  /// \throws std::invalid_argument for a negative size or less than one probe.
   Hutchinson(const Stream& stream, std::int64_t size, int max_probes = 32);
 
   /// Waits for the result. \throws std::invalid_argument for more probes than the maximum, none, or
@@ -278,7 +281,7 @@ void hutchinson_diagonal(const Stream& stream, const LinearMap& a, const ProbeOp
 /// How Hutch++ spends its products.
 struct HutchPlusPlusOptions {
   int products = 30;  ///< in all, at least 3: a third each for the sketch, its trace, and the rest
-  std::uint64_t seed = 0;
+  std::uint64_t seed = 0;     ///< of the sketch and of the probes of the rest
   ConstVectorView mask = {};  ///< empty, or zero where vectors must stay zero (padding)
 };
 

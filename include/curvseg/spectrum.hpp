@@ -56,7 +56,7 @@ struct SpectrumOptions {
 /// An approximate eigenvalue, from inside of the spectrum: an eigenvalue of A lies within
 /// `residual` of `value`.
 struct RitzValue {
-  double value = 0.0;
+  double value = 0.0;  ///< yᵀA·y
   /// ‖A·y − value·y‖, y its unit vector, as Lanczos estimates it; at least what rounding to float
   /// leaves, 2^-23·‖A‖.
   double residual = 0.0;

@@ -13,7 +13,9 @@
 namespace curvseg {
 
 /// Element types. There is one for now; views carry it so that more can come.
-enum class DType : std::uint8_t { kFloat32 };
+enum class DType : std::uint8_t {
+  kFloat32,  ///< `float`
+};
 
 /// Extents of an activation, in the order of memory: NHWC.
 struct Shape {
@@ -24,6 +26,7 @@ struct Shape {
 
   std::int64_t pixels() const { return static_cast<std::int64_t>(n) * h * w; }  ///< N·H·W
   std::int64_t elements() const { return pixels() * c; }                        ///< N·H·W·C
+  /// All four extents.
   friend bool operator==(const Shape&, const Shape&) = default;
 };
 
@@ -34,10 +37,10 @@ std::string to_string(const Shape& shape);  ///< "[8,96,96,3]"
 /// channels of a larger tensor is a view with that tensor's stride.
 template <class T>
 struct BasicTensorView {
-  T* data = nullptr;
-  Shape shape;
-  std::int64_t ld = 0;
-  DType dtype = DType::kFloat32;
+  T* data = nullptr;              ///< of element (0,0,0,0); nullptr leaves an optional tensor out
+  Shape shape;                    ///< [N,H,W,C]
+  std::int64_t ld = 0;            ///< pixel stride in elements
+  DType dtype = DType::kFloat32;  ///< what T is
 
   BasicTensorView() = default;
   /// Pixels without gaps: `ld` = C.
@@ -62,8 +65,11 @@ using ConstTensorView = BasicTensorView<const float>;
 /// Convolution weights [R,S,C,K], K contiguous.
 template <class T>
 struct BasicFilterView {
-  T* data = nullptr;
-  int r = 0, s = 0, c = 0, k = 0;
+  T* data = nullptr;  ///< device memory; nullptr where extents alone matter
+  int r = 0;          ///< rows
+  int s = 0;          ///< columns
+  int c = 0;          ///< channels that a convolution reads, and a transposed one writes
+  int k = 0;          ///< channels that a convolution writes, and a transposed one reads
 
   BasicFilterView() = default;
   /// Element (r,s,c,k) lies at `memory[((r·S + s)·C + c)·K + k]`.
@@ -82,8 +88,8 @@ using ConstFilterView = BasicFilterView<const float>;
 /// Flat device memory.
 template <class T>
 struct BasicVectorView {
-  T* data = nullptr;
-  std::int64_t size = 0;
+  T* data = nullptr;      ///< nullptr leaves an optional vector out
+  std::int64_t size = 0;  ///< in elements
 
   BasicVectorView() = default;
   /// `elements` of them from `memory` on.
@@ -99,9 +105,10 @@ using ConstVectorView = BasicVectorView<const float>;
 /// A row-major matrix in device memory: element (i, j) lies at `data[i·ld + j]`, `ld` ≥ columns.
 template <class T>
 struct BasicMatrixView {
-  T* data = nullptr;
-  int rows = 0, columns = 0;
-  std::int64_t ld = 0;
+  T* data = nullptr;    ///< of element (0, 0)
+  int rows = 0;         ///< extent of i
+  int columns = 0;      ///< extent of j, contiguous
+  std::int64_t ld = 0;  ///< row stride in elements
 
   BasicMatrixView() = default;
   /// Dense rows.
@@ -128,10 +135,12 @@ class DeviceArray {
   DeviceArray() = default;
   /// \throws TargetError if the device has no such memory left.
   DeviceArray(const Device& device, std::int64_t elements);
+  /// Takes the memory of `other`, which is empty then.
   DeviceArray(DeviceArray&& other) noexcept
       : device_(std::move(other.device_)),
         data_(std::exchange(other.data_, nullptr)),
         size_(std::exchange(other.size_, 0)) {}
+  /// Swaps the two: what was here lives on in `other`.
   DeviceArray& operator=(DeviceArray&& other) noexcept {
     std::swap(device_, other.device_);
     std::swap(data_, other.data_);

@@ -57,11 +57,11 @@ struct ConvergenceOptions {
   /// Stop after this many evaluations in a row without a validation mIoU above the best one by
   /// `min_improvement`; 0: off.
   int patience = 0;
-  double min_improvement = 1e-4;
+  double min_improvement = 1e-4;  ///< of a mIoU in 0..1, at least 0
   /// Stop after this many epochs in a row whose training loss is not below the best epoch's by the
   /// fraction `min_decrease`; 0: off.
   int plateau_epochs = 0;
-  double min_decrease = 1e-3;
+  double min_decrease = 1e-3;  ///< relative, at least 0
 };
 
 /// Everything that a training can be told; the defaults train.
@@ -71,13 +71,13 @@ struct TrainerOptions {
   std::uint64_t epochs = 20;          ///< 0: until max_steps
   std::uint64_t max_steps = 0;        ///< stop after this many steps in all; 0: after the epochs
   std::size_t samples_per_epoch = 0;  ///< 0: each sample of the set once
-  Augment augment = {};
+  Augment augment = {};               ///< of training images alone; by default none
   std::optional<Normalisation> normalisation = {};  ///< none: fit() measures it on the training set
-  OptimizerOptions optimizer = {};
-  ScheduleOptions schedule = {.kind = ScheduleKind::kCosine};
-  LossOptions loss = {};
-  float clip_norm = 0.0f;  ///< largest norm of the gradient; 0: as it is
-  ConvergenceOptions convergence = {};
+  OptimizerOptions optimizer = {};  ///< by default "auto", without a learning rate to set
+  ScheduleOptions schedule = {.kind = ScheduleKind::kCosine};  ///< by default a cosine down to 0
+  LossOptions loss = {};                ///< that training and evaluation measure
+  float clip_norm = 0.0f;               ///< largest norm of the gradient; 0: as it is
+  ConvergenceOptions convergence = {};  ///< by default training goes on to its end
   /// The loss counts as diverged above this many times its first value; 0: never.
   double divergence_factor = 1e3;
   std::uint64_t log_every = 10;      ///< steps between calls of on_step
@@ -90,12 +90,12 @@ struct TrainerOptions {
 
 /// One training step.
 struct StepReport {
-  std::uint64_t step = 0;             ///< 1 for the first
-  std::uint64_t epoch = 0;            ///< 0 for the first
-  std::uint64_t steps_planned = 0;    ///< of the whole run; 0 when it has no known end
-  std::uint64_t steps_per_epoch = 0;  ///< 0 outside of fit()
-  double loss = 0.0;                  ///< of this batch, before the update
-  double learning_rate = 0.0;
+  std::uint64_t step = 0;                    ///< 1 for the first
+  std::uint64_t epoch = 0;                   ///< 0 for the first
+  std::uint64_t steps_planned = 0;           ///< of the whole run; 0 when it has no known end
+  std::uint64_t steps_per_epoch = 0;         ///< 0 outside of fit()
+  double loss = 0.0;                         ///< of this batch, before the update
+  double learning_rate = 0.0;                ///< η of this step, as the schedule has it
   std::optional<double> gradient_norm = {};  ///< before clipping; only when clip_norm is set
   std::vector<NamedNumber> optimizer = {};   ///< Optimizer::report(), in calls of on_step
   double images_per_second = 0.0;            ///< since the last report
@@ -107,17 +107,17 @@ struct StepReport {
 
 /// What evaluate() found on a data set.
 struct EvaluationResult {
-  double loss = 0.0;  ///< over all labelled pixels; 0 when there are none
-  ConfusionCounts confusion;
-  std::size_t images = 0;
-  double seconds = 0.0;
+  double loss = 0.0;          ///< over all labelled pixels; 0 when there are none
+  ConfusionCounts confusion;  ///< over the same pixels
+  std::size_t images = 0;     ///< all of the set, labelled or not
+  double seconds = 0.0;       ///< that it took, waiting for data included
 };
 
 /// An evaluation on the validation set in the course of fit().
 struct EvaluationReport {
-  std::uint64_t step = 0;   ///< steps done
-  std::uint64_t epoch = 0;  ///< epochs begun, minus one
-  EvaluationResult result;
+  std::uint64_t step = 0;         ///< steps done
+  std::uint64_t epoch = 0;        ///< epochs begun, minus one
+  EvaluationResult result;        ///< on the whole validation set
   bool best = false;              ///< the highest mean IoU so far
   double training_seconds = 0.0;  ///< as in StepReport
 };
@@ -136,6 +136,7 @@ struct EpochReport {
 /// stops the training; an exception leaves fit() as it is.
 struct TrainingEvents {
   std::function<bool(const StepReport&)> on_step = {};  ///< every log_every steps
+  /// After every evaluation, also that at the end.
   std::function<bool(const EvaluationReport&)> on_evaluation = {};
   std::function<bool(const EpochReport&)> on_epoch = {};  ///< after the evaluation, if any
 };
@@ -151,18 +152,19 @@ std::string_view to_string(StopReason reason);  ///< "finished", "converged" …
 
 /// How a call of fit() ended.
 struct FitResult {
-  StopReason reason = StopReason::kFinished;
-  std::uint64_t steps = 0;   ///< in all, those before a resume included
-  std::uint64_t epochs = 0;  ///< completed, likewise
+  StopReason reason = StopReason::kFinished;  ///< the first that held
+  std::uint64_t steps = 0;                    ///< in all, those before a resume included
+  std::uint64_t epochs = 0;                   ///< completed, likewise
+  /// The highest of the validation set, before a resume too; none: not measured.
   std::optional<double> best_mean_iou = {};
-  std::uint64_t best_step = 0;  ///< where that was
+  std::uint64_t best_step = 0;  ///< steps done where that was
   double seconds = 0.0;         ///< of this call
 };
 
 /// What predict() returns besides labels.
 struct PredictOptions {
-  bool logits = false;
-  bool probabilities = false;  ///< softmax of the logits
+  bool logits = false;         ///< fill Prediction::logits
+  bool probabilities = false;  ///< fill Prediction::probabilities
 };
 
 /// What predict() found.
@@ -188,9 +190,9 @@ class Trainer {
   /// Initial parameters from `options.seed`. All work goes to `stream`, in order.
   /// \throws InputError for an option out of range or an unknown optimiser.
   Trainer(Stream stream, Model model, TrainerOptions options = {});
-  ~Trainer();  ///< waits for the device
-  Trainer(Trainer&&) noexcept;
-  Trainer& operator=(Trainer&&) noexcept;
+  ~Trainer();                              ///< waits for the device
+  Trainer(Trainer&&) noexcept;             ///< the other can then only be assigned to or destroyed
+  Trainer& operator=(Trainer&&) noexcept;  ///< as the move constructor
 
   const Model& model() const;             ///< that is trained
   const TrainerOptions& options() const;  ///< of the constructor, with the seed of restore()
@@ -247,9 +249,8 @@ class Trainer {
   TrainingState state();
   /// Continues from `state`, its seed included; the other options stay those of this trainer.
   /// `source` names it in messages, for instance the file.
-  /// \throws InputError, with both sides, when it is of another model or optimiser, or stands in
-  /// the
-  ///         middle of an epoch of other batches.
+  /// \throws InputError, with both sides, when it is of another model or optimiser, or stands
+  ///         in the middle of an epoch of other batches.
   void restore(const TrainingState& state, const std::string& source = "checkpoint");
   /// Takes parameters, normalisation and class names only: for evaluation, prediction, or to train
   /// from there anew. \throws InputError when it is of another model.

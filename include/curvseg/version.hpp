@@ -10,9 +10,9 @@ namespace curvseg {
 
 /// Versions as semver.org defines them: before 1.0 a minor version may break its predecessor.
 struct Version {
-  int major = CURVSEG_VERSION_MAJOR;
-  int minor = CURVSEG_VERSION_MINOR;
-  int patch = CURVSEG_VERSION_PATCH;
+  int major = CURVSEG_VERSION_MAJOR;  ///< rises with changes that break programs
+  int minor = CURVSEG_VERSION_MINOR;  ///< rises with additions
+  int patch = CURVSEG_VERSION_PATCH;  ///< rises with corrections alone
 };
 
 /// That of the headers a program is compiled against.
