@@ -265,6 +265,25 @@ TEST_P(HessianFreeTest, TheToleranceOfTheModelEndsASolve) {
   EXPECT_EQ(on.text("cg_stop"), "iterations");
 }
 
+// A weight and a bias of each of two classes: after two iterations nothing is left but rounding.
+TEST_P(HessianFreeTest, ASolveOfFewParametersEndsConverged) {
+  for (const bool precondition : {false, true}) {
+    SCOPED_TRACE(precondition);
+    TrainingCase on(GetParam(), test::linear_model(1, 2), Shape{3, 1, 1, 1}, {1.0f, -0.5f, 0.25f},
+                    {0, 1, 1}, LossKind::kMeanSquaredError);
+    OptimizerOptions options{.name = "hessian-free"};
+    options.hessian_free = {.precondition = precondition, .model_tolerance = 0.0f};
+    on.use(options);
+    for (int step = 1; step <= 12; ++step) {
+      SCOPED_TRACE(step);
+      on.step();
+      EXPECT_EQ(on.text("cg_stop"), "converged");
+      EXPECT_LE(on.number("cg_iterations"), 8.0);
+      EXPECT_EQ(on.number("rejected"), 0.0);
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Devices, HessianFreeTest, ::testing::ValuesIn(test::cheap_devices()),
                          [](const auto& instance) { return instance.param; });
 
