@@ -101,7 +101,9 @@ struct FoofOptions {
   float l2 = 0.0f;         ///< of the loss: + ½·l2·|θ|², in gradient and model
 };
 
-/// SOAP (Vyas et al. 2025): Adam in the eigenbasis of Shampoo's preconditioner.
+/// SOAP (Vyas et al. 2025): Adam in the eigenbasis of Shampoo's preconditioner. By itself, and not
+/// in auto, which has its own rule, steps are taken back as in gradient descent; the gradient of a
+/// batch that is rejected counts as 0.
 struct SoapOptions {
   float beta1 = 0.9f;
   float beta2 = 0.95f;
@@ -112,7 +114,8 @@ struct SoapOptions {
   float decoupled_l2 = 0.0f;
 };
 
-/// Muon (Jordan et al. 2024): orthogonalised momentum for weights, Adam for the rest.
+/// Muon (Jordan et al. 2024): orthogonalised momentum for weights, Adam for the rest. Steps are
+/// taken back as in soap.
 struct MuonOptions {
   float momentum = 0.95f;
   float beta1 = 0.9f, beta2 = 0.95f, epsilon = 1e-8f;  ///< of Adam

@@ -14,8 +14,8 @@ using test::TrainingCase;
 using Floats = std::vector<float>;
 
 const std::vector<std::string>& guarded() {
-  static const std::vector<std::string> names{"gd", "projected-gd", "preconditioned-gd",
-                                              "damped-diagonal"};
+  static const std::vector<std::string> names{
+      "gd", "projected-gd", "preconditioned-gd", "damped-diagonal", "soap", "muon"};
   return names;
 }
 
@@ -186,8 +186,9 @@ TEST_P(Decisions, AStepThatRuinsTheLossIsTakenBackAndTheNextAreShorter) {
 }
 
 TEST_P(Decisions, ABatchOfNansChangesNothing) {
-  for (const std::string name : {"gd", "projected-gd", "preconditioned-gd", "damped-diagonal",
-                                 "hessian-free", "newton-cg", "newton"}) {
+  std::vector<std::string> names = guarded();
+  names.insert(names.end(), {"hessian-free", "newton-cg", "newton"});
+  for (const std::string& name : names) {
     SCOPED_TRACE(name);
     const auto on = network();
     on->use({.name = name});

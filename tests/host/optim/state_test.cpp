@@ -71,9 +71,19 @@ TEST(OptimizerState, AutoResumesInItsLaterPhases) {
   expect_resumes(options);
 }
 
+// Their damping and radius follow the steps as the schedule shortens them.
+TEST(OptimizerState, MethodsThatTryTheirStepsResumeUnderASchedule) {
+  for (const std::string name : {"hessian-free", "newton-cg", "newton"}) {
+    SCOPED_TRACE(name);
+    TrainerOptions options = short_training({.name = name});
+    options.schedule = {.kind = ScheduleKind::kCosine, .warmup_steps = 2};
+    expect_resumes(options);
+  }
+}
+
 // The step after which the state is saved ruins the loss: what it began at comes back.
 TEST(OptimizerState, AStepIsTakenBackAfterResuming) {
-  for (const std::string name : {"gd", "preconditioned-gd", "damped-diagonal"}) {
+  for (const std::string name : {"gd", "preconditioned-gd", "damped-diagonal", "soap", "muon"}) {
     SCOPED_TRACE(name);
     TrainerOptions options = short_training({.name = name});
     options.schedule = {.kind = ScheduleKind::kConstant, .learning_rate = 1e4};
