@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "support/random_data.hpp"
-#include "tests/host/optim/training_case.hpp"
+#include "tests/host/optim/linear_case.hpp"
 #include "tests/host/train/devices.hpp"
 #include "tests/host/train/fixtures.hpp"
 
@@ -135,6 +135,36 @@ TEST_P(Decisions, HessianFreeSkipsAStepThatNoLengthMakesGoodAndRaisesItsDamping)
   EXPECT_GT(power, 2.5);
   EXPECT_LT(on->loss_now(), loss);
   expect_padding(*on);
+}
+
+// The minimum of a quadratic is at 1, and beyond 2 the loss rises.
+TEST_P(Decisions, WhatIsJudgedIsTheStepAtItsLearningRate) {
+  const auto on = test::linear_case(GetParam());
+  for (const std::string name : {"hessian-free", "newton-cg", "newton"}) {
+    SCOPED_TRACE(name);
+    OptimizerOptions options{.name = name};
+    options.hessian_free.damping = 1e-6f;
+    options.newton_cg = {.radius = 100.0f, .residual_tolerance = 1e-3f};
+    options.newton.damping = 1e-6f;
+    for (const float rate : {0.1f, 1.9f, 2.5f}) {
+      SCOPED_TRACE(rate);
+      on->use(options);
+      const Floats start(static_cast<std::size_t>(on->model().parameter_count()));
+      on->set_theta(start);
+      const double loss = on->step(rate);
+      const bool is_rejected = name == "newton-cg" && rate > 2.0f;
+      EXPECT_EQ(on->number("rejected"), is_rejected ? 1.0 : 0.0);
+      if (is_rejected)
+        EXPECT_EQ(on->theta(), start);
+      else
+        EXPECT_LT(on->loss_now(), loss);
+    }
+    on->use(options);
+    const Floats start = on->theta();
+    on->step(0.0f);
+    EXPECT_EQ(on->theta(), start);
+    EXPECT_EQ(on->number("rejected"), 0.0) << "of a schedule that has ended";
+  }
 }
 
 TEST_P(Decisions, EveryMethodReducesTheLossOfANetwork) {
