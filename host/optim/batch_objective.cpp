@@ -54,12 +54,17 @@ void BatchObjective::read(const Stream& stream) {
   stream.synchronise();
 }
 
-double reduction_ratio(double change, double predicted, double loss) {
+bool within_rounding(double change, double expected, double loss) {
   constexpr double kRounding = 4.0 * std::numeric_limits<float>::epsilon();
   const double noise = kRounding * std::fabs(loss);
-  if (std::fabs(change) <= noise && std::fabs(predicted) <= noise) return 1.0;
+  return std::fabs(change) <= noise && std::fabs(expected) <= noise;
+}
+
+double reduction_ratio(double change, double predicted, double loss) {
+  if (within_rounding(change, predicted, loss)) return 1.0;
   if (!std::isfinite(change)) return std::numeric_limits<double>::quiet_NaN();
-  return change / predicted;
+  const double ratio = change / predicted;
+  return predicted < 0.0 ? ratio : -std::fabs(ratio);
 }
 
 }  // namespace curvseg

@@ -36,9 +36,18 @@ class BatchObjective {
   std::vector<float> read_;  // copies write it later than they are asked for
 };
 
+/// Whether nothing can be said of a step: both the change of the loss and what was expected of it
+/// are within the rounding of the loss.
+bool within_rounding(double change, double expected, double loss);
 /// How well a model predicted the change of a loss: change / predicted, both negative where the
-/// loss falls. Where both are within the rounding of the loss nothing can be said, and it is 1; a
-/// change that is not finite gives a NaN.
+/// loss falls. Negative where the model does not fall, as beyond twice its minimum; 1 within
+/// rounding; a change that is not finite gives a NaN.
 double reduction_ratio(double change, double predicted, double loss);
+
+/// The quadratic model φ of a step δ along a fraction of it, φ(η·δ) = η·gᵀδ + ½η²·δᵀAδ, from the
+/// slope gᵀδ and φ(δ).
+inline double model_along(double eta, double slope, double whole) {
+  return eta * ((1.0 - eta) * slope + eta * whole);
+}
 
 }  // namespace curvseg

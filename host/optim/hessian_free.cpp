@@ -81,34 +81,37 @@ const ConjugateGradientsReport& HessianFree::solve(const StepContext& context) {
 /// Back over the kept iterates as long as the loss prefers the earlier one.
 HessianFree::Candidate HessianFree::backtrack(const StepContext& context,
                                               const ConjugateGradientsReport& report) {
+  const double eta = double{context.learning_rate};
   Candidate best{view(x_), report.iterations, report.model, 0.0};
-  best.loss = objective_.trial(context, best.d, 1.0);
+  best.loss = objective_.trial(context, best.d, eta);
   const auto kept = solver_.kept();
   for (std::size_t i = kept.size(); i-- > 0;) {
     if (kept[i].iteration >= report.iterations) continue;
     Candidate earlier{kept[i].x, kept[i].iteration, kept[i].model, 0.0};
-    earlier.loss = objective_.trial(context, earlier.d, 1.0);
+    earlier.loss = objective_.trial(context, earlier.d, eta);
     if (std::isfinite(best.loss) && !(earlier.loss < best.loss)) break;
     best = earlier;
   }
   return best;
 }
 
-/// The largest α = line_shrink^j with f(θ + α·d) ≤ f(θ) + armijo·α·slope; 0: none.
+/// The largest α = η·line_shrink^j with f(θ + α·d) ≤ f(θ) + armijo·α·slope, or where rounding hides
+/// whether that holds; 0: none.
 double HessianFree::line_search(const StepContext& context, const Candidate& best, double loss,
                                 double slope) {
   if (!(slope < 0.0)) return 0.0;
-  double alpha = 1.0, value = best.loss;
+  double alpha = double{context.learning_rate}, value = best.loss;
   for (int j = 0; j < options_.line_steps; ++j) {
     if (j > 0) value = objective_.trial(context, best.d, alpha);
-    if (value <= loss + double{options_.armijo} * alpha * slope) return alpha;
+    const double least = double{options_.armijo} * alpha * slope;
+    if (value - loss <= least || within_rounding(value - loss, alpha * slope, loss)) return alpha;
     alpha *= double{options_.line_shrink};
   }
   return 0.0;
 }
 
-void HessianFree::adapt_damping(double change, double rho) {
-  if (!(change <= 0.0) || !(rho >= 0.25))
+void HessianFree::adapt_damping(bool rises, double rho) {
+  if (rises || !(rho >= 0.25))
     lambda_ *= kRaise;
   else if (rho > 0.75)
     lambda_ = std::max(kLower * lambda_, kLeastDamping);
@@ -122,6 +125,8 @@ void HessianFree::reject(bool forget_solution) {
 void HessianFree::step(const StepContext& context) {
   check_curvature_step(name(), context, parameters_, curvature());
   last_ = {};
+  const double eta = double{context.learning_rate};
+  if (eta == 0.0) return;  // a schedule has come to its end
   const double loss = objective_.begin(context);
   if (!std::isfinite(loss)) {  // nothing to go by: the batch is to blame, no step led here
     lambda_ *= kRaise;
@@ -139,16 +144,16 @@ void HessianFree::step(const StepContext& context) {
   const std::vector<float>& products =
       objective_.products(context.stream, {{context.grad, best.d}, {best.d, best.d}});
   const double slope = products[0], square = products[1];
-  const double damping = options_.damping_in_ratio ? 0.0 : 0.5 * lambda_ * square;
-  const double change = best.loss - loss, predicted = best.model - damping;
+  const double damping = options_.damping_in_ratio ? 0.0 : 0.5 * lambda_ * eta * eta * square;
+  const double change = best.loss - loss;
+  const double predicted = model_along(eta, slope, best.model) - damping;
   last_.rho = reduction_ratio(change, predicted, loss);
   last_.model_decrease = -predicted;
   last_.taken_iterate = best.iteration;
-  adapt_damping(change, last_.rho);
+  adapt_damping(!(change <= 0.0) && !within_rounding(change, predicted, loss), last_.rho);
   last_.alpha = line_search(context, best, loss, slope);
   if (last_.alpha == 0.0) return reject(!(slope < 0.0));
-  const double along = last_.alpha * double{context.learning_rate};
-  linear_combination(context.stream, {{context.theta}, {best.d, static_cast<float>(along)}},
+  linear_combination(context.stream, {{context.theta}, {best.d, static_cast<float>(last_.alpha)}},
                      context.theta);
 }
 

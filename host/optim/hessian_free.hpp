@@ -31,7 +31,8 @@ class HessianFree final : public Optimizer {
   std::vector<NamedNumber> report(const Stream&) override;
 
  private:
-  /// A step that conjugate gradients propose, and the loss there.
+  /// A step that conjugate gradients propose, and the loss where it leads: η·d away, η the learning
+  /// rate of the step.
   struct Candidate {
     ConstVectorView d;
     int iteration = 0;
@@ -48,7 +49,7 @@ class HessianFree final : public Optimizer {
   const ConjugateGradientsReport& solve(const StepContext& context);
   Candidate backtrack(const StepContext& context, const ConjugateGradientsReport& report);
   double line_search(const StepContext& context, const Candidate& best, double loss, double slope);
-  void adapt_damping(double change, double rho);
+  void adapt_damping(bool rises, double rho);
   void reject(bool forget_solution);
 
   HessianFreeOptions options_;

@@ -27,7 +27,8 @@ Muon::Muon(const Stream& stream, const MuonOptions& options, const Model& model)
       parameters_(model.parameter_count()),
       layers_(layer_matrices(model)),
       scalars_(stream.device()),
-      factors_(stream.device()),
+      guard_(stream, parameters_),
+      along_(stream),
       momentum_(zeroed_vector(stream, parameters_)),
       adam_m_(zeroed_vector(stream, parameters_)),
       adam_v_(zeroed_vector(stream, parameters_)),
@@ -61,6 +62,8 @@ void Muon::step(const StepContext& context) {
   const Stream& stream = context.stream;
   const Kernels& kernels = *stream.device().target().kernels;
   const VectorView momentum = view(momentum_), d = view(d_);
+  guard_.judge(context);
+  guard_.drop_rejected_gradient(context);
   // Adam's direction for everything; the layers' is overwritten below.
   scalars_.upload(stream, {.bias_correction1 = bias_correction(options_.beta1, context.step),
                            .bias_correction2 = bias_correction(options_.beta2, context.step)});
@@ -82,7 +85,7 @@ void Muon::step(const StepContext& context) {
     linear_combination(stream, {{{x, layer.elements()}, 0.2f * std::sqrt(longer)}},
                        {d.data + layer.weight, layer.elements()});
   }
-  step_along(context, d, options_.decoupled_l2, factors_);
+  along_.step(context, d, options_.decoupled_l2, guard_.factor(context));
 }
 
 void Muon::orthogonalise(const Stream& stream, const LayerMatrix& layer, float* x,
@@ -116,13 +119,18 @@ void Muon::orthogonalise(const Stream& stream, const LayerMatrix& layer, float* 
 }
 
 OptimizerState Muon::state() {
-  return {{{"momentum", view(momentum_), {}}, {"m", view(adam_m_), {}}, {"v", view(adam_v_), {}}},
-          {}};
+  OptimizerState result;
+  guard_.append_state(result);
+  result.tensors.push_back({"momentum", view(momentum_), {}});
+  result.tensors.push_back({"m", view(adam_m_), {}});
+  result.tensors.push_back({"v", view(adam_v_), {}});
+  return result;
 }
 
 std::size_t Muon::state_bytes() const {
   return momentum_.bytes() + adam_m_.bytes() + adam_v_.bytes() + d_.bytes() + norms_.bytes() +
-         gram_.bytes() + square_.bytes() + product_.bytes() + workspace_.bytes();
+         gram_.bytes() + square_.bytes() + product_.bytes() + workspace_.bytes() + guard_.bytes() +
+         along_.bytes();
 }
 
 }  // namespace curvseg

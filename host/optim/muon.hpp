@@ -7,6 +7,7 @@
 #include "curvseg/optim.hpp"
 #include "host/optim/layer_matrices.hpp"
 #include "host/optim/step_factors.hpp"
+#include "host/optim/step_guard.hpp"
 #include "kernels/update/update.hpp"
 
 namespace curvseg {
@@ -20,15 +21,17 @@ namespace curvseg {
 /// X ← aX + X(b·XᵀX + c·(XᵀX)²), from X = N / |N|. Sources: Jordan et al., "Muon: An optimizer for
 /// hidden layers in neural networks" (2024), with its coefficients; the factor 0.2·√max(n, k),
 /// which gives updates the size of Adam's, from Liu et al., "Muon is Scalable for LLM Training"
-/// (2025).
+/// (2025). StepGuard takes back what fails; a rejected batch counts as a gradient of 0.
 class Muon final : public Optimizer {
  public:
   Muon(const Stream& stream, const MuonOptions& options, const Model& model);
 
   std::string_view name() const override { return "muon"; }
+  bool recovers() const override { return true; }
   void step(const StepContext& context) override;
   OptimizerState state() override;
   std::size_t state_bytes() const override;
+  std::vector<NamedNumber> report(const Stream& stream) override { return guard_.report(stream); }
 
  private:
   void allocate_scratch(const Stream& stream);
@@ -41,7 +44,8 @@ class Muon final : public Optimizer {
   std::int64_t parameters_;
   std::vector<LayerMatrix> layers_;
   UploadRing<UpdateScalars> scalars_;
-  UploadRing<StepFactors> factors_;
+  StepGuard guard_;
+  StepAlong along_;
   DeviceArray<float> momentum_, adam_m_, adam_v_, d_;
   DeviceArray<float> norms_, gram_, square_, product_, workspace_;
 };

@@ -78,7 +78,7 @@ void Newton::form_hessian(const StepContext& context) {
   }
 }
 
-bool Newton::solve(double& model) {
+bool Newton::solve(double eta, double& model) {
   const Eigen::Index n = index(places_.size());
   const Matrix h(hessian_.data(), n, n);
   const Vector g(gradient_.data(), n);
@@ -90,7 +90,8 @@ bool Newton::solve(double& model) {
   if (cholesky.info() != Eigen::Success) return false;
   delta = -g;
   cholesky.solveInPlace(delta);
-  model = g.dot(delta) + 0.5 * delta.dot(h * delta);
+  const double slope = g.dot(delta);
+  model = model_along(eta, slope, slope + 0.5 * delta.dot(h * delta));
   return delta.allFinite();
 }
 
@@ -106,12 +107,13 @@ double Newton::raised(double lambda) const {
 /// Takes the step of this λ if it is any good.
 bool Newton::try_step(const StepContext& context, double loss) {
   double model = 0.0;
-  if (!solve(model)) return false;
+  const double eta = double{context.learning_rate};
+  if (!solve(eta, model)) return false;
   std::fill(flat_.begin(), flat_.end(), 0.0f);
   for (std::size_t i = 0; i < places_.size(); ++i)
     flat_[static_cast<std::size_t>(places_[i])] = static_cast<float>(delta_[i]);
   product_.upload(context.stream, flat_.data(), parameters_);
-  const double change = objective_.trial(context, view(product_), 1.0) - loss;
+  const double change = objective_.trial(context, view(product_), eta) - loss;
   rho_ = reduction_ratio(change, model, loss);
   model_decrease_ = -model;
   if (!(rho_ > kAcceptance)) return false;
@@ -124,6 +126,7 @@ void Newton::step(const StepContext& context) {
   check_curvature_step(name(), context, parameters_, curvature());
   rho_ = model_decrease_ = 0.0;
   tries_ = 0;
+  if (context.learning_rate == 0.0f) return;  // a schedule has come to its end
   const double loss = objective_.begin(context);
   if (!std::isfinite(loss)) {  // the batch is to blame: no step led here
     rejected_ += 1.0;

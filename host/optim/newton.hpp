@@ -30,8 +30,8 @@ class Newton final : public Optimizer {
 
  private:
   void form_hessian(const StepContext& context);
-  /// δ for this λ, and the undamped model there; false if H + λI is not positive definite.
-  bool solve(double& model);
+  /// δ for this λ, and the undamped model of a step η·δ; false if H + λI is not positive definite.
+  bool solve(double eta, double& model);
   bool try_step(const StepContext& context, double loss);
   double raised(double lambda) const;
 

@@ -43,10 +43,11 @@ const ConjugateGradientsReport& NewtonCg::solve(const StepContext& context) {
                        view(x_));
 }
 
-bool NewtonCg::judge(double change, double predicted, double loss, bool at_boundary) {
+bool NewtonCg::judge(double change, double predicted, double loss, double length,
+                     bool at_boundary) {
   last_.rho = reduction_ratio(change, predicted, loss);
   if (!(last_.rho >= 0.25))
-    radius_ = std::max(kShrink * last_.length, kLeastRadius);
+    radius_ = std::max(kShrink * length, kLeastRadius);
   else if (last_.rho > 0.75 && at_boundary)
     radius_ = std::min(kGrow * radius_, static_cast<double>(options_.largest_radius));
   return last_.rho > static_cast<double>(options_.acceptance);
@@ -55,6 +56,8 @@ bool NewtonCg::judge(double change, double predicted, double loss, bool at_bound
 void NewtonCg::step(const StepContext& context) {
   check_curvature_step(name(), context, parameters_, curvature());
   last_ = {};
+  const double eta = double{context.learning_rate};
+  if (eta == 0.0) return;  // a schedule has come to its end
   const double loss = objective_.begin(context);
   if (!std::isfinite(loss)) {  // the batch is to blame: no step led here
     rejected_ += 1.0;
@@ -63,19 +66,22 @@ void NewtonCg::step(const StepContext& context) {
   const ConjugateGradientsReport& report = solve(context);
   last_.iterations = report.iterations;
   last_.stop = report.stop;
-  last_.model_decrease = -report.model;
   if (report.stop == ConjugateGradientsStop::kNotFinite) {
     radius_ = std::max(kShrink * radius_, kLeastRadius);
     rejected_ += 1.0;
     return;
   }
   if (!(report.model < 0.0)) return;  // the gradient is 0
-  const double change = objective_.trial(context, view(x_), 1.0) - loss;
-  const double square = objective_.products(context.stream, {{view(x_), view(x_)}})[0];
-  last_.length = std::sqrt(square);
+  const double change = objective_.trial(context, view(x_), eta) - loss;
+  const std::vector<float>& products =
+      objective_.products(context.stream, {{context.grad, view(x_)}, {view(x_), view(x_)}});
+  const double slope = products[0], length = std::sqrt(double{products[1]});
+  const double predicted = model_along(eta, slope, report.model);
+  last_.length = eta * length;
+  last_.model_decrease = -predicted;
   const bool at_boundary = report.stop == ConjugateGradientsStop::kBoundary ||
                            report.stop == ConjugateGradientsStop::kNegativeCurvature;
-  if (!judge(change, report.model, loss, at_boundary)) {
+  if (!judge(change, predicted, loss, length, at_boundary)) {
     rejected_ += 1.0;
     return;
   }

@@ -32,8 +32,8 @@ class NewtonCg final : public Optimizer {
   };
 
   const ConjugateGradientsReport& solve(const StepContext& context);
-  /// Whether the step is to be taken.
-  bool judge(double change, double predicted, double loss, bool at_boundary);
+  /// Whether the step is to be taken; `length` is that of the whole one, which the radius bounds.
+  bool judge(double change, double predicted, double loss, double length, bool at_boundary);
 
   NewtonCgOptions options_;
   std::int64_t parameters_;

@@ -8,16 +8,20 @@ Soap::Soap(const Stream& stream, const SoapOptions& options, const Model& model)
     : options_(options),
       parameters_(model.parameter_count()),
       moments_(stream, options, model),
-      factors_(stream.device()) {}
+      guard_(stream, parameters_),
+      along_(stream) {}
 
 void Soap::step(const StepContext& context) {
   check_step(name(), context, parameters_);
+  guard_.judge(context);
+  guard_.drop_rejected_gradient(context);
   moments_.direction(context.stream, context.step, context.grad, context.grad);
-  step_along(context, context.grad, options_.decoupled_l2, factors_);
+  along_.step(context, context.grad, options_.decoupled_l2, guard_.factor(context));
 }
 
 OptimizerState Soap::state() {
   OptimizerState result;
+  guard_.append_state(result);
   moments_.append_state(result);
   return result;
 }

@@ -3,6 +3,7 @@
 
 #include "curvseg/ops.hpp"
 #include "curvseg/optim.hpp"
+#include "host/optim/flat_vector.hpp"
 #include "host/optim/upload_ring.hpp"
 
 namespace curvseg {
@@ -12,15 +13,37 @@ struct StepFactors {
   float keep = 1.0f, along = 0.0f;
 };
 
-/// θ ← θ·(1 − η·decoupled_l2) − η·d, η the learning rate of the step.
-inline void step_along(const StepContext& context, ConstVectorView d, float decoupled_l2,
-                       UploadRing<StepFactors>& factors) {
-  const float rate = context.learning_rate;
-  factors.upload(context.stream, {1.0f - rate * decoupled_l2, -rate});
-  linear_combination(
-      context.stream,
-      {{context.theta, 1.0f, &factors.device()->keep}, {d, 1.0f, &factors.device()->along}},
-      context.theta);
-}
+class StepAlong {
+ public:
+  explicit StepAlong(const Stream& stream)
+      : factors_(stream.device()), rest_(zeroed_vector(stream, 2)), scaled_(stream.device(), 2) {
+    fill(stream, {rest_.data(), 1}, 1.0f);
+  }
+
+  /// θ ← θ·(1 − f·η·decoupled_l2) − f·η·d, η the learning rate of the step and f = *factor, on the
+  /// device; nullptr: 1. With f = 0 nothing is read of d.
+  void step(const StepContext& context, ConstVectorView d, float decoupled_l2,
+            const float* factor) {
+    const Stream& stream = context.stream;
+    const float rate = context.learning_rate;
+    factors_.upload(stream, {1.0f - rate * decoupled_l2, -rate});
+    const StepFactors* by = factors_.device();
+    if (factor != nullptr) {
+      // rest + f·(factors − rest), in the order that leaves factors as they are where f is 1.
+      const ConstVectorView rest = view(rest_), whole{&by->keep, 2};
+      linear_combination(stream, {{rest}, {rest, -1.0f, factor}, {whole, 1.0f, factor}},
+                         view(scaled_));
+      by = reinterpret_cast<const StepFactors*>(scaled_.data());
+    }
+    linear_combination(stream, {{context.theta, 1.0f, &by->keep}, {d, 1.0f, &by->along}},
+                       context.theta);
+  }
+
+  std::size_t bytes() const { return rest_.bytes() + scaled_.bytes(); }
+
+ private:
+  UploadRing<StepFactors> factors_;
+  DeviceArray<float> rest_, scaled_;  // StepFactors: of no step at all, and of f times a step
+};
 
 }  // namespace curvseg

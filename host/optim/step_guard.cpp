@@ -27,6 +27,11 @@ void StepGuard::judge(const StepContext& context) {
   linear_combination(stream, {{context.theta}}, view(previous_));
 }
 
+void StepGuard::drop_rejected_gradient(const StepContext& context) const {
+  if (context.batch == nullptr) return;
+  linear_combination(context.stream, {{context.grad, 1.0f, accepted()}}, context.grad);
+}
+
 void StepGuard::append_state(OptimizerState& to) {
   to.tensors.push_back({"previous_theta", view(previous_), {}});
   to.tensors.push_back({"guard", view(numbers_), {GuardState::kFloats}});

@@ -24,6 +24,9 @@ class StepGuard {
   }
   /// Device: 1 if judge() accepts the last step, else 0.
   const float* accepted() const { return &state()->accepted; }
+  /// The gradient of a batch whose loss judge() did not accept becomes 0, whatever is in it: what
+  /// keeps means of gradients takes nothing of such a batch.
+  void drop_rejected_gradient(const StepContext& context) const;
 
   void append_state(OptimizerState& to);
   /// "rejected" steps, and "trust", the next factor.

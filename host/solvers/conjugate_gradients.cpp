@@ -50,6 +50,8 @@ ConjugateGradientsStop public_stop(CgStop stop) {
       return ConjugateGradientsStop::kModel;
     case CgStop::kResidual:
       return ConjugateGradientsStop::kResidual;
+    case CgStop::kConverged:
+      return ConjugateGradientsStop::kConverged;
     case CgStop::kNegativeCurvature:
       return ConjugateGradientsStop::kNegativeCurvature;
     case CgStop::kBoundary:
@@ -71,6 +73,8 @@ std::string_view to_string(ConjugateGradientsStop stop) {
       return "model";
     case ConjugateGradientsStop::kResidual:
       return "residual";
+    case ConjugateGradientsStop::kConverged:
+      return "converged";
     case ConjugateGradientsStop::kIterations:
       return "iterations";
     case ConjugateGradientsStop::kNegativeCurvature:

@@ -105,7 +105,9 @@ struct FoofOptions {
 
 /// SOAP (Vyas et al. 2025): Adam in the eigenbasis of Shampoo's preconditioner. For the gradient G
 /// [C, K] of each tap of a filter θ ← θ − η·U·Adam(UᵀG·V)·Vᵀ, U and V the eigenvectors of the
-/// running means L of Σ_taps G·Gᵀ and R of Σ_taps Gᵀ·G.
+/// running means L of Σ_taps G·Gᵀ and R of Σ_taps Gᵀ·G. By itself, and not in auto, which has its
+/// own rule, steps are taken back as in gradient descent; the gradient of a batch that is rejected
+/// counts as 0.
 struct SoapOptions {
   float beta1 = 0.9f;          ///< of Adam, as the next two: see AdamOptions
   float beta2 = 0.95f;         ///< of squared gradients in the eigenbasis
@@ -118,7 +120,8 @@ struct SoapOptions {
 
 /// Muon (Jordan et al. 2024): orthogonalised momentum for weights, Adam for the rest. With
 /// M = U·Σ·Vᵀ Nesterov's momentum of a layer's weights, as a matrix [R·S·C, K], and n its longer
-/// side, θ ← θ − η·0.2·√n·U·Vᵀ; five Newton-Schulz iterations approximate U·Vᵀ.
+/// side, θ ← θ − η·0.2·√n·U·Vᵀ; five Newton-Schulz iterations approximate U·Vᵀ. Steps are
+/// taken back as in soap.
 struct MuonOptions {
   float momentum = 0.95f;     ///< of weights, in [0, 1)
   float beta1 = 0.9f;         ///< of Adam, as the next two: see AdamOptions
@@ -214,10 +217,10 @@ DampedDiagonalOptions damped_diagonal_preset(std::string_view name);
 /// Hessian-free optimisation (Martens, ICML 2010; Martens & Sutskever 2012): δ by conjugate
 /// gradients on (G + λI)δ = −g, begun at `warm_start` times the last solution, preconditioned by
 /// (Σ_n grad_n² + λ)^¾; the earliest of its kept iterates that the loss does not prefer a later one
-/// to; the longest step line_shrink^j·δ with L(θ + α·δ) ≤ L(θ) + armijo·α·gᵀδ, else none. λ by
-/// Levenberg and Marquardt: ρ = change of the loss / change of the model; below ¼, or where the
-/// loss rises or is not finite, λ ← 3/2·λ, above ¾ λ ← 2/3·λ. Needs no learning rate: that of the
-/// schedule is a factor of the step, 1 by default.
+/// to; the longest step α = η·line_shrink^j with L(θ + α·δ) ≤ L(θ) + armijo·α·gᵀδ, else none. λ by
+/// Levenberg and Marquardt: ρ = change of the loss / change of the model, both at θ + η·δ; below ¼,
+/// or where the loss rises or is not finite, λ ← 3/2·λ, above ¾ λ ← 2/3·λ. Needs no learning rate:
+/// η, that of the schedule, is a factor of the steps that are tried, 1 by default.
 struct HessianFreeOptions {
   float damping = 0.1f;  ///< the first λ
   /// Whether the model of ρ has ½λ|δ|² in it, as in Martens 2010; published codes differ.
@@ -236,9 +239,9 @@ struct HessianFreeOptions {
 
 /// Newton's method in a trust region: δ by Steihaug's truncated conjugate gradients on the exact
 /// Hessian, which go to the boundary along directions of negative curvature. ρ = change of the loss
-/// / change of the model; below ¼ radius ← ¼·|δ|; above ¾ and on the boundary radius doubles; the
-/// step is taken where ρ > acceptance (Nocedal & Wright 2006, algorithm 4.1). Needs no learning
-/// rate, as hessian-free.
+/// / change of the model, both at θ + η·δ; below ¼ radius ← ¼·|δ|; above ¾ and on the boundary
+/// radius doubles; the step, η·δ, is taken where ρ > acceptance (Nocedal & Wright 2006, algorithm
+/// 4.1). Needs no learning rate, as hessian-free.
 struct NewtonCgOptions {
   float radius = 1.0f;            ///< the first one, Euclidean
   float largest_radius = 100.0f;  ///< it grows no further; at least `radius`

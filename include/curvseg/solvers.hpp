@@ -69,7 +69,7 @@ struct ConjugateGradientsProblem {
   /// The preconditioner as a diagonal: z = inverse_weights ∘ r, all ≥ 0; empty: none.
   ConstVectorView inverse_weights = {};
   bool warm_start = false;          ///< begin at what x holds, by one product; else at 0
-  double residual_tolerance = 0.0;  ///< stop when ‖r‖ ≤ residual_tolerance · ‖b‖
+  double residual_tolerance = 0.0;  ///< stop when ‖r‖ ≤ residual_tolerance · ‖b‖; 0: never
   /// Truncation of Steihaug and Toint: stop at ‖x‖ = radius, and there too, along the direction
   /// found, where it has no positive curvature. 0: none, and such a direction is not taken.
   /// Iterates begin at 0 then.
@@ -80,14 +80,15 @@ struct ConjugateGradientsProblem {
 /// Why a solve ended.
 enum class ConjugateGradientsStop {
   kModel,              ///< the quadratic model hardly decreases any more
-  kResidual,           ///< ‖r‖ is small enough, or nothing is left to do
+  kResidual,           ///< ‖r‖ ≤ residual_tolerance · ‖b‖, where that is above 0
+  kConverged,          ///< ‖r‖ is within the rounding of b, or 0: float has no better x
   kIterations,         ///< max_iterations
   kNegativeCurvature,  ///< pᵀA·p ≤ 0: x is on the boundary along p, or, without radius, as before
   kBoundary,           ///< x is on the boundary of the trust region
   kNotFinite,          ///< a product, the residual or φ is infinite or NaN
 };
 
-/// "model", "residual", "iterations", "negative curvature", "boundary", "not finite".
+/// "model", "residual", "converged", "iterations", "negative curvature", "boundary", "not finite".
 std::string_view to_string(ConjugateGradientsStop stop);
 
 /// What a solve did.

@@ -102,17 +102,20 @@ struct RateState {
   float curvature = 0.0f;  // Σ dᵀGd
   float steps = 0.0f;
   float rate = 0.0f;
+  float trust = 0.0f;  // that the measured rate is shortened by; 0: 1, none yet
 
-  static constexpr int kFloats = 4;
+  static constexpr int kFloats = 5;
 };
 static_assert(sizeof(RateState) == RateState::kFloats * sizeof(float));
 
 /// δ = −factor·rate·d, or −p where the last step is rejected. With a form the rate is first
 /// measured anew over all steps so far:
 ///
-///   rate = min(fraction · Σ max(g·d, 0) / Σ dᵀGd,  √(2·largest_change / mean dᵀGd))
+///   rate = trust · min(fraction · Σ max(g·d, 0) / Σ dᵀGd,  √(2·largest_change / mean dᵀGd))
 ///
-/// The second bound keeps the mean change of the model's output, ½δᵀGδ in nats, small.
+/// The second bound keeps the mean change of the model's output, ½δᵀGδ in nats, small. A rejected
+/// step of this rate halves trust and rate, also while the rate is measured; one of another method,
+/// before there was a rate, does not.
 struct RateStep {
   const float* form = nullptr;      // device: dᵀGd; nullptr: the rate stays
   const float* products = nullptr;  // device: g·d

@@ -169,14 +169,20 @@ __device__ __forceinline__ void measure_rate(const RateStep& p, RateState& r) {
   if (!(r.curvature > 0.0f)) return;
   const double best = double(p.fraction) * r.slope / r.curvature;
   const double most = sqrt(2.0 * p.largest_change * r.steps / r.curvature);
-  r.rate = static_cast<float>(best < most ? best : most);
+  const float trust = r.trust > 0.0f ? r.trust : 1.0f;
+  r.rate = static_cast<float>(trust * (best < most ? best : most));
+}
+
+__device__ __forceinline__ void halve(RateState& r) {
+  if (r.rate > 0.0f) r.trust = 0.5f * (r.trust > 0.0f ? r.trust : 1.0f);
+  r.rate *= 0.5f;
 }
 
 __global__ void rate_step_kernel(RateStep p) {
   if (threadIdx.x != 0) return;
   QuadraticState& s = *p.state;
   if (s.accepted == 0.0f) {
-    p.rate->rate *= 0.5f;
+    halve(*p.rate);
     return take_back(s);
   }
   if (p.form != nullptr) measure_rate(p, *p.rate);

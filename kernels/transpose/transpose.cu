@@ -1,7 +1,8 @@
 // to[b, j, i] = from[b, i, j]. Overwrites `to`.
 //
-// Through a tile in shared memory, so that both sides are read and written along rows: without it
-// one of them would touch a whole sector for every float.
+// On a GPU through a tile in shared memory, so that both sides are read and written along rows:
+// without it one of them would touch a whole sector for every float. On the host a tile of both
+// sides lies in the first-level cache anyway.
 #include "exec/exec.hpp"
 #include "transpose/launchers.hpp"
 
@@ -29,7 +30,17 @@ __device__ __forceinline__ Tile tile_of(const Transpose& p, std::int64_t index) 
           static_cast<int>(in_matrix % across) * kTile};
 }
 
-__device__ __forceinline__ void transpose_tile(const Transpose& p, const Tile& at, Shared& s) {
+/// What of a tile is inside the matrix: small matrices fill little of one.
+__device__ __forceinline__ void copy_in_place(const Transpose& p, const Tile& at) {
+  const std::int64_t rows = p.rows, columns = p.columns;
+  const float* __restrict__ from = p.from + at.base + at.row * columns + at.column;
+  float* __restrict__ to = p.to + at.base + at.column * rows + at.row;
+  const int down = min_of(kTile, p.rows - at.row), across = min_of(kTile, p.columns - at.column);
+  for (int c = 0; c < across; ++c)
+    for (int r = 0; r < down; ++r) to[c * rows + r] = from[r * columns + c];
+}
+
+__device__ __forceinline__ void copy_staged(const Transpose& p, const Tile& at, Shared& s) {
   for (int i = block_begin(); i < kTile * kTile; i += block_step()) {
     const int r = i / kTile, c = i % kTile;
     if (at.row + r < p.rows && at.column + c < p.columns)
@@ -50,9 +61,13 @@ std::int64_t tiles(const Transpose& p) {
 }
 
 __global__ void transpose_kernel(Transpose p) {
-  Shared& s = block_shared<Shared>();
   const std::int64_t count = p.batch * divide_up(p.columns, kTile) * divide_up(p.rows, kTile);
-  for (std::int64_t t = blockIdx.x; t < count; t += gridDim.x) transpose_tile(p, tile_of(p, t), s);
+  for (std::int64_t t = blockIdx.x; t < count; t += gridDim.x) {
+    if constexpr (kStagedOperands)
+      copy_staged(p, tile_of(p, t), block_shared<Shared>());
+    else
+      copy_in_place(p, tile_of(p, t));
+  }
 }
 
 }  // namespace

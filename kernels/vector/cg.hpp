@@ -21,7 +21,8 @@ namespace curvseg {
 enum class CgStop : std::int32_t {
   kRunning,
   kModel,              // φ hardly decreases any more
-  kResidual,           // ‖r‖ ≤ tolerance·‖b‖
+  kResidual,           // ‖r‖ ≤ tolerance·‖b‖, where there is a tolerance
+  kConverged,          // ‖r‖ ≤ kRounding·‖b‖, or rᵀz = 0: float has no better solution
   kIterations,         // as many as allowed
   kNegativeCurvature,  // pᵀA·p ≤ 0: with a trust region x goes along p to its boundary
   kBoundary,           // x has reached the boundary of the trust region
@@ -36,6 +37,7 @@ struct CgScalars {
 
   double alpha, beta;
   double rz, rr, bb;  // rᵀz, rᵀr, bᵀb
+  double scale;       // that rᵀr is compared with: bᵀb; where b = 0, rᵀr at the start
   double phi;
   std::int32_t iteration;  // that are done
   std::int32_t kept;       // iterates that are stored
@@ -47,6 +49,9 @@ struct CgScalars {
 /// What all kernels of a solve share. Vectors are [n] in device memory.
 struct CgProblem {
   static constexpr int kSums = 4;  // of one kernel at most
+  /// The recurrence goes on to shrink r when x has long stopped to improve, until its sums
+  /// underflow. Floats of the size of b are this far apart, and b − A·x is no better known.
+  static constexpr double kRounding = 0x1p-23;
 
   std::int64_t n = 0;
   const float* b = nullptr;

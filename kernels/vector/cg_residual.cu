@@ -75,6 +75,7 @@ __global__ void begin_kernel(CgProblem p) {
   add_partials(sum, p.workspace, cg_blocks(p.n));
   if (threadIdx.x != 0) return;
   p.scalars->bb = sum[3];
+  p.scalars->scale = sum[3] > 0.0 ? sum[3] : sum[0];
   p.scalars->beta = 0.0;
   judge(p, sum[0], sum[1], sum[2]);
 }

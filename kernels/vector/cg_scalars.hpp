@@ -59,8 +59,10 @@ __device__ __forceinline__ void judge(const CgProblem& p, double rr, double rz, 
     s.stopped = CgStop::kNotFinite;
   else if (s.last != CgStop::kRunning)
     s.stopped = s.last;
-  else if (rr <= s.tolerance * s.tolerance * s.bb || rz == 0.0)
+  else if (s.tolerance > 0.0 && rr <= s.tolerance * s.tolerance * s.bb)
     s.stopped = CgStop::kResidual;
+  else if (rr <= CgProblem::kRounding * CgProblem::kRounding * s.scale || rz == 0.0)
+    s.stopped = CgStop::kConverged;
   else if (model_is_flat(p, s.iteration))
     s.stopped = CgStop::kModel;
   else if (s.iteration >= p.max_iterations)

@@ -206,7 +206,17 @@ TEST_F(FailedStart, ADivergedTrainingAdvisesWhatItsOptimizerTakes) {
   };
   expect_mentions(diverged("sgd"), "a lower --lr or --clip 1 often helps");
   expect_mentions(diverged("sgd", {"--clip", "1"}), "a lower --lr or a smaller --clip often helps");
-  expect_mentions(diverged("muon"), "a lower --lr often helps");
+}
+
+TEST_F(FailedStart, MethodsThatTakeStepsBackSurviveALearningRateThatIsFarTooHigh) {
+  for (const std::string optimizer : {"soap", "muon", "gd"}) {
+    SCOPED_TRACE(optimizer);
+    const CommandResult result =
+        train({"--optimizer", optimizer, "--lr", "1e30", "--batch", "8", "--samples-per-epoch",
+               "48", "--pictures", "0", "--overwrite"});
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_NE(read_text(out_ / "metrics.jsonl").find("\"rejected\":1.0"), std::string::npos);
+  }
 }
 
 }  // namespace

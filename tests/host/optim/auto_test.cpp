@@ -92,17 +92,18 @@ class AutoTest : public ::testing::TestWithParam<std::string> {
   void expect_soap_step(int t, bool rejected, const Floats& theta, const Floats& before,
                         const Doubles& g, const Doubles& d, float factor) {
     if (rejected) {
+      if (rate_ > 0.0) trust_ *= 0.5;
       rate_ *= 0.5;
       EXPECT_NEAR(on_->number("rate"), rate_, 1e-4 * rate_);
       return test::expect_near(on_->theta(), to_doubles(before), 1e-6);
     }
-    if (t <= kFoof + kMeasured) {
+    if (t <= kFoof + measured_steps_) {
       slope_ += std::max(test::inner(g, d), 0.0);
       curvature_ += on_->form(d, d, 2);  // half of three images
       measured_ += 1.0;
       const double minimum = slope_ / curvature_;
       const double most = std::sqrt(2.0 * 0.03 * measured_ / curvature_);
-      rate_ = std::min(minimum, most);
+      rate_ = trust_ * std::min(minimum, most);
       is_at_minimum_ = minimum < 0.9 * most;
       is_at_most_ = most < 0.9 * minimum;
     }
@@ -115,7 +116,8 @@ class AutoTest : public ::testing::TestWithParam<std::string> {
 
   std::unique_ptr<TrainingCase> on_;
   bool changes_ = true;  // the batch, from step to step
-  double slope_ = 0.0, curvature_ = 0.0, measured_ = 0.0, rate_ = 0.0;
+  int measured_steps_ = kMeasured;
+  double slope_ = 0.0, curvature_ = 0.0, measured_ = 0.0, rate_ = 0.0, trust_ = 1.0;
   bool is_at_minimum_ = false, is_at_most_ = false;  // the rate, by which of its two bounds
 };
 
@@ -158,6 +160,22 @@ TEST_P(AutoTest, ARejectedGradientIsNotWatched) { follow(short_phases(), 0.0f, {
 
 TEST_P(AutoTest, ARejectedStepOfSoapHalvesTheRateAndItsGradientIsTakenAsZero) {
   follow(short_phases(), 0.0f, {kSteps - 2});
+}
+
+TEST_P(AutoTest, ARateThatWasHalvedStaysSoWhileItIsMeasured) {
+  AutoOptions options = short_phases();
+  options.measured_steps = 4;
+  measured_steps_ = 4;
+  follow(options, 0.0f, {kFoof + 2});
+  EXPECT_EQ(trust_, 0.5);
+}
+
+TEST_P(AutoTest, AFailedStepOfFoofDoesNotShortenSoaps) {
+  AutoOptions options = short_phases();
+  options.measured_steps = 4;
+  measured_steps_ = 4;
+  follow(options, 0.0f, {kFoof + 1});
+  EXPECT_EQ(trust_, 1.0);
 }
 
 TEST_P(AutoTest, TheLogHasAModelOnlyWhereStepsFollowOne) {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "support/random_data.hpp"
-#include "tests/host/optim/training_case.hpp"
+#include "tests/host/optim/linear_case.hpp"
 #include "tests/host/train/devices.hpp"
 #include "tests/host/train/fixtures.hpp"
 
@@ -14,8 +14,8 @@ using test::TrainingCase;
 using Floats = std::vector<float>;
 
 const std::vector<std::string>& guarded() {
-  static const std::vector<std::string> names{"gd", "projected-gd", "preconditioned-gd",
-                                              "damped-diagonal"};
+  static const std::vector<std::string> names{
+      "gd", "projected-gd", "preconditioned-gd", "damped-diagonal", "soap", "muon"};
   return names;
 }
 
@@ -137,6 +137,36 @@ TEST_P(Decisions, HessianFreeSkipsAStepThatNoLengthMakesGoodAndRaisesItsDamping)
   expect_padding(*on);
 }
 
+// The minimum of a quadratic is at 1, and beyond 2 the loss rises.
+TEST_P(Decisions, WhatIsJudgedIsTheStepAtItsLearningRate) {
+  const auto on = test::linear_case(GetParam());
+  for (const std::string name : {"hessian-free", "newton-cg", "newton"}) {
+    SCOPED_TRACE(name);
+    OptimizerOptions options{.name = name};
+    options.hessian_free.damping = 1e-6f;
+    options.newton_cg = {.radius = 100.0f, .residual_tolerance = 1e-3f};
+    options.newton.damping = 1e-6f;
+    for (const float rate : {0.1f, 1.9f, 2.5f}) {
+      SCOPED_TRACE(rate);
+      on->use(options);
+      const Floats start(static_cast<std::size_t>(on->model().parameter_count()));
+      on->set_theta(start);
+      const double loss = on->step(rate);
+      const bool is_rejected = name == "newton-cg" && rate > 2.0f;
+      EXPECT_EQ(on->number("rejected"), is_rejected ? 1.0 : 0.0);
+      if (is_rejected)
+        EXPECT_EQ(on->theta(), start);
+      else
+        EXPECT_LT(on->loss_now(), loss);
+    }
+    on->use(options);
+    const Floats start = on->theta();
+    on->step(0.0f);
+    EXPECT_EQ(on->theta(), start);
+    EXPECT_EQ(on->number("rejected"), 0.0) << "of a schedule that has ended";
+  }
+}
+
 TEST_P(Decisions, EveryMethodReducesTheLossOfANetwork) {
   const int more = GetParam() == "host" ? 7 : 2;  // steps
   for (const char* name : {"gd", "projected-gd", "preconditioned-gd", "damped-diagonal",
@@ -186,8 +216,9 @@ TEST_P(Decisions, AStepThatRuinsTheLossIsTakenBackAndTheNextAreShorter) {
 }
 
 TEST_P(Decisions, ABatchOfNansChangesNothing) {
-  for (const std::string name : {"gd", "projected-gd", "preconditioned-gd", "damped-diagonal",
-                                 "hessian-free", "newton-cg", "newton"}) {
+  std::vector<std::string> names = guarded();
+  names.insert(names.end(), {"hessian-free", "newton-cg", "newton"});
+  for (const std::string& name : names) {
     SCOPED_TRACE(name);
     const auto on = network();
     on->use({.name = name});

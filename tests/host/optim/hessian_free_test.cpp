@@ -35,6 +35,7 @@ class LinearHessianFree {
         images_(images),
         solution_(theta) {}
 
+  /// At a learning rate of `factor`.
   Step step(double factor) {
     const Doubles g = plus(on_.gradient(theta), double{o_.l2}, theta);
     const Symmetric a = matrix();
@@ -43,12 +44,14 @@ class LinearHessianFree {
     solution_ = iterates.back();
     const double loss = objective(theta);
     std::size_t best = iterates.size() - 1;  // backtracking
-    while (best > 0 && value(iterates[best - 1]) < value(iterates[best])) --best;
+    const auto value = [&](std::size_t i) { return objective(plus(theta, factor, iterates[i])); };
+    while (best > 0 && value(best - 1) < value(best)) --best;
     const Doubles& d = iterates[best];
-    const double change = value(d) - loss, slope = test::inner(g, d);
-    double predicted = reference::quadratic_model(a, b, d);
-    if (!o_.damping_in_ratio) predicted -= 0.5 * lambda * test::inner(d, d);
-    Step result{change / predicted, 1.0, static_cast<int>(best) + 1};
+    const Doubles whole = plus(Doubles(d.size()), factor, d);  // as it is taken
+    const double change = value(best) - loss, slope = test::inner(g, d);
+    double predicted = reference::quadratic_model(a, b, whole);
+    if (!o_.damping_in_ratio) predicted -= 0.5 * lambda * test::inner(whole, whole);
+    Step result{change / predicted, factor, static_cast<int>(best) + 1};
     if (change > 0.0 || result.rho < 0.25)
       lambda *= 1.5;
     else if (result.rho > 0.75)
@@ -56,7 +59,7 @@ class LinearHessianFree {
     while (objective(plus(theta, result.alpha, d)) >
            loss + double{o_.armijo} * result.alpha * slope)
       result.alpha *= double{o_.line_shrink};
-    theta = plus(theta, factor * result.alpha, d);
+    theta = plus(theta, result.alpha, d);
     return result;
   }
 
@@ -67,7 +70,6 @@ class LinearHessianFree {
   double objective(const Doubles& at) const {
     return on_.loss(at) + 0.5 * double{o_.l2} * test::inner(at, at);
   }
-  double value(const Doubles& d) const { return objective(plus(theta, 1.0, d)); }
   /// G + (λ + l2)·I
   Symmetric matrix() const {
     Symmetric a(theta.size());
@@ -119,22 +121,22 @@ class HessianFreeTest : public ::testing::TestWithParam<std::string> {
     return {.damping = 0.3f, .warm_start = 0.7f, .max_iterations = 4, .armijo = 0.2f, .l2 = 0.1f};
   }
 
-  void follow(const HessianFreeOptions& options, int images) {
+  void follow(const HessianFreeOptions& options, int images, float rate = 0.9f) {
     const auto on = test::linear_case(GetParam());
     on->use({.name = "hessian-free", .hessian_free = options});
     LinearHessianFree expected(*on, options, images);
     for (int t = 1; t <= 8; ++t) {
       SCOPED_TRACE("step " + std::to_string(t));
       test::set_batch(*on, 40 + static_cast<unsigned>(t));
-      on->step(0.9f);
-      const LinearHessianFree::Step step = expected.step(double{0.9f});
+      on->step(rate);
+      const LinearHessianFree::Step step = expected.step(double{rate});
       test::expect_near(on->theta(), expected.theta, 2e-4);
       EXPECT_NEAR(on->number("lambda"), expected.lambda, 1e-6 * expected.lambda);
       EXPECT_NEAR(on->number("rho"), step.rho, 1e-3);
       EXPECT_EQ(on->number("taken_iterate"), step.iterate);
       EXPECT_NEAR(on->number("alpha"), step.alpha, 1e-6);
       taken_.insert(step.iterate);
-      if (step.alpha < 1.0) ++shortened_;
+      if (step.alpha < double{rate}) ++shortened_;
     }
   }
 
@@ -146,6 +148,7 @@ TEST_P(HessianFreeTest, FollowsItsRulesWithCurvatureOfAPartOfTheBatch) {
   HessianFreeOptions options = few_iterations();
   options.batch_fraction = 0.3f;
   follow(options, 1);
+  follow(options, 1, 1.4f);
   EXPECT_EQ(taken_, (std::set<int>{1, 2, 3, 4})) << "backtracking has little to do";
   EXPECT_GE(shortened_, 1) << "Armijo's rule has nothing to do";
 }
@@ -195,39 +198,45 @@ class Ratio {
   TrainingCase on_;
 };
 
-TEST_P(HessianFreeTest, DampingFollowsTheRatio) {
-  for (const auto& [ratio, factor] : {std::pair{-0.5, 1.5},
-                                      std::pair{0.1, 1.5},
-                                      {0.24, 1.5},
-                                      {0.26, 1.0},
-                                      {0.74, 1.0},
-                                      {0.76, 2.0 / 3.0},
-                                      {1.0, 2.0 / 3.0}}) {
-    SCOPED_TRACE(ratio);
-    Ratio objective(GetParam(), 2.0 - ratio);
-    EXPECT_NEAR(objective.step(1e-2f), factor, 1e-6);
-    EXPECT_NEAR(objective.on().number("rho"), ratio, 1e-3);
-  }
+// At a learning rate η the step is η·δ, and ρ = (1 − ηr/2) / (1 − η/2).
+TEST_P(HessianFreeTest, DampingFollowsTheRatioOfTheStepThatIsTaken) {
+  for (const double eta : {1.0, 0.5, 1.5})
+    for (const auto& [ratio, factor] : {std::pair{-0.5, 1.5},
+                                        std::pair{0.1, 1.5},
+                                        {0.24, 1.5},
+                                        {0.26, 1.0},
+                                        {0.74, 1.0},
+                                        {0.76, 2.0 / 3.0},
+                                        {1.0, 2.0 / 3.0}}) {
+      SCOPED_TRACE(std::to_string(ratio) + " at " + std::to_string(eta));
+      Ratio objective(GetParam(), 2.0 * (1.0 - ratio * (1.0 - 0.5 * eta)) / eta);
+      EXPECT_NEAR(objective.step(1e-2f, static_cast<float>(eta)), factor, 1e-6);
+      EXPECT_NEAR(objective.on().number("rho"), ratio, 1e-3);
+    }
 }
 
-// L(θ + αδ) = L(θ) + α·slope·(1 − αr/2): Armijo's rule holds for α ≤ 2(1 − c)/r.
+// L(θ + αδ) = L(θ) + α·slope·(1 − αr/2): Armijo's rule holds for α ≤ 2(1 − c)/r. The learning rate
+// is the first α that is tried.
 TEST_P(HessianFreeTest, ArmijosConstantAndTheLearningRateMakeTheStep) {
   struct Case {
     double r;
-    float armijo;
+    float armijo, rate;
     int power;  // of line_shrink
   };
-  for (const Case& each : {Case{1.98, 1e-2f, 0}, Case{1.99, 1e-2f, 1}, Case{1.6, 0.25f, 1},
-                           Case{1.6, 0.45f, 2}, Case{2.3, 1e-2f, 1}}) {
-    SCOPED_TRACE(each.r);
-    Ratio whole(GetParam(), each.r), half(GetParam(), each.r);
-    whole.step(each.armijo);
-    EXPECT_NEAR(whole.on().number("alpha"), std::pow(0.8, each.power), 1e-6);
-    half.step(each.armijo, 0.5f);
-    const Floats moved = whole.on().theta(), less = half.on().theta();
+  for (const Case& each :
+       {Case{1.98, 1e-2f, 1.0f, 0}, Case{1.99, 1e-2f, 1.0f, 1}, Case{1.6, 0.25f, 1.0f, 1},
+        Case{1.6, 0.45f, 1.0f, 2}, Case{2.3, 1e-2f, 1.0f, 1}, Case{1.99, 1e-2f, 0.5f, 0},
+        Case{4.1, 1e-2f, 0.5f, 1}, Case{1.6, 0.25f, 1.5f, 3}}) {
+    SCOPED_TRACE(std::to_string(each.r) + " at " + std::to_string(each.rate));
+    Ratio objective(GetParam(), each.r), unit(GetParam(), each.r);
+    objective.step(each.armijo, each.rate);
+    unit.step(1e-2f, 0.1f);  // δ/10
+    const double alpha = double{each.rate} * std::pow(0.8, each.power);
+    EXPECT_NEAR(objective.on().number("alpha"), alpha, 1e-6);
+    const Floats moved = objective.on().theta(), tenth = unit.on().theta();
     ASSERT_NE(moved[0], 0.0f);
     for (std::size_t i = 0; i < moved.size(); ++i)
-      EXPECT_NEAR(less[i], 0.5f * moved[i], 1e-6f * std::fabs(moved[i]));
+      EXPECT_NEAR(moved[i], 10.0 * alpha * double{tenth[i]}, 1e-5 * std::fabs(moved[i]));
   }
 }
 
@@ -263,6 +272,25 @@ TEST_P(HessianFreeTest, TheToleranceOfTheModelEndsASolve) {
   on.use(options);
   on.step();
   EXPECT_EQ(on.text("cg_stop"), "iterations");
+}
+
+// A weight and a bias of each of two classes: after two iterations nothing is left but rounding.
+TEST_P(HessianFreeTest, ASolveOfFewParametersEndsConverged) {
+  for (const bool precondition : {false, true}) {
+    SCOPED_TRACE(precondition);
+    TrainingCase on(GetParam(), test::linear_model(1, 2), Shape{3, 1, 1, 1}, {1.0f, -0.5f, 0.25f},
+                    {0, 1, 1}, LossKind::kMeanSquaredError);
+    OptimizerOptions options{.name = "hessian-free"};
+    options.hessian_free = {.precondition = precondition, .model_tolerance = 0.0f};
+    on.use(options);
+    for (int step = 1; step <= 12; ++step) {
+      SCOPED_TRACE(step);
+      on.step();
+      EXPECT_EQ(on.text("cg_stop"), "converged");
+      EXPECT_LE(on.number("cg_iterations"), 8.0);
+      EXPECT_EQ(on.number("rejected"), 0.0);
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, HessianFreeTest, ::testing::ValuesIn(test::cheap_devices()),

@@ -59,10 +59,10 @@ std::string range_of(double rho) { return rho < 0.25 ? "low" : rho > 0.75 ? "hig
 
 class NewtonTest : public ::testing::TestWithParam<std::string> {
  protected:
-  static constexpr double kRate = 0.5;
-
+  /// What is judged, and taken, is `rate` times the step δ of the model.
   /// One step of newton-cg; returns what kind it was.
-  static std::string newton_cg_step(double start, double radius, float l2, float acceptance) {
+  static std::string newton_cg_step(double start, double radius, float l2, float acceptance,
+                                    double rate) {
     Logistic f(GetParam(), start, double{l2});
     OptimizerOptions options{.name = "newton-cg"};
     options.newton_cg = {.radius = static_cast<float>(radius),
@@ -70,11 +70,11 @@ class NewtonTest : public ::testing::TestWithParam<std::string> {
                          .residual_tolerance = 1e-3f,
                          .l2 = l2};
     f.on->use(options);
-    f.on->step(static_cast<float>(kRate));
+    f.on->step(static_cast<float>(rate));
     double s = -f.slope() / f.curvature();
     const bool is_outside = std::fabs(s) > radius;
     if (is_outside) s = std::copysign(radius, s);
-    const double rho = f.ratio(s);
+    const double taken = rate * s, rho = f.ratio(taken);
     double next = radius;
     if (rho < 0.25)
       next = 0.25 * std::fabs(s);
@@ -82,27 +82,27 @@ class NewtonTest : public ::testing::TestWithParam<std::string> {
       next = std::min(2.0 * radius, 100.0);
     const bool is_taken = rho > double{acceptance};
     EXPECT_NEAR(f.on->number("rho"), rho, 2e-3);
-    EXPECT_NEAR(f.on->number("length"), std::fabs(s), 1e-4 * std::fabs(s));
+    EXPECT_NEAR(f.on->number("length"), std::fabs(taken), 1e-4 * std::fabs(taken));
     EXPECT_NEAR(f.on->number("radius"), next, 1e-4 * next);
-    EXPECT_NEAR(f.on->number("model_decrease"), -f.model(s), 1e-4 * std::fabs(f.model(s)));
+    EXPECT_NEAR(f.on->number("model_decrease"), -f.model(taken), 1e-4 * std::fabs(f.model(taken)));
     EXPECT_EQ(f.on->number("rejected"), is_taken ? 0.0 : 1.0);
-    f.expect_at(is_taken ? start + kRate * s : start);
+    f.expect_at(is_taken ? start + taken : start);
     return range_of(rho) + (is_outside ? " at the boundary" : " inside") +
            (is_taken ? "" : ", rejected");
   }
 
   /// One step of newton; returns what kind it was.
-  static std::string newton_step(double start, double damping, float l2) {
+  static std::string newton_step(double start, double damping, float l2, double rate) {
     Logistic f(GetParam(), start, double{l2});
     OptimizerOptions options{.name = "newton"};
     options.newton = {.damping = static_cast<float>(damping), .l2 = l2};
     f.on->use(options);
-    f.on->step(static_cast<float>(kRate));
+    f.on->step(static_cast<float>(rate));
     int tries = 0;
     double lambda = double{static_cast<float>(damping)}, s = 0.0, rho = 0.0;
     while (true) {
       ++tries;
-      s = -f.slope() / (f.curvature() + lambda);
+      s = -rate * f.slope() / (f.curvature() + lambda);
       rho = f.ratio(s);
       if (rho > 1e-4) break;
       lambda *= 4.0;
@@ -115,7 +115,7 @@ class NewtonTest : public ::testing::TestWithParam<std::string> {
     EXPECT_NEAR(f.on->number("lambda"), lambda, 1e-6 * lambda);
     EXPECT_EQ(f.on->number("tries"), tries);
     EXPECT_NEAR(f.on->number("model_decrease"), -f.model(s), 1e-4 * std::fabs(f.model(s)));
-    f.expect_at(start + kRate * s);
+    f.expect_at(start + s);
     return range_of(rho) + (tries > 1 ? " after more tries" : "");
   }
 };
@@ -124,11 +124,12 @@ TEST_P(NewtonTest, TheRadiusOfNewtonCgFollowsItsRules) {
   std::set<std::string> kinds;
   for (const float l2 : {0.0f, 0.1f})
     for (const double start : kStarts)
-      for (const double radius : {0.3, 1.0, 2.6, 4.0, 90.0}) {
-        SCOPED_TRACE("from " + std::to_string(start) + ", radius " + std::to_string(radius) +
-                     ", l2 " + std::to_string(l2));
-        kinds.insert(newton_cg_step(start, radius, l2, 0.1f));
-      }
+      for (const double radius : {0.3, 1.0, 2.6, 4.0, 90.0})
+        for (const double rate : {1.0, 0.5}) {
+          SCOPED_TRACE("from " + std::to_string(start) + ", radius " + std::to_string(radius) +
+                       ", l2 " + std::to_string(l2) + ", at " + std::to_string(rate));
+          kinds.insert(newton_cg_step(start, radius, l2, 0.1f, rate));
+        }
   for (const char* kind : {"low at the boundary, rejected", "low inside, rejected",
                            "low at the boundary", "low inside", "middle at the boundary",
                            "middle inside", "high at the boundary", "high inside"})
@@ -139,11 +140,12 @@ TEST_P(NewtonTest, TheDampingOfNewtonFollowsItsRules) {
   std::set<std::string> kinds;
   for (const float l2 : {0.0f, 0.1f})
     for (const double start : kStarts)
-      for (const double damping : {1e-3, 0.03, 0.3}) {
-        SCOPED_TRACE("from " + std::to_string(start) + ", damping " + std::to_string(damping) +
-                     ", l2 " + std::to_string(l2));
-        kinds.insert(newton_step(start, damping, l2));
-      }
+      for (const double damping : {1e-3, 0.03, 0.3})
+        for (const double rate : {1.0, 0.5}) {
+          SCOPED_TRACE("from " + std::to_string(start) + ", damping " + std::to_string(damping) +
+                       ", l2 " + std::to_string(l2) + ", at " + std::to_string(rate));
+          kinds.insert(newton_step(start, damping, l2, rate));
+        }
   for (const char* kind : {"low", "middle", "high", "low after more tries",
                            "middle after more tries", "high after more tries"})
     EXPECT_EQ(kinds.count(kind), 1U) << "there was no step " << kind;

@@ -38,12 +38,15 @@ TrainingState trained(const TrainerOptions& options, bool interrupted) {
   return second.state();
 }
 
-void expect_resumes(const OptimizerOptions& optimizer) {
-  const TrainerOptions options = short_training(optimizer);
+void expect_resumes(const TrainerOptions& options) {
   const TrainingState whole = trained(options, false), resumed = trained(options, true);
   EXPECT_TRUE(test::same_bits(whole.parameters, resumed.parameters));
   EXPECT_TRUE(test::same_bits(whole.optimizer_tensors, resumed.optimizer_tensors));
   EXPECT_EQ(whole.optimizer_scalars, resumed.optimizer_scalars);
+}
+
+void expect_resumes(const OptimizerOptions& optimizer) {
+  expect_resumes(short_training(optimizer));
 }
 
 TEST(OptimizerState, EveryOptimizerResumesBitByBit) {
@@ -71,9 +74,19 @@ TEST(OptimizerState, AutoResumesInItsLaterPhases) {
   expect_resumes(options);
 }
 
+// Their damping and radius follow the steps as the schedule shortens them.
+TEST(OptimizerState, MethodsThatTryTheirStepsResumeUnderASchedule) {
+  for (const std::string name : {"hessian-free", "newton-cg", "newton"}) {
+    SCOPED_TRACE(name);
+    TrainerOptions options = short_training({.name = name});
+    options.schedule = {.kind = ScheduleKind::kCosine, .warmup_steps = 2};
+    expect_resumes(options);
+  }
+}
+
 // The step after which the state is saved ruins the loss: what it began at comes back.
 TEST(OptimizerState, AStepIsTakenBackAfterResuming) {
-  for (const std::string name : {"gd", "preconditioned-gd", "damped-diagonal"}) {
+  for (const std::string name : {"gd", "preconditioned-gd", "damped-diagonal", "soap", "muon"}) {
     SCOPED_TRACE(name);
     TrainerOptions options = short_training({.name = name});
     options.schedule = {.kind = ScheduleKind::kConstant, .learning_rate = 1e4};

@@ -80,7 +80,7 @@ TEST_P(ConjugateGradientsTest, TheInverseDiagonalSolvesDiagonalsInOneStep) {
   std::vector<float> x;
   const auto report = solve(diagonal(elements), b, kExact, {.inverse_weights = view(weights)}, x);
   EXPECT_EQ(report.iterations, 1);
-  EXPECT_EQ(report.stop, Stop::kResidual);
+  EXPECT_EQ(report.stop, Stop::kConverged);
   EXPECT_EQ(report.residual, 0.0);
   for (std::size_t i = 0; i < n; ++i) ASSERT_EQ(x[i], b[i] * inverse[i]);
 }
@@ -134,11 +134,53 @@ TEST_P(ConjugateGradientsTest, NothingToDo) {
   std::vector<float> x;
   auto report = solve(diagonal({1.0f, 2.0f}), {0.0f, 0.0f}, {}, {}, x);
   EXPECT_EQ(report.iterations, 0);
-  EXPECT_EQ(report.stop, Stop::kResidual);
+  EXPECT_EQ(report.stop, Stop::kConverged);
   EXPECT_EQ(x, (std::vector<float>{0.0f, 0.0f}));
   x.clear();
   report = solve(diagonal({}), {}, {}, {}, x);
-  EXPECT_EQ(report.stop, Stop::kResidual);
+  EXPECT_EQ(report.stop, Stop::kConverged);
+}
+
+// As many steps as parameters, and one or two more of what rounding left: not on and on, until sums
+// underflow and a step is 0/0.
+TEST_P(ConjugateGradientsTest, EndsWhereFloatHasNoBetterSolution) {
+  reference::Symmetric a(2);
+  a.element = {4.0, 1.0, 1.0, 3.0};
+  const DeviceArray<float> weights = upload(std::vector<float>{0.3f, 0.7f});
+  for (const double size : {1.0, 1e-18, 1e15})
+    for (const bool weighted : {false, true}) {
+      SCOPED_TRACE(std::to_string(size) + (weighted ? ", weighted" : ""));
+      const std::vector<float> b{static_cast<float>(size), static_cast<float>(2.0 * size)};
+      std::vector<float> first;
+      int iterations = 0;
+      for (const int look : {1, 2, 5, 23})
+        for (const int recompute : {0, 10}) {
+          ConjugateGradientsOptions options = kExact;
+          options.look_every = look;
+          options.recompute_residual_every = recompute;
+          ConjugateGradientsProblem problem;
+          if (weighted) problem.inverse_weights = view(weights);
+          std::vector<float> x;
+          const auto report = solve(dense(a), b, options, problem, x);
+          EXPECT_EQ(report.stop, Stop::kConverged);
+          EXPECT_LE(report.iterations, 4);
+          EXPECT_LE(report.residual, kEpsilon * report.rhs);
+          EXPECT_NEAR(x[0], size / 11.0, 3e-7 * size);
+          EXPECT_NEAR(x[1], 7.0 * size / 11.0, 3e-7 * size);
+          if (first.empty()) first = x, iterations = report.iterations;
+          EXPECT_EQ(x, first) << "looking every " << look;
+          EXPECT_EQ(report.iterations, iterations);
+        }
+    }
+  EXPECT_EQ(to_string(Stop::kConverged), "converged");
+}
+
+TEST_P(ConjugateGradientsTest, ConvergesToZeroWhereTheRightHandSideIs) {
+  std::vector<float> x{1.0f, 2.0f, 3.0f};
+  const auto report = solve(diagonal({1.0f, 4.0f, 0.5f}), {0.0f, 0.0f, 0.0f}, kExact, {}, x);
+  EXPECT_EQ(report.stop, Stop::kConverged);
+  EXPECT_LE(report.iterations, 6);
+  for (const float each : x) EXPECT_NEAR(each, 0.0f, 1e-6f);
 }
 
 TEST_P(ConjugateGradientsTest, NegativeCurvatureEndsASolveWhereItIs) {

@@ -301,7 +301,7 @@ TEST_P(QuadraticStepKernel, MeansWeighTheirValuesByAge) {
 
 class RateStepKernel : public QuadraticStepKernel {
  protected:
-  /// {slope, curvature, steps, rate} after it.
+  /// {slope, curvature, steps, rate, trust} after it.
   std::vector<float> rate_step(DeviceBuffer<float>& rate, const float* form, float slope,
                                float factor = 1.0f) const {
     auto device_form = upload(std::vector<float>{form ? *form : 0.0f});
@@ -338,6 +338,27 @@ TEST_P(RateStepKernel, MeasuresKeepsAndHalvesTheRate) {
   EXPECT_EQ(halved[3], 0.5f * r[3]);
   EXPECT_EQ(state().along_d, 0.0f);
   EXPECT_EQ(state().along_p, -1.0f);
+}
+
+TEST_P(RateStepKernel, ARateThatWasHalvedStaysSoWhileItIsMeasured) {
+  auto rate = upload(std::vector<float>(RateState::kFloats, 0.0f));
+  const float form = 1000.0f;
+  judge(1.0f);
+  step({4.0, 0.5, 2.0, 0.5, 0.1, 1.0, 0.25, 1.0});
+  judge(2.0f);  // of a step that is not of this rate
+  EXPECT_EQ(rate_step(rate, &form, 2.0f)[4], 0.0f);
+  judge(1.0f);
+  EXPECT_EQ(rate_step(rate, &form, 2.0f)[3], 0.5f * 2.0f / 1000.0f);
+  judge(2.0f);
+  EXPECT_EQ(rate_step(rate, &form, 2.0f)[3], 0.25f * 2.0f / 1000.0f);
+  judge(1.0f);
+  const std::vector<float> measured = rate_step(rate, &form, 4.0f);
+  EXPECT_EQ(measured[4], 0.5f);
+  EXPECT_EQ(measured[3], 0.25f * 6.0f / 2000.0f);
+  judge(2.0f);
+  rate_step(rate, &form, 2.0f);
+  judge(1.0f);
+  EXPECT_EQ(rate_step(rate, &form, 0.0f)[3], 0.125f * 6.0f / 3000.0f);
 }
 
 TEST_P(RateStepKernel, BoundsTheMeanChangeOfTheOutput) {

@@ -36,6 +36,22 @@ TEST_P(CgStopping, OnTheResidual) {
   EXPECT_EQ(after_step({.bb = 1e30}, {0.0}, -1.0), CgStop::kRunning);
 }
 
+TEST_P(CgStopping, WhereFloatHasNoBetterSolution) {
+  // rᵀr = 1 against 2^−46 of the scale.
+  EXPECT_EQ(after_step({.scale = 0x1p46}, {0.0}, -1.0), CgStop::kConverged);
+  EXPECT_EQ(after_step({.scale = 0x1.fp45}, {0.0}, -1.0), CgStop::kRunning);
+  EXPECT_EQ(after_step({.tolerance = 1.0, .bb = 1.0, .scale = 0x1p46}, {0.0}, -1.0),
+            CgStop::kResidual);
+  // The scale is bᵀb, and without b the residual that a solve begins with.
+  for (const float b : {3.0f, 0.0f}) {
+    Solve s = solve(1);
+    s.b.set({b}), s.x.set({1.0f}), s.product.set({5.0f});
+    run(&Kernels::cg_begin, s);
+    EXPECT_EQ(scalars(s).scale, b != 0.0f ? 9.0 : 25.0);
+    EXPECT_EQ(scalars(s).stopped, CgStop::kRunning);
+  }
+}
+
 TEST_P(CgStopping, OnTheModel) {
   // (φ_i − φ_{i−k}) / φ_i < k·ε with k = 2 and ε = 1/8: from −3 to −4 it is a quarter, to −4.5
   // more.
@@ -85,7 +101,7 @@ TEST_P(CgStopping, NothingToSolve) {
     s.b.set(std::vector<float>(n, 0.0f));
     s.all.product = nullptr;
     run(&Kernels::cg_begin, s);
-    EXPECT_EQ(scalars(s).stopped, CgStop::kResidual);
+    EXPECT_EQ(scalars(s).stopped, CgStop::kConverged);
   }
 }
 
