@@ -40,8 +40,9 @@ struct Runtime {
   /// Asynchronous, in stream order, between any two of host and device memory. Host memory must
   /// stay as it is until the stream has been synchronised.
   void (*copy)(StreamHandle stream, void* to, const void* from, std::size_t bytes);
-  /// `later` waits for all work that `earlier` holds now.
-  void (*wait)(StreamHandle later, StreamHandle earlier);
+  /// `later` waits for all work that `earlier` holds now; each with its device, of which a handle
+  /// of nullptr is the default stream.
+  void (*wait)(int later_device, StreamHandle later, int earlier_device, StreamHandle earlier);
 };
 
 struct Target {

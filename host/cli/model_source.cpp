@@ -2,6 +2,9 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
+#include <cmath>
+
 #include "host/cli/help.hpp"
 #include "host/cli/run_folder.hpp"
 
@@ -61,6 +64,14 @@ TrainingState load_model_state(const ModelArguments& arguments) {
     throw InputError(arguments.checkpoint.string() +
                      ": damaged metadata: " + std::to_string(names.size()) + " class names for " +
                      std::to_string(state.classes) + " classes");
+  }
+  for (const NamedTensor& tensor : state.parameters) {
+    const auto bad = std::find_if(tensor.values.begin(), tensor.values.end(),
+                                  [](float value) { return !std::isfinite(value); });
+    if (bad != tensor.values.end()) {
+      throw InputError(arguments.checkpoint.string() + ": parameter " + tensor.name + " has " +
+                       std::to_string(*bad) + " in it, every value must be finite");
+    }
   }
   while (names.size() < classes) {
     names.push_back("class " + std::to_string(names.size()));

@@ -185,6 +185,28 @@ std::string summary(const PredictArguments& arguments, const Dataset& dataset, d
   return text;
 }
 
+/// What is written must not be what is read, as with --data X/classes --out X.
+void check_apart_from_inputs(const PredictArguments& arguments, const std::string& spec) {
+  std::vector<fs::path> inputs = {spec};
+  for (const char* split : {"", "train", "val", "test"}) {
+    for (const char* kind : {"images", "masks"}) {
+      inputs.push_back(fs::path(spec) / split / kind);
+    }
+  }
+  std::error_code error;
+  if (fs::is_regular_file(spec, error)) {
+    inputs = {fs::absolute(spec, error).parent_path()};
+  }
+  for (const char* name : {"classes", "overlays"}) {
+    for (const fs::path& input : inputs) {
+      if (fs::equivalent(arguments.out / name, input, error)) {
+        throw InputError((arguments.out / name).string() + ": is read from (" + input.string() +
+                         ") and would be written to, another --out is needed");
+      }
+    }
+  }
+}
+
 int predict(PredictArguments arguments) {
   start_console(arguments.model.quiet);
   const fs::path& checkpoint = arguments.model.checkpoint;
@@ -195,6 +217,7 @@ int predict(PredictArguments arguments) {
   check_writable_files(arguments.out, {kLegend, kTable});
   check_writable_folder(arguments.out / "classes");
   check_writable_folder(arguments.out / "overlays");
+  check_apart_from_inputs(arguments, data_settings(arguments.model).spec);
   const auto [dataset, skipped] = open_images(arguments.model, state);
   Trainer trainer = open_trainer(arguments.model, state);
   check_kind(trainer.model(), *dataset);

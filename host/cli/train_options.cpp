@@ -69,8 +69,8 @@ void apply_optimizer(const TrainArguments& arguments, TrainerOptions& options) {
   }
   set(options.schedule.warmup_steps, arguments.warmup);
   set(options.clip_norm, arguments.clip);
-  require(options.clip_norm >= 0.0F,
-          fmt::format("--clip {}: must not be negative", options.clip_norm));
+  require(options.clip_norm >= 0.0F && std::isfinite(options.clip_norm),
+          fmt::format("--clip {}: must be a finite number, not negative", options.clip_norm));
   require(options.clip_norm == 0.0F || takes_clipping(o.name),
           fmt::format("--clip {}: the steps of {} do not depend on the length of the gradient; "
                       "leave --clip out",

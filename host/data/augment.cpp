@@ -117,13 +117,13 @@ std::string text(float value) { return std::to_string(static_cast<double>(value)
 
 void check_augment(const Augment& augment) {
   if (augment.crop_height < 0 || augment.crop_width < 0) {
-    throw Error("augment: a crop of " + std::to_string(augment.crop_width) + "x" +
-                std::to_string(augment.crop_height));
+    throw InputError("augment: a crop of " + std::to_string(augment.crop_width) + "x" +
+                     std::to_string(augment.crop_height));
   }
   if (!(augment.scale_min > 0.0F) || !(augment.scale_max >= augment.scale_min) ||
       !(augment.scale_max <= 64.0F)) {
-    throw Error("augment: scale from " + text(augment.scale_min) + " to " +
-                text(augment.scale_max) + ", expected 0 < minimum <= maximum <= 64");
+    throw InputError("augment: scale from " + text(augment.scale_min) + " to " +
+                     text(augment.scale_max) + ", expected 0 < minimum <= maximum <= 64");
   }
 }
 
@@ -133,19 +133,19 @@ void check_normalisation(const Normalisation& normalisation, int channels) {
     return v.empty() || v.size() == expected;
   };
   if (!fits(normalisation.mean) || !fits(normalisation.stddev)) {
-    throw Error("normalisation: " + std::to_string(normalisation.mean.size()) + " means and " +
-                std::to_string(normalisation.stddev.size()) + " deviations, the images have " +
-                std::to_string(channels) + " channels");
+    throw InputError("normalisation: " + std::to_string(normalisation.mean.size()) + " means and " +
+                     std::to_string(normalisation.stddev.size()) + " deviations, the images have " +
+                     std::to_string(channels) + " channels");
   }
   for (const float value : normalisation.mean) {
     if (!std::isfinite(value)) {
-      throw Error("normalisation: mean " + text(value) + " is not finite");
+      throw InputError("normalisation: mean " + text(value) + " is not finite");
     }
   }
   for (const float value : normalisation.stddev) {
     if (!(value > 0.0F) || !std::isfinite(value)) {
-      throw Error("normalisation: standard deviation " + text(value) +
-                  " is not positive and finite");
+      throw InputError("normalisation: standard deviation " + text(value) +
+                       " is not positive and finite");
     }
   }
 }

@@ -108,8 +108,9 @@ void Stream::synchronise() const {
 void Stream::wait(const Stream& earlier) const {
   // Events of one target mean nothing to another: there the host waits.
   if (&state_->device.target() != &earlier.state_->device.target()) return earlier.synchronise();
-  const CurrentDevice current(state_->device);
-  state_->device.target().runtime->wait(state_->handle, earlier.state_->handle);
+  const State& other = *earlier.state_;
+  state_->device.target().runtime->wait(state_->device.index(), state_->handle,
+                                        other.device.index(), other.handle);
 }
 
 CurrentDevice::CurrentDevice(const Device& device)

@@ -95,8 +95,11 @@ ImageInfo read_image_info(const std::filesystem::path& path) {
   if (!std::filesystem::exists(status)) {
     throw InputError(name + ": no such file");
   }
+  if (!std::filesystem::is_regular_file(status)) {  // opening a pipe would wait for its writer
+    throw InputError(name + ": not a regular file");
+  }
   std::ifstream stream(path, std::ios::binary);
-  if (!std::filesystem::is_regular_file(status) || !stream) {
+  if (!stream) {
     throw InputError(name + ": cannot be read");
   }
   std::array<std::byte, 33> start{};

@@ -114,6 +114,20 @@ TrainingState read_metadata(const Metadata& metadata) {
   return state;
 }
 
+/// Each input channel and each class has a parameter of its own, whatever the model: nobody is to
+/// make room for two thousand million classes because a file says so.
+void check_counts(const TrainingState& state) {
+  std::size_t parameters = 0;
+  for (const NamedTensor& tensor : state.parameters) parameters += tensor.values.size();
+  const auto check = [parameters](int count, const char* what) {
+    if (count < 1 || static_cast<std::size_t>(count) > parameters)
+      throw InputError("damaged metadata: " + std::to_string(count) + " " + what + ", for " +
+                       std::to_string(parameters) + " parameters");
+  };
+  check(state.in_channels, "input channels");
+  check(state.classes, "classes");
+}
+
 }  // namespace
 
 void save_checkpoint(const std::filesystem::path& path, const TrainingState& state) {
@@ -141,6 +155,7 @@ TrainingState load_checkpoint(const std::filesystem::path& path) {
       else
         state.parameters.push_back(from_file(tensor, name));
     }
+    check_counts(state);
     return state;
   } catch (const InputError& error) {
     throw InputError(path.string() + ": " + error.what());

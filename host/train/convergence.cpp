@@ -1,5 +1,6 @@
 #include "host/train/convergence.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <string>
@@ -9,6 +10,9 @@ namespace {
 
 /// A step taken back leads to the loss before it; more in a row are no matter of the step.
 constexpr std::uint64_t kMostBadLosses = 10;
+/// Training that goes on from a network that is nearly right begins with a loss of nearly nothing,
+/// which one hard batch exceeds a thousand times.
+constexpr double kLeastFirstLoss = 0.01;
 
 std::string number(double value) {
   char text[32];
@@ -22,8 +26,8 @@ bool check_loss(TrainingProgress& progress, const LossLimits& limits, std::uint6
                 double loss, double learning_rate) {
   const std::string head = "step " + std::to_string(step) + ": the loss is " + number(loss);
   const bool finite = std::isfinite(loss);
-  const bool high =
-      limits.factor > 0.0 && progress.first_loss && loss > limits.factor * *progress.first_loss;
+  const double usual = std::max(progress.first_loss.value_or(0.0), kLeastFirstLoss);
+  const bool high = limits.factor > 0.0 && progress.first_loss && loss > limits.factor * usual;
   if (finite && !high) {
     if (!progress.first_loss && loss > 0.0) progress.first_loss = loss;
     progress.bad_losses = 0;
@@ -37,7 +41,7 @@ bool check_loss(TrainingProgress& progress, const LossLimits& limits, std::uint6
                             "); a lower learning rate, a warm-up or a clip norm may help";
   if (!finite) throw DivergenceError(step, head + advice);
   throw DivergenceError(step, head + ", more than " + number(limits.factor) + " times the " +
-                                  number(*progress.first_loss) + " it began with" + advice);
+                                  number(usual) + " it began with" + advice);
 }
 
 bool record_evaluation(TrainingProgress& progress, const ConvergenceOptions& options,

@@ -131,7 +131,13 @@ void Fit::end_epoch() {
 void Fit::end_inside_epoch() {
   trainer_.finish_pending();
   training_.stop();
-  if (validation_) evaluate(trainer_.progress.epoch);
+  if (!validation_) return;
+  // A training that goes on from here would not have had this evaluation: it may be the best, but
+  // takes nobody's patience.
+  std::uint64_t& since_best = trainer_.progress.evaluations_since_best;
+  const std::uint64_t before = since_best;
+  evaluate(trainer_.progress.epoch);
+  since_best = std::min(since_best, before);
 }
 
 EvaluationResult Fit::evaluate(std::uint64_t epoch) {

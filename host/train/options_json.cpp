@@ -1,12 +1,58 @@
 #include "host/train/options_json.hpp"
 
+#include <cmath>
+#include <concepts>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <utility>
 
 namespace curvseg {
 namespace {
 
 using nlohmann::json;
+
+// JSON has no number for these three: they are texts.
+constexpr std::pair<const char*, double> kNotFinite[] = {
+    {"inf", std::numeric_limits<double>::infinity()},
+    {"-inf", -std::numeric_limits<double>::infinity()},
+    {"nan", std::numeric_limits<double>::quiet_NaN()},
+};
+
+template <std::floating_point T>
+json to_value(const T& value) {
+  if (std::isfinite(value)) return value;
+  return std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf";
+}
+
+template <class T>
+json to_value(const T& value) {
+  return value;
+}
+
+/// \throws json::exception or InputError for another kind of value, or a number out of range.
+template <class T>
+T from_value(const json& value, const char* key) {
+  if constexpr (std::floating_point<T>) {
+    for (const auto& [text, number] : kNotFinite)
+      if (value == text) return static_cast<T>(number);
+  } else if constexpr (std::integral<T> && !std::same_as<T, bool>) {
+    const bool fits = value.is_number_unsigned() ? std::in_range<T>(value.get<std::uint64_t>())
+                                                 : value.is_number_integer() &&
+                                                       std::in_range<T>(value.get<std::int64_t>());
+    if (!fits)
+      throw InputError("damaged metadata: " + std::string(key) + " is " + value.dump() +
+                       ", no whole number that it can be");
+  }
+  return value.get<T>();
+}
+
+const json& object_in(const json& value, const char* key) {
+  if (!value.is_object())
+    throw InputError("damaged metadata: " + std::string(key) + " is " + value.dump() +
+                     ", not an object");
+  return value;
+}
 
 /// Goes over the fields of a struct and writes them to a JSON object.
 struct Writer {
@@ -14,11 +60,11 @@ struct Writer {
 
   template <class T>
   void operator()(const char* key, const T& value) const {
-    object[key] = value;
+    object[key] = to_value(value);
   }
   template <class T>
   void operator()(const char* key, const std::optional<T>& value) const {
-    if (value) object[key] = *value;
+    if (value) object[key] = to_value(*value);
   }
   void operator()(const char* key, const LossKind& value) const {
     object[key] = value == LossKind::kCrossEntropy ? "cross-entropy" : "mean-squared-error";
@@ -43,11 +89,11 @@ struct Reader {
 
   template <class T>
   void operator()(const char* key, T& value) const {
-    if (object.contains(key)) object.at(key).get_to(value);
+    if (object.contains(key)) value = from_value<T>(object.at(key), key);
   }
   template <class T>
   void operator()(const char* key, std::optional<T>& value) const {
-    if (object.contains(key)) value = object.at(key).get<T>();
+    if (object.contains(key)) value = from_value<T>(object.at(key), key);
   }
   void operator()(const char* key, LossKind& value) const {
     if (!object.contains(key)) return;
@@ -69,7 +115,7 @@ struct Reader {
   }
   template <class Visit>
   void nested(const char* key, const Visit& visit) const {
-    if (object.contains(key)) visit(Reader{object.at(key)});
+    if (object.contains(key)) visit(Reader{object_in(object.at(key), key)});
   }
 };
 
@@ -347,7 +393,8 @@ std::string to_json(const TrainerOptions& options) {
 
 TrainerOptions trainer_options_from_json(const std::string& text) {
   TrainerOptions result;
-  parse(text, [&](const json& object) { visit_options(Reader{object}, result); });
+  parse(text,
+        [&](const json& value) { visit_options(Reader{object_in(value, "options")}, result); });
   return result;
 }
 
@@ -357,7 +404,8 @@ std::string to_json(const TrainingProgress& progress) {
 
 TrainingProgress training_progress_from_json(const std::string& text) {
   TrainingProgress result;
-  parse(text, [&](const json& object) { visit_progress(Reader{object}, result); });
+  parse(text,
+        [&](const json& value) { visit_progress(Reader{object_in(value, "progress")}, result); });
   return result;
 }
 
@@ -367,7 +415,9 @@ std::string to_json(const Normalisation& normalisation) {
 
 Normalisation normalisation_from_json(const std::string& text) {
   Normalisation result;
-  parse(text, [&](const json& object) { visit_normalisation(Reader{object}, result); });
+  parse(text, [&](const json& value) {
+    visit_normalisation(Reader{object_in(value, "normalisation")}, result);
+  });
   return result;
 }
 

@@ -62,6 +62,10 @@ void check_trainer_options(const TrainerOptions& options, const Model& model) {
   require(
       options.loader_threads >= 0,
       "loader_threads is " + std::to_string(options.loader_threads) + ", it must be at least 0");
+  constexpr std::size_t kMostSamples = 1'000'000'000;
+  require(options.samples_per_epoch <= kMostSamples,
+          "samples_per_epoch is " + std::to_string(options.samples_per_epoch) +
+              ", it must be at most " + std::to_string(kMostSamples));
   check_convergence(options.convergence);
   check_schedule(options.schedule);
   check_optimizer_options(options.optimizer);

@@ -78,7 +78,8 @@ struct TrainerOptions {
   LossOptions loss = {};                ///< that training and evaluation measure
   float clip_norm = 0.0f;               ///< largest norm of the gradient; 0: as it is
   ConvergenceOptions convergence = {};  ///< by default training goes on to its end
-  /// The loss counts as diverged above this many times its first value; 0: never.
+  /// The loss counts as diverged above this many times its first value, or times 0.01 where that
+  /// is more; 0: never.
   double divergence_factor = 1e3;
   std::uint64_t log_every = 10;      ///< steps between calls of on_step
   std::uint64_t evaluate_every = 1;  ///< epochs between evaluations; 0: only at the end

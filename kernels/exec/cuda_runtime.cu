@@ -86,15 +86,20 @@ void copy(StreamHandle stream, void* to, const void* from, std::size_t bytes) {
         "copy");
 }
 
-void wait(StreamHandle later, StreamHandle earlier) {
+void wait(int later_device, StreamHandle later, int earlier_device, StreamHandle earlier) {
   cudaEvent_t event = nullptr;
-  check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "event");
-  const cudaError_t recorded = cudaEventRecord(event, static_cast<cudaStream_t>(earlier));
-  const cudaError_t waited = recorded == cudaSuccess
-                                 ? cudaStreamWaitEvent(static_cast<cudaStream_t>(later), event, 0)
-                                 : recorded;
+  cudaError_t result = cudaSuccess;
+  {
+    const Current current(earlier_device);  // an event is of the device of the stream it marks
+    check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "event");
+    result = cudaEventRecord(event, static_cast<cudaStream_t>(earlier));
+  }
+  if (result == cudaSuccess) {
+    const Current current(later_device);
+    result = cudaStreamWaitEvent(static_cast<cudaStream_t>(later), event, 0);
+  }
   (void)cudaEventDestroy(event);  // released once it has fired
-  check(waited, "wait");
+  check(result, "wait");
 }
 
 const Runtime kRuntime{"cuda",        device_count,   properties,  set_device, allocate, release,

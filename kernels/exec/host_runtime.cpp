@@ -58,7 +58,7 @@ constexpr Runtime kRuntime{
         [](StreamHandle, void* to, const void* from, std::size_t bytes) {
           if (bytes) std::memcpy(to, from, bytes);
         },
-    .wait = [](StreamHandle, StreamHandle) {},
+    .wait = [](int, StreamHandle, int, StreamHandle) {},
 };
 
 }  // namespace

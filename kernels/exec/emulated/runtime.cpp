@@ -103,9 +103,11 @@ void copy(StreamHandle stream, void* to, const void* from, std::size_t bytes) {
   streams().enqueue(*streams().find(stream, current_device), CopyWork{to, from, bytes});
 }
 
-void wait(StreamHandle later, StreamHandle earlier) {
+void wait(int later_device, StreamHandle later, int earlier_device, StreamHandle earlier) {
+  check_device(later_device);
+  check_device(earlier_device);
   const std::lock_guard lock(engine().mutex);
-  streams().wait(*streams().find(later, current_device), streams().find(earlier, current_device));
+  streams().wait(*streams().find(later, later_device), streams().find(earlier, earlier_device));
 }
 
 constexpr Runtime kRuntime = {"emulated",   &device_count, &properties,    &set_device,

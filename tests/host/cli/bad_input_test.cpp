@@ -1,5 +1,10 @@
 // Whatever is wrong with the input: one line on stderr that names it, exit code 2, nothing written.
+#include <sys/stat.h>
+
+#include <cmath>
+
 #include "command.hpp"
+#include "curvseg/checkpoint.hpp"
 
 namespace curvseg::test {
 namespace {
@@ -49,6 +54,17 @@ class BadInput : public ::testing::Test {
 TEST_F(BadInput, MissingFolder) {
   expect_refused(train({"--data", in("nowhere").string()}), in("nowhere").string(),
                  "no such folder");
+}
+
+TEST_F(BadInput, PipesThatNobodyWritesTo) {
+  for (const char* kind : {"images", "masks"}) {
+    const fs::path file = data() / "train" / kind / "image0.png";
+    fs::rename(file, in("away.png"));
+    ASSERT_EQ(mkfifo(file.c_str(), 0600), 0);
+    expect_refused(train(), file.string(), "not a regular file");
+    fs::remove(file);
+    fs::rename(in("away.png"), file);
+  }
 }
 
 TEST_F(BadInput, NoImages) {
@@ -144,6 +160,31 @@ TEST_F(BadInput, FoldersWhereFilesAreToBeWritten) {
   EXPECT_FALSE(fs::exists(out / "overlays"));
 }
 
+TEST_F(BadInput, OutputsThatAreInputs) {
+  const std::string file = checkpoint().string();
+  fs::create_directories(in("work") / "classes");
+  write_flat_png(in("work") / "classes" / "a.png", 16, 16, 1, 9);
+  const auto before = read_bytes(in("work") / "classes" / "a.png");
+  for (const char* input : {"classes", "classes/a.png"}) {
+    expect_refused(run_command({"predict", "--checkpoint", file, "--data",
+                                (in("work") / input).string(), "--out", in("work").string()}),
+                   (in("work") / "classes").string(), "is read from");
+  }
+  EXPECT_EQ(read_bytes(in("work") / "classes" / "a.png"), before);
+  EXPECT_FALSE(fs::exists(in("work") / "overlays"));
+}
+
+TEST_F(BadInput, CheckpointsWithParametersThatAreNotFinite) {
+  const fs::path file = checkpoint();
+  TrainingState state = load_checkpoint(file);
+  state.parameters.back().values.front() = NAN;
+  save_checkpoint(file, state);
+  for (const char* command : {"evaluate", "predict", "curvature"}) {
+    expect_refused(run_command({command, "--checkpoint", file.string()}),
+                   state.parameters.back().name, "must be finite");
+  }
+}
+
 TEST_F(BadInput, NamesThatAreEmpty) {
   expect_refused(train({"--out", ""}), "--out", "a name is missing");
   expect_refused(train({"--resume", ""}), "--resume", "a name is missing");
@@ -177,6 +218,9 @@ TEST_F(BadInput, ValuesOutOfRange) {
   }
   expect_refused(train({"--label-smoothing", "1.5"}), "--label-smoothing 1.5");
   expect_refused(train({"--clip", "-2"}), "--clip -2");
+  expect_refused(train({"--optimizer", "sgd", "--clip", "inf"}), "--clip inf", "finite");
+  expect_refused(train({"--samples-per-epoch", "18446744073709551615"}), "18446744073709551615",
+                 "at most 1000000000");
   expect_refused(train({"--holdout", "1"}), "--holdout 1");
   expect_refused(train({"--ignore-index", "300"}), "--ignore-index 300");
   expect_refused(train({"--epochs", "many"}), "--epochs", "many");

@@ -52,6 +52,25 @@ TEST_F(ForeignMemory, IsUsedInTheOrderOfTheForeignStream) {
   EXPECT_EQ(current_device(), 0);
 }
 
+TEST_F(ForeignMemory, IsWaitedForByAStreamOfAnotherDevice) {
+  const Stream other{Device::open("emulated:0")};
+  float* const to = static_cast<float*>(runtime_.allocate(0, kCount * sizeof(float)));
+  for (const StreamHandle native : {native_, StreamHandle{}}) {  // the default stream of device 1
+    const Stream queue = Stream::wrap(device_, native);
+    fill(queue, {y_, kCount}, native ? 3.0f : 4.0f);
+    other.wait(queue);
+    runtime_.set_device(0);
+    runtime_.copy(other.native(), to, y_, kCount * sizeof(float));
+    EXPECT_EQ(current_device(), 0);
+    other.synchronise();
+    EXPECT_EQ(to[kCount - 1], native ? 3.0f : 4.0f);
+    queue.wait(other);  // and the other way round
+    fill(queue, {y_, kCount}, 0.0f);
+    queue.synchronise();
+  }
+  runtime_.release(0, to);
+}
+
 TEST_F(ForeignMemory, TheStreamOutlivesItsWrapper) {
   {
     const Stream queue = Stream::wrap(device_, native_);

@@ -2,9 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 #include <map>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "host/io/safetensors.hpp"
 #include "tests/host/data/fixtures.hpp"
@@ -108,6 +111,25 @@ TEST(Checkpoint, BringsBackEveryOption) {
   EXPECT_EQ(a.divergence_factor, b.divergence_factor);
   EXPECT_EQ(a.evaluation_batch, b.evaluation_batch);
   EXPECT_EQ(a.loader_threads, b.loader_threads);
+}
+
+TEST(Checkpoint, BringsBackNumbersThatAreNotFinite) {
+  const TempDir folder;
+  TrainerOptions options = unusual_options();
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  options.divergence_factor = kInfinity;
+  options.clip_norm = kInfinity;
+  options.convergence.min_improvement = kInfinity;
+  options.optimizer.projected_gd.upper = kInfinity;
+  options.optimizer.projected_gd.lower = -kInfinity;
+  options.optimizer.adam.epsilon = std::numeric_limits<float>::quiet_NaN();  // not the one in use
+  const TrainerOptions read = load_checkpoint(saved(folder, trained_state(options))).options;
+  EXPECT_EQ(read.divergence_factor, kInfinity);
+  EXPECT_EQ(read.clip_norm, kInfinity);
+  EXPECT_EQ(read.convergence.min_improvement, kInfinity);
+  EXPECT_EQ(read.optimizer.projected_gd.upper, kInfinity);
+  EXPECT_EQ(read.optimizer.projected_gd.lower, -kInfinity);
+  EXPECT_TRUE(std::isnan(read.optimizer.adam.epsilon));
 }
 
 TEST(Checkpoint, HoldsParametersUnderTheirNamesWithoutPadding) {
@@ -309,16 +331,29 @@ TEST(Checkpoint, DamagedMetadataIsRefused) {
     file.metadata.erase(key);
     expect_mentions(load_error(file), "its metadata has no", key);
   }
-  const std::map<std::string, std::string> damage = {{"classes", "two"},
-                                                     {"image_h", "-1"},
-                                                     {"options", "{\"batch\":"},
-                                                     {"options", "[1,2]"},
-                                                     {"progress", "{\"step\":\"many\"}"},
-                                                     {"class_names", "{}"},
-                                                     {"train_samples", "-7"},
-                                                     {"normalisation", "{\"mean\":\"grey\"}"}};
+  const std::vector<std::pair<std::string, std::string>> damage = {
+      {"classes", "two"},
+      {"classes", "0"},
+      {"classes", "2147483647"},
+      {"in_channels", "2147483647"},
+      {"image_h", "-1"},
+      {"options", "{\"batch\":"},
+      {"options", "[1,2]"},
+      {"options", "{\"optimizer\":5}"},
+      {"options", "{\"batch\":1e99}"},
+      {"options", "{\"batch\":4294967297}"},
+      {"options", "{\"clip_norm\":null}"},
+      {"options", "{\"clip_norm\":\"infinite\"}"},
+      {"progress", "{\"step\":\"many\"}"},
+      {"progress", "{\"step\":-1}"},
+      {"progress", "{\"step\":1.5}"},
+      {"progress", "7"},
+      {"class_names", "{}"},
+      {"train_samples", "-7"},
+      {"normalisation", "{\"mean\":\"grey\"}"}};
   for (const auto& [key, text] : damage) {
     SafetensorsFile file = good_file();
+    SCOPED_TRACE(key + ": " + text);
     file.metadata[key] = text;
     expect_mentions(load_error(file), "damaged metadata");
   }

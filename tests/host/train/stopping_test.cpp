@@ -113,7 +113,8 @@ TEST(Stopping, TheLastUpdateIsCheckedToo) {
 TEST(Stopping, ALossFarAboveItsBeginningStops) {
   const WavesDataset data({.count = 8});
   TrainerOptions options = standstill();
-  options.divergence_factor = 1e-3;  // the second loss is as large as the first
+  options.divergence_factor =
+      1e-3;  // the second loss is as large as the first, which is above 0.01
   Trainer trainer(test::host_stream(), test::tiny_model(), options);
   try {
     trainer.fit(data);
@@ -123,6 +124,14 @@ TEST(Stopping, ALossFarAboveItsBeginningStops) {
     EXPECT_NE(std::string(error.what()).find("more than 0.001 times"), std::string::npos)
         << error.what();
   }
+}
+
+TEST(Stopping, ALossThatBeganAtNearlyNothingMayRiseToTheUsual) {
+  TrainingProgress progress;
+  const LossLimits limits{.factor = 1e3};
+  EXPECT_TRUE(check_loss(progress, limits, 1, 1e-4, 0.1));
+  EXPECT_TRUE(check_loss(progress, limits, 2, 9.0, 0.1));
+  EXPECT_THROW(check_loss(progress, limits, 3, 11.0, 0.1), DivergenceError);
 }
 
 TEST(Stopping, TheFirstLossThatIsNotZeroIsTheMeasure) {

@@ -89,9 +89,9 @@ TEST_F(EmulatedStreams, MissingWaitOfAWriterForAReader) {
 
 TEST_F(EmulatedStreams, AWaitOrders) {
   write_all(stream_[0], a_, kFloats);
-  runtime_.wait(stream_[1], stream_[0]);
+  runtime_.wait(0, stream_[1], 0, stream_[0]);
   read_all(stream_[1], a_, b_, kFloats);
-  runtime_.wait(nullptr, stream_[1]);
+  runtime_.wait(0, nullptr, 0, stream_[1]);
   std::vector<float> host(kFloats);
   runtime_.copy(nullptr, host.data(), b_, kBytes);
   EXPECT_EQ(synchronise_and_report(nullptr), "");
@@ -99,7 +99,7 @@ TEST_F(EmulatedStreams, AWaitOrders) {
 }
 
 TEST_F(EmulatedStreams, AWaitCoversWhatWasThereWhenItWasCalled) {
-  runtime_.wait(stream_[1], stream_[0]);
+  runtime_.wait(0, stream_[1], 0, stream_[0]);
   write_all(stream_[0], a_, kFloats);  // too late for the wait
   read_all(stream_[1], a_, b_, kFloats);
   expect_parts(synchronise_and_report(stream_[1]), {"uninitialised read", "read_all_kernel"});
@@ -198,7 +198,7 @@ TEST_F(EmulatedStreams, ADefectLeavesOtherStreamsTheirWork) {
 
 TEST_F(EmulatedStreams, WorkThatWaitsForDroppedWorkIsReported) {
   read_all(stream_[0], a_, b_, kFloats);
-  runtime_.wait(stream_[1], stream_[0]);
+  runtime_.wait(0, stream_[1], 0, stream_[0]);
   float* to = upload(std::vector<float>(kFloats, 1.0f));
   write_all(stream_[1], to, kFloats);
   expect_parts(synchronise_and_report(stream_[0]), {"uninitialised read"});
@@ -214,13 +214,13 @@ TEST_F(EmulatedStreams, WorkThatWaitsForDroppedWorkIsReported) {
 TEST_F(EmulatedStreams, ADefectThatAnotherStreamMetIsReportedByItsOwnToo) {
   read_all(stream_[0], a_, b_, kFloats);
   write_all(stream_[0], b_, kFloats);
-  runtime_.wait(stream_[1], stream_[0]);
+  runtime_.wait(0, stream_[1], 0, stream_[0]);
   const std::string met = synchronise_and_report(stream_[1]);
   expect_parts(met, {"uninitialised read"});
   EXPECT_EQ(met.find("was dropped"), std::string::npos) << met;
   // What is queued behind the dropped work is no better, nor is a wait for it.
   write_all(stream_[0], b_, kFloats);
-  runtime_.wait(stream_[1], stream_[0]);
+  runtime_.wait(0, stream_[1], 0, stream_[0]);
   expect_parts(synchronise_and_report(stream_[1]), {"was dropped", "uninitialised read"});
   expect_parts(synchronise_and_report(stream_[0]), {"was dropped", "uninitialised read"});
   EXPECT_EQ(synchronise_and_report(stream_[0]), "");
@@ -228,7 +228,7 @@ TEST_F(EmulatedStreams, ADefectThatAnotherStreamMetIsReportedByItsOwnToo) {
 
 TEST_F(EmulatedStreams, AWaitForWhatRanBeforeADefectHolds) {
   write_all(stream_[0], a_, kFloats);
-  runtime_.wait(stream_[1], stream_[0]);
+  runtime_.wait(0, stream_[1], 0, stream_[0]);
   read_all(stream_[1], a_, b_, kFloats);
   float* to = allocate<float>(kFloats);
   read_all(stream_[0], to, to, kFloats);  // uninitialised
