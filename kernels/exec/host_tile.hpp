@@ -30,6 +30,7 @@ inline constexpr bool kWideWindows = false;  // 16 registers: 8 accumulators and
 inline constexpr int kWindowRows = 4;
 inline constexpr int kSlimWindowRows = 8;  // 8 and 3
 #endif
+inline constexpr bool kLines = true;  // long microtiles for short sums
 // Of the three taps of a weight gradient, for which 16 registers are too few.
 inline constexpr bool kOuterWindows = kLanes == 16;
 inline constexpr int kOuterWindowRows = 4;      // 24 accumulators
@@ -50,6 +51,25 @@ __forceinline__ void store_vector(float* to, Vector value) {
 __forceinline__ Vector broadcast(float value) {
   return value - Vector{};  // minus zero is exact for every value, plus zero is not
 }
+/// Elements [first, last) of a vector, zeros around them; of those nothing is read.
+__forceinline__ Vector load_part(const float* from, int first, int last) {
+  if (first <= 0 && last >= kLanes) return load_vector(from);
+#if defined(__AVX512F__)
+  const unsigned below = last >= kLanes ? 0xffffu : last > 0 ? (1u << last) - 1 : 0u;
+  const unsigned skipped = first >= kLanes ? 0xffffu : first > 0 ? (1u << first) - 1 : 0u;
+  return _mm512_maskz_loadu_ps(static_cast<__mmask16>(below & ~skipped), from);
+#elif defined(__AVX2__)
+  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  return _mm256_maskload_ps(from,
+                            _mm256_andnot_si256(_mm256_cmpgt_epi32(_mm256_set1_epi32(first), lane),
+                                                _mm256_cmpgt_epi32(_mm256_set1_epi32(last), lane)));
+#else
+  Vector result{};
+  for (int j = 0; j < kLanes; ++j)
+    if (j >= first && j < last) result[j] = from[j];
+  return result;
+#endif
+}
 __forceinline__ Vector fma(Vector a, Vector b, Vector c) {
 #if defined(__AVX512F__)
   return _mm512_fmadd_ps(a, b, c);
@@ -62,11 +82,13 @@ __forceinline__ Vector fma(Vector a, Vector b, Vector c) {
 
 /// A block tile of `BlockRows` x `BlockColumns` accumulators, made of microtiles of `Rows` x
 /// `Columns`. A microtile is in registers for the length of one multiply; between multiplies it
-/// lies in the block's shared struct, that is, in the first-level cache.
+/// lies in the block's shared struct, that is, in the first-level cache. Where a multiply is told
+/// that the sum begins, it does not read that memory, so nobody has to clear it.
 ///
 ///   multiply_rows :  acc[i][j] += Σ_l rows[i][l] · b[l][j]      (rows of a: contiguous in l)
 ///   multiply_outer:  acc[i][j] += Σ_l a[l][i]    · b[l][j]      (a: contiguous in i)
 ///   multiply_window: acc[i][j] += Σ_l Σ_s a[i + s][l] · b[s][l][j],  s = 0, 1, 2
+///   multiply_line:   as multiply_rows for rows at one distance, as many as a line has
 ///   multiply_outer_window: acc[s][i][j] += Σ_l a[l + s][i] · b[l][j]
 template <int BlockRows, int BlockColumns, int Rows = kTileRows, int Columns = kTileColumns>
 struct BlockTile {
@@ -98,12 +120,12 @@ struct BlockTile {
   // among them cost a reload a step, a tenth of the speed.
   static __attribute__((noinline)) void multiply_rows(Storage& storage, const float* const* row,
                                                       std::ptrdiff_t offset, const Runs& runs,
-                                                      const float* b) {
+                                                      const float* b, bool begins) {
     const float* a[kRows];
     CURVSEG_UNROLL
     for (int i = 0; i < kRows; ++i) a[i] = row[i] + offset;
     Vector acc[kRows][kVectors];
-    load(acc, storage);
+    begin(acc, storage, begins);
     const std::ptrdiff_t next_row = runs.a_row - runs.columns * runs.a_column;
     for (int r = runs.rows; r > 0; --r) {
       const float* run = b;
@@ -128,9 +150,10 @@ struct BlockTile {
   };
   static __attribute__((noinline)) void multiply_table(Storage& storage,
                                                        const float* const (*table)[kRows],
-                                                       const TableRuns& runs, const float* b) {
+                                                       const TableRuns& runs, const float* b,
+                                                       bool begins) {
     Vector acc[kRows][kVectors];
-    load(acc, storage);
+    begin(acc, storage, begins);
     for (int run = 0; run < runs.count; ++run, b += runs.b_step) {
       const float* a[kRows];
       CURVSEG_UNROLL
@@ -153,15 +176,67 @@ struct BlockTile {
   // A value of a is broadcast once for the three outputs that see it: a third of the loads, and
   // fewer of the bank conflicts of pixels whose distance is a power of two.
   static __attribute__((noinline)) void multiply_window(Storage& storage, const float* a,
-                                                        const Window& window, const float* b) {
+                                                        const Window& window, const float* b,
+                                                        bool begins) {
     Vector acc[kRows][kVectors];
-    load(acc, storage);
+    begin(acc, storage, begins);
     for (int row = 0; row < window.rows; ++row) {
       window_row(acc, a, window.a_pixel, b, window.b_tap, window.length);
       a += window.a_row;
       b += window.b_row;
     }
     store(storage, acc);
+  }
+
+  /// `pixels` of a, whole registers of them, `a_pixel` apart, each with `rows` runs of `length`
+  /// adjacent elements.
+  struct Line {
+    int pixels;
+    std::ptrdiff_t a_pixel;
+    int rows;
+    std::ptrdiff_t a_row, b_row;
+    int length;
+  };
+  static constexpr int kHeldRows = Columns == kLanes ? kSlimTileRows : kTileRows;
+  /// acc[first + i][:] += Σ_row Σ_l a[row][i·a_pixel + l] · b[row][l][:]
+  //
+  // A microtile is longer than the registers: what a call and its surroundings cost is shared by a
+  // line where a sum is short.
+  static __attribute__((noinline)) void multiply_line(Storage& storage, int first, const float* a,
+                                                      const Line& line, const float* b,
+                                                      bool begins) {
+    float* to = storage + first * Columns;
+    for (int i = 0; i < line.pixels; i += kHeldRows, to += kHeldRows * Columns) {
+      Vector acc[kHeldRows][kVectors];
+      begin(acc, to, begins);
+      const float* from = a;
+      const float* with = b;
+      for (int row = 0; row < line.rows; ++row) {
+        // Three taps of one channel or of three: the filters of first layers.
+        if (line.length == 3)
+          line_row(acc, from, line.a_pixel, with, std::integral_constant<int, 3>());
+        else if (line.length == 9)
+          line_row(acc, from, line.a_pixel, with, std::integral_constant<int, 9>());
+        else
+          line_row(acc, from, line.a_pixel, with, line.length);
+        from += line.a_row;
+        with += line.b_row;
+      }
+      store(to, acc);
+      a += kHeldRows * line.a_pixel;
+    }
+  }
+
+  /// to[e] = from[e] for e in [first, last), 0 for the other e < count and some beyond, less than
+  /// kLanes. Nothing outside [first, last) is read.
+  static __forceinline__ void copy_part(float* to, const float* from, int first, int last,
+                                        int count) {
+    for (int e = 0; e < count; e += kLanes)
+      store_vector(to + e, load_part(from + e, first - e, last - e));
+  }
+
+  static void clear(Storage& storage) {
+    for (int e = 0; e < Rows * Columns; e += kLanes) store_vector(storage + e, Vector{});
   }
 
   /// acc[i][:] += Σ_l a[l·lda + i] · b[l·ldb + :], for the first `rows` rows of the microtile.
@@ -189,13 +264,21 @@ struct BlockTile {
  private:
   static constexpr int kVectors = Columns / kLanes;
   template <int Count>
-  static __forceinline__ void load(Vector (&acc)[Count][kVectors], const Storage& storage) {
+  static __forceinline__ void begin(Vector (&acc)[Count][kVectors], const float* storage,
+                                    bool begins) {
+    if (!begins) return load(acc, storage);
+    CURVSEG_UNROLL
+    for (int i = 0; i < Count; ++i) CURVSEG_UNROLL
+    for (int v = 0; v < kVectors; ++v) acc[i][v] = Vector{};
+  }
+  template <int Count>
+  static __forceinline__ void load(Vector (&acc)[Count][kVectors], const float* storage) {
     CURVSEG_UNROLL
     for (int i = 0; i < Count; ++i) CURVSEG_UNROLL
     for (int v = 0; v < kVectors; ++v) acc[i][v] = load_vector(storage + i * Columns + v * kLanes);
   }
   template <int Count>
-  static __forceinline__ void store(Storage& storage, const Vector (&acc)[Count][kVectors]) {
+  static __forceinline__ void store(float* storage, const Vector (&acc)[Count][kVectors]) {
     CURVSEG_UNROLL
     for (int i = 0; i < Count; ++i) CURVSEG_UNROLL
     for (int v = 0; v < kVectors; ++v) store_vector(storage + i * Columns + v * kLanes, acc[i][v]);
@@ -222,6 +305,37 @@ struct BlockTile {
     for (std::ptrdiff_t l = 0; l < length; ++l, b += Columns)
       step(
           acc, b, [&](int i) __attribute__((always_inline)) { return a[i][l]; });
+  }
+
+  /// Rows a_pixel apart: the addresses p, p + S and p + 2·S need but one more register.
+  template <class Length>
+  static __forceinline__ void line_row(Vector (&acc)[kHeldRows][kVectors], const float* a,
+                                       std::ptrdiff_t a_pixel, const float* b,
+                                       [[maybe_unused]] Length length) {
+    static_assert(kHeldRows % 3 == 0, "a pointer for three rows");
+    constexpr int kPointers = kHeldRows / 3;
+    const float* p[kPointers];
+    CURVSEG_UNROLL
+    for (int k = 0; k < kPointers; ++k) p[k] = a + 3 * k * a_pixel;
+    if constexpr (!std::is_same_v<Length, int>) {
+      constexpr int kLength = Length::value;
+      CURVSEG_UNROLL
+      for (int l = 0; l < kLength; ++l, b += Columns)
+        step(
+            acc,
+            b, [&](int i) __attribute__((always_inline)) { return p[i / 3][i % 3 * a_pixel + l]; });
+    } else {
+      for (int l = 0; l < length; ++l, b += Columns) {
+        step(
+            acc,
+            b, [&](int i) __attribute__((always_inline)) { return p[i / 3][i % 3 * a_pixel]; });
+        CURVSEG_UNROLL
+        for (int k = 0; k < kPointers; ++k) {
+          asm("" : "+r"(p[k]));  // opaque, as in window_row
+          ++p[k];
+        }
+      }
+    }
   }
 
   static __forceinline__ void window_row(Vector (&acc)[kRows][kVectors], const float* a,
