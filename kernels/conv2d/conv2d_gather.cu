@@ -52,6 +52,12 @@ void gather_with_tile(StreamHandle stream, const Conv2dGather& p) {
 template <class F>
 auto with_tile(const Conv2dGather& p, F f) {
   const int outputs = p.direction == Conv2dDirection::kForward ? p.problem.k : p.problem.c;
+  if constexpr (kLines) {
+    if (takes_lines(p, max_of(kTileRows, kSlimTileRows))) {
+      if (takes_slim_tiles(outputs)) return f(SlimLineTile{});
+      return outputs <= kTileColumns ? f(NarrowLineTile{}) : f(WideLineTile{});
+    }
+  }
   if constexpr (kSlimTiles) {
     if (takes_slim_tiles(outputs))
       return takes_windows(p, kSlimWindowRows) ? f(SlimWindowTile{}) : f(SlimGatherTile{});
@@ -82,6 +88,21 @@ bool one_term_after_the_other(const Conv2dGather& p) {
   return p.terms == 2 && term_floats(p) > outputs;
 }
 
+/// The same gather with all pixels in one line, where a line can be taken whole and pixels do not
+/// know their neighbours.
+[[maybe_unused]] Conv2dGather in_one_line(Conv2dGather p) {
+  Conv2dProblem& c = p.problem;
+  const std::int64_t pixels = static_cast<std::int64_t>(c.n) * c.h * c.w;
+  constexpr std::int64_t kLongest = 1 << 30;
+  const int channels = p.direction == Conv2dDirection::kForward ? c.c : c.k;
+  if (channels <= kLineSum && c.r == 1 && c.s == 1 && c.stride_h == 1 && c.stride_w == 1 &&
+      c.pad_h == 0 && c.pad_w == 0 && pixels <= kLongest) {
+    c.n = c.h = c.p = 1;
+    c.w = c.q = static_cast<int>(pixels);
+  }
+  return p;
+}
+
 }  // namespace
 
 std::int64_t conv2d_gather_workspace(const Conv2dGather& p) {
@@ -100,7 +121,8 @@ void conv2d_gather(StreamHandle stream, const Conv2dGather& p) {
     term.epilogue.accumulate = true;
     return conv2d_gather(stream, term);
   }
-  with_tile(p, [&](auto shape) { gather_with_tile<decltype(shape)>(stream, p); });
+  const Conv2dGather gather = kLines ? in_one_line(p) : p;
+  with_tile(gather, [&](auto shape) { gather_with_tile<decltype(shape)>(stream, gather); });
 }
 
 }  // namespace curvseg::CURVSEG_TARGET

@@ -9,6 +9,7 @@
 
 #include "conv2d/conv2d.hpp"
 #include "conv2d/gather_pixels.hpp"
+#include "conv2d/line_loader.hpp"
 #include "conv2d/operand_loaders.hpp"
 #include "conv2d/tiles.hpp"
 #include "conv2d/window_loader.hpp"
@@ -17,8 +18,9 @@
 namespace curvseg::CURVSEG_TARGET {
 
 template <class Shape>
-using HostGatherLoader =
-    std::conditional_t<kIsWindow<Shape>, WindowGatherLoader<Shape>, InPlaceGatherLoader<Shape>>;
+using HostGatherLoader = std::conditional_t<
+    kIsLine<Shape>, LineGatherLoader<Shape>,
+    std::conditional_t<kIsWindow<Shape>, WindowGatherLoader<Shape>, InPlaceGatherLoader<Shape>>>;
 template <class Shape>
 using GatherLoader =
     std::conditional_t<kStagedOperands, StagedGatherLoader<Shape>, HostGatherLoader<Shape>>;
@@ -51,11 +53,49 @@ __device__ __forceinline__ void finish_group(const Conv2dGather& p, std::int64_t
   store_group(out, value, count);
 }
 
+/// Takes all kColumns channels of a run of pixels through the epilogue; `value(i)` is the i-th's.
+/// What is the same for all of them is asked once.
+template <int kColumns, class Value>
+__device__ __forceinline__ void finish_run(const Conv2dGather& p, const PixelRun& run, int channel,
+                                           Value value) {
+  const Conv2dEpilogue& e = p.epilogue;
+  const auto zero = fill_lanes<kColumns>(0.0f);
+  float* out = p.out + run.out * p.ld_out + channel;
+  const std::int64_t step = run.step * p.ld_out;
+  const bool masked = e.mask && e.mask_channels > channel;
+  const float* mask = masked ? e.mask + run.out * e.ld_mask + channel : nullptr;
+  const std::int64_t mask_step = run.step * e.ld_mask;
+  const bool accumulate = e.accumulate, biased = e.bias != nullptr, relu = e.relu;
+  const auto bias = biased ? load_group<kColumns>(e.bias + channel, kColumns) : zero;
+  for (int i = 0; i < run.count; ++i, out += step) {
+    auto sum = value(i);
+    if (accumulate) sum = sum + load_group<kColumns>(out, kColumns);
+    if (biased) sum = sum + bias;
+    if (relu) sum = select(sum < 0.0f, zero, sum);  // keeps NaN
+    if (masked) {
+      sum = select(load_group<kColumns>(mask, kColumns) > 0.0f, sum, zero);
+      mask += mask_step;
+    }
+    store_group(out, sum, kColumns);
+  }
+}
+
 /// Writes microtile `t`.
 template <class Tile, class Pixels>
 __device__ __forceinline__ void store_microtile(const Conv2dGather& p, int outputs,
                                                 const Pixels& pixels, int t, int first_channel,
                                                 const typename Tile::Storage& tile) {
+  if constexpr (Pixels::kRuns) {
+    const PixelRun run = pixels.run(t / Tile::kAcross);
+    const int channel = first_channel + Tile::column(t, 0);
+    const int masked = p.epilogue.mask ? p.epilogue.mask_channels - channel : 0;
+    if (run.count > 0 && outputs - channel >= Tile::kGroupColumns &&
+        (masked <= 0 || masked >= Tile::kGroupColumns))
+      return finish_run<Tile::kGroupColumns>(
+          p, run, channel, [&](int i) __attribute__((always_inline)) {
+            return group_lanes<Tile>(tile, i, 0);
+          });
+  }
   CURVSEG_UNROLL
   for (int i = 0; i < Tile::kRows; ++i) {
     const std::int64_t pixel = pixels.out(Tile::row(t, i));
@@ -79,6 +119,19 @@ __device__ __forceinline__ void prefetch_microtile(const Conv2dGather& p, int ou
                                                    const Pixels& pixels, int t, int first_channel) {
   const int channel = first_channel + Tile::column(t, 0);
   const int count = min_of(outputs - channel, Tile::kGroupColumns);
+  if constexpr (Pixels::kRuns) {
+    const PixelRun run = pixels.run(t / Tile::kAcross);
+    if (run.count > 0 && count > 0) {
+      const float* out = p.out + run.out * p.ld_out + channel;
+      for (int i = 0; i < run.count; ++i, out += run.step * p.ld_out) prefetch_to_write(out, count);
+      const int masked = p.epilogue.mask ? min_of(p.epilogue.mask_channels - channel, count) : 0;
+      const float* mask =
+          masked > 0 ? p.epilogue.mask + run.out * p.epilogue.ld_mask + channel : nullptr;
+      for (int i = 0; masked > 0 && i < run.count; ++i, mask += run.step * p.epilogue.ld_mask)
+        prefetch_to_read(mask, masked);
+      return;
+    }
+  }
   for (int i = 0; i < Tile::kRows && count > 0; ++i) {
     const std::int64_t pixel = pixels.out(Tile::row(t, i));
     if (pixel < 0) continue;
@@ -119,18 +172,16 @@ __global__ void __launch_bounds__(Shape::kTile.threads) conv2d_gather_kernel(Con
   if (kStagedOperands) accumulators.clear(block_begin());
   __syncthreads();
 
-  // A thread that has all microtiles clears one when its first step comes and stores it after its
-  // last, while it is in the first-level cache. With one step, as most often, all use the memory of
-  // one.
+  // A thread that has all microtiles begins one with its first step and stores it after its last,
+  // while it is in the first-level cache. With one step, as most often, all use the memory of one.
   bool first = true;
   for (auto step = loader.begin(); loader.valid(step); step = loader.next(step)) {
     loader.acquire(step);
     const bool last = !kStagedOperands && !loader.valid(loader.next(step));
     for (int t = block_begin(); t < Tile::kMicrotiles; t += block_step()) {
       const int slot = first && last ? 0 : t;
-      if (!kStagedOperands && first) accumulators.clear(slot);
       if (last) prefetch_microtile<Tile>(p, outputs, shared.pixels, t, first_channel);
-      loader.multiply(step, t, accumulators.at(slot));
+      loader.multiply(step, t, accumulators.at(slot), first);
       if (last)
         store_microtile<Tile>(p, outputs, shared.pixels, t, first_channel, accumulators.at(slot));
     }

@@ -12,6 +12,8 @@
 //                                     layout those that are missing at the ends of lines too
 //   locate(p, rows, columns, first)   for rows first, first + 1, … of one phase
 //   out(i)                            index in the output tensor, -1 beyond the last pixel
+//   kRuns, run(g)                     where a microtile is placed as a whole: its outputs as a run,
+//                                     of none if they are none
 #pragma once
 
 #include <type_traits>
@@ -48,6 +50,12 @@ __device__ __forceinline__ GatherPixel gather_pixel(const Conv2dGather& p, const
           cursor.column() * columns.source_step + columns.source_offset};
 }
 
+/// Outputs at out, out + step, …
+struct PixelRun {
+  std::int64_t out;
+  int step, count;
+};
+
 /// Outputs of one phase.
 inline __host__ __device__ std::int64_t phase_pixels(int n, const GatherAxis& rows,
                                                      const GatherAxis& columns) {
@@ -57,6 +65,7 @@ inline __host__ __device__ std::int64_t phase_pixels(int n, const GatherAxis& ro
 template <int kPixels>
 class StagedGatherPixels {
  public:
+  static constexpr bool kRuns = false;
   static __host__ __device__ std::int64_t count(int n, const GatherAxis& rows,
                                                 const GatherAxis& columns) {
     return phase_pixels(n, rows, columns);
@@ -77,6 +86,7 @@ class StagedGatherPixels {
 template <int kPixels, int kGroup>  // pixels of the block tile, of a microtile
 class InPlaceGatherPixels {
  public:
+  static constexpr bool kRuns = true;
   static __host__ __device__ std::int64_t count(int n, const GatherAxis& rows,
                                                 const GatherAxis& columns) {
     return phase_pixels(n, rows, columns);
@@ -103,6 +113,7 @@ class InPlaceGatherPixels {
   }
 
   __device__ std::int64_t out(int i) const { return out_[i]; }
+  __device__ PixelRun run(int group) const { return run_[group]; }
   /// Index of the source pixel of tap (0, 0), in bounds or not.
   __device__ std::int64_t source(int i) const { return source_[i]; }
   __device__ int row(int i) const { return row_[i]; }
@@ -127,6 +138,7 @@ class InPlaceGatherPixels {
       row_[g * kGroup + i] = pixel.row;
       column_[g * kGroup + i] = pixel.column + i * columns.source_step;
     }
+    run_[g] = {pixel.out, columns.out_step, kGroup};
     extent_[g] = {kGroup, pixel.row, pixel.row, pixel.column,
                   pixel.column + (kGroup - 1) * columns.source_step};
   }
@@ -151,6 +163,7 @@ class InPlaceGatherPixels {
       row_[i] = pixel.row;
       column_[i] = pixel.column;
     }
+    run_[g] = {-1, 0, 0};
     extent_[g] = e;
   }
 
@@ -158,6 +171,7 @@ class InPlaceGatherPixels {
   std::int64_t source_[kPixels];
   int row_[kPixels], column_[kPixels];
   Extent extent_[kPixels / kGroup];
+  PixelRun run_[kPixels / kGroup];
 };
 
 template <int kPixels, int kGroup>
@@ -168,6 +182,7 @@ class LineGatherPixels {
     std::int64_t out;
     int count, image, row, column;
   };
+  static constexpr bool kRuns = true;
 
   static __host__ __device__ std::int64_t count(int n, const GatherAxis& rows,
                                                 const GatherAxis& columns) {
@@ -176,6 +191,7 @@ class LineGatherPixels {
 
   __device__ void locate(const Conv2dGather& p, const GatherAxis& rows, const GatherAxis& columns,
                          std::int64_t first) {
+    out_step_ = columns.out_step;
     // A column of this cursor is a microtile.
     PixelCursor cursor(first / kGroup, p.problem.n, rows.outputs, groups(columns));
     for (Group& group : group_) {
@@ -195,8 +211,9 @@ class LineGatherPixels {
 
   __device__ std::int64_t out(int i) const {
     const Group& group = group_[i / kGroup];
-    return i % kGroup < group.count ? group.out + i % kGroup : -1;
+    return i % kGroup < group.count ? group.out + i % kGroup * out_step_ : -1;
   }
+  __device__ PixelRun run(int i) const { return {group_[i].out, out_step_, group_[i].count}; }
   __device__ const Group& group(int i) const { return group_[i]; }
 
  private:
@@ -205,11 +222,13 @@ class LineGatherPixels {
   }
 
   Group group_[kPixels / kGroup];
+  int out_step_;
 };
 
 template <class Shape>
 using HostGatherPixels =
-    std::conditional_t<kIsWindow<Shape>, LineGatherPixels<Shape::kTile.pixels, Shape::kTile.rows>,
+    std::conditional_t<kIsWindow<Shape> || kIsLine<Shape>,
+                       LineGatherPixels<Shape::kTile.pixels, Shape::kTile.rows>,
                        InPlaceGatherPixels<Shape::kTile.pixels, Shape::kTile.rows>>;
 template <class Shape>
 using GatherPixels = std::conditional_t<kStagedOperands, StagedGatherPixels<Shape::kTile.pixels>,

@@ -5,10 +5,13 @@
 //   InPlaceGatherLoader  hands out pointers: NHWC rows are contiguous in C, panels contiguous
 //                        already, so a machine with caches copies nothing (host)
 //   WindowGatherLoader   the same for windows three pixels wide (host, window_loader.hpp)
+//   LineGatherLoader     the same for short sums (host, line_loader.hpp)
 //
 //   begin() valid(step) next(step)   walk the reduction: terms, filter taps, source channels
 //   acquire(step)                    operands ready for every thread when it returns
-//   multiply(step, t, accumulator)   microtile t += its rows x its columns
+//   multiply(step, t, accumulator, begins)
+//                                    microtile t += its rows x its columns, or = if the sum begins
+//                                    (a host's; those of a GPU are cleared before)
 //   release()                        every thread is done with them
 #pragma once
 
@@ -158,7 +161,8 @@ class InPlaceGatherLoader {
       shared_.source[i] = displaced(term.source, pixels_.source(i) * term.ld);
   }
 
-  __device__ void multiply(const Step& step, int t, typename Tile::Storage& accumulator) {
+  __device__ void multiply(const Step& step, int t, typename Tile::Storage& accumulator,
+                           bool begins) {
     const int index = first_panel_ + t % Tile::kAcross;
     const int group = t / Tile::kAcross;
     const auto& at = pixels_.extent(group);
@@ -176,13 +180,16 @@ class InPlaceGatherLoader {
         while (r + count < step.row_tap + step.row_taps &&
                at.last_row + (r + count) * rows.source_tap_step < rows.source_extent)
           ++count;
-        multiply_inside(step, r, count, index, group, accumulator);
+        multiply_inside(step, r, count, index, group, accumulator, begins);
+        begins = false;
         r += count;
       } else {
-        multiply_edge(step, r, index, group, accumulator);
+        multiply_edge(step, r, index, group, accumulator, begins);
+        begins = false;
         ++r;
       }
     }
+    if (begins) Tile::clear(accumulator);
   }
 
   __device__ void release() {}
@@ -197,7 +204,7 @@ class InPlaceGatherLoader {
 
   /// Every tap of `count` rows of taps is inside for every pixel: read in place.
   __device__ void multiply_inside(const Step& step, int row_tap, int count, int index, int group,
-                                  typename Tile::Storage& accumulator) {
+                                  typename Tile::Storage& accumulator, bool begins) {
     const GatherAxis& columns = operands_.columns;
     const std::int64_t ld = operands_.p.term[step.term].ld;
     const std::int64_t row_stride =
@@ -211,13 +218,14 @@ class InPlaceGatherLoader {
       runs.columns = 1;
     }
     Tile::multiply_rows(accumulator, shared_.source + group * Tile::kRows,
-                        row_tap * row_stride + step.channel, runs, panel(step, row_tap, 0, index));
+                        row_tap * row_stride + step.channel, runs, panel(step, row_tap, 0, index),
+                        begins);
   }
 
   /// Some taps are outside: a table of where each pixel finds each tap. The microtiles of a group
   /// come one after the other and share it.
   __device__ void multiply_edge(const Step& step, int row_tap, int index, int group,
-                                typename Tile::Storage& accumulator) {
+                                typename Tile::Storage& accumulator, bool begins) {
     const int all = operands_.columns.taps;
     for (int tap = 0; tap < all; tap += kTableTaps) {
       const int taps = min_of(all - tap, kTableTaps);
@@ -227,7 +235,7 @@ class InPlaceGatherLoader {
         table_ = key;
       }
       Tile::multiply_table(accumulator, shared_.table, {taps, panel_column_, step.channels},
-                           panel(step, row_tap, tap, index));
+                           panel(step, row_tap, tap, index), begins && tap == 0);
     }
   }
 
@@ -324,7 +332,8 @@ class StagedGatherLoader {
     __syncthreads();
   }
 
-  __device__ void multiply(const Step& step, int t, typename Tile::Storage& accumulator) {
+  __device__ void multiply(const Step& step, int t, typename Tile::Storage& accumulator,
+                           bool /*begins*/) {
     Tile::template multiply_rows<kLd, kTile.reduction>(accumulator, t, shared_.a[step.buffer],
                                                        shared_.b[step.buffer]);
   }

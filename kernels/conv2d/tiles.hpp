@@ -62,6 +62,26 @@ struct SlimWindowTile {
   static constexpr GatherTile kTile{256, kSlimTileColumns, kSlimTileColumns, 64,
                                     1,   kSlimWindowRows,  kSlimTileColumns};
 };
+// Host, lines: short sums. A microtile is long enough to make calls and conditions cheap. Where it
+// writes but a part of its pixels' channels, caches prefetch badly, and shorter ones are faster.
+struct WideLineTile {
+  static constexpr GatherTile kTile{96, 4 * kTileColumns, kTileColumns, 256, 1, 24, kTileColumns};
+};
+struct NarrowLineTile {
+  static constexpr GatherTile kTile{384, kTileColumns, kTileColumns, 256, 1, 48, kTileColumns};
+};
+struct SlimLineTile {
+  static constexpr GatherTile kTile{384, kSlimTileColumns, kSlimTileColumns, 256, 1,
+                                    48,  kSlimTileColumns};
+};
+template <class Shape>
+inline constexpr bool kIsLine = false;
+template <>
+inline constexpr bool kIsLine<WideLineTile> = true;
+template <>
+inline constexpr bool kIsLine<NarrowLineTile> = true;
+template <>
+inline constexpr bool kIsLine<SlimLineTile> = true;
 template <class Shape>
 inline constexpr bool kIsWindow = false;
 template <>

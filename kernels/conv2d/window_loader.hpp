@@ -57,7 +57,8 @@ class WindowGatherLoader {
 
   __device__ void acquire(const Step&) {}
 
-  __device__ void multiply(const Step& step, int t, typename Tile::Storage& accumulator) {
+  __device__ void multiply(const Step& step, int t, typename Tile::Storage& accumulator,
+                           bool begins) {
     const int index = first_panel_ + t % Tile::kAcross;
     const int group = t / Tile::kAcross;
     const Group& at = pixels_.group(group);
@@ -66,7 +67,10 @@ class WindowGatherLoader {
     int first = step.row_tap, last = step.row_tap + step.row_taps;
     while (first < last && at.row + first * rows.source_tap_step < 0) ++first;
     while (first < last && at.row + (last - 1) * rows.source_tap_step >= rows.source_extent) --last;
-    if (first == last) return;
+    if (first == last) {
+      if (begins) Tile::clear(accumulator);
+      return;
+    }
     const float* panel = operands_.panel(step.term, index, operands_.panel_tap_of(first, 0),
                                          step.channel, kTile.panel);
     const Conv2dGatherTerm& term = operands_.p.term[step.term];
@@ -77,7 +81,7 @@ class WindowGatherLoader {
         prefetch_row(source(term, at, last, step.channel) + term.ld, term.ld, step.channels);
       Tile::multiply_window(accumulator, source(term, at, first, step.channel),
                             {last - first, row, panel_row_, term.ld, panel_tap_, step.channels},
-                            panel);
+                            panel, begins);
       return;
     }
     const CopyKey key{step.term, step.row_tap, step.channel, group};
@@ -88,7 +92,7 @@ class WindowGatherLoader {
     const std::ptrdiff_t row = static_cast<std::ptrdiff_t>(kPixels) * step.channels;
     Tile::multiply_window(accumulator, shared_.copy + (first - step.row_tap) * row,
                           {last - first, row, panel_row_, step.channels, panel_tap_, step.channels},
-                          panel);
+                          panel, begins);
   }
 
   __device__ void release() {}

@@ -14,6 +14,14 @@ constexpr __host__ __device__ std::int64_t divide_up(std::int64_t a, std::int64_
 constexpr __host__ __device__ int min_of(int a, int b) { return a < b ? a : b; }
 constexpr __host__ __device__ int max_of(int a, int b) { return a > b ? a : b; }
 
+/// Adds to a counter in the block's shared struct.
+__device__ __forceinline__ void add_in_block(unsigned* counter, unsigned value) {
+  if constexpr (kStagedOperands)
+    atomicAdd(counter, value);
+  else
+    *counter += value;  // one thread a block
+}
+
 /// `from` + `floats`, as integers: pointer arithmetic beyond an array is undefined even if the
 /// result is never read.
 __device__ __forceinline__ const float* displaced(const float* from, std::int64_t floats) {

@@ -106,6 +106,19 @@ __device__ __forceinline__ Lanes<kWidth, int> lane_index() {
   return result;
 }
 
+/// One number after the other: neighbouring threads have neighbouring lines.
+__device__ __forceinline__ int first_largest(const float* x, int count) {
+  float best = x[0];
+  int at = 0;
+  for (int i = 1; i < count; ++i) {
+    const float value = x[i];
+    const bool wins = value > best || (value != value && best == best);
+    best = wins ? value : best;
+    at = wins ? i : at;
+  }
+  return at;
+}
+
 /// Applies `f` lane by lane.
 template <class Result, int kWidth, class A, class B, class F>
 __device__ __forceinline__ Lanes<kWidth, Result> zip_lanes(const Lanes<kWidth, A>& a,

@@ -11,6 +11,7 @@ inline constexpr int kWarpSize = 32;
 inline constexpr int kTileRows = 8;
 inline constexpr int kTileColumns = 8;
 inline constexpr bool kSlimTiles = false;  // a host's way to use all of a vector
+inline constexpr bool kLines = false;      // likewise, for short sums
 inline constexpr int kSlimTileRows = kTileRows, kSlimOuterRows = kTileRows;
 inline constexpr int kSlimTileColumns = kTileColumns;
 inline constexpr int kWindowRows = kTileRows, kSlimWindowRows = kTileRows;

@@ -190,6 +190,79 @@ __forceinline__ void store_lanes(std::uint16_t* to, const Lanes<kWidth, int>& va
   }
 }
 
+// ---- one line of numbers -----------------------------------------------------------------------
+
+/// As first_largest() of exec/lanes.hpp says, one number after the other.
+__forceinline__ int first_largest_by_one(const float* x, int count) {
+  float best = x[0];
+  int at = 0;
+  for (int i = 1; i < count; ++i) {
+    const float value = x[i];
+    const bool wins = value > best || (value != value && best == best);
+    best = wins ? value : best;
+    at = wins ? i : at;
+  }
+  return at;
+}
+
+#if defined(__AVX2__)
+/// A bit for each of up to 32 numbers that equals `value`, the largest, or is not a number.
+struct LargestBits {
+  unsigned largest, nan;
+};
+/// `kVectors` of 8 numbers, the last of them some: the others repeat the first number.
+template <int kVectors>
+__forceinline__ LargestBits largest_bits(const float* x, int count) {
+  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  const __m256i exists = _mm256_cmpgt_epi32(_mm256_set1_epi32(count - 8 * (kVectors - 1)), lane);
+  __m256 value[kVectors];
+  CURVSEG_UNROLL
+  for (int v = 0; v < kVectors - 1; ++v) value[v] = _mm256_loadu_ps(x + 8 * v);
+  value[kVectors - 1] =
+      _mm256_blendv_ps(_mm256_set1_ps(x[0]), _mm256_maskload_ps(x + 8 * (kVectors - 1), exists),
+                       _mm256_castsi256_ps(exists));
+  __m256 most = value[0];
+  CURVSEG_UNROLL
+  for (int v = 1; v < kVectors; ++v) most = _mm256_max_ps(most, value[v]);
+  most = _mm256_max_ps(most, _mm256_permute2f128_ps(most, most, 1));
+  most = _mm256_max_ps(most, _mm256_permute_ps(most, 0x4e));
+  most = _mm256_max_ps(most, _mm256_permute_ps(most, 0xb1));
+  LargestBits bits{0, 0};
+  CURVSEG_UNROLL
+  for (int v = 0; v < kVectors; ++v) {
+    const auto equal =
+        static_cast<unsigned>(_mm256_movemask_ps(_mm256_cmp_ps(value[v], most, _CMP_EQ_OQ)));
+    const auto nan =
+        static_cast<unsigned>(_mm256_movemask_ps(_mm256_cmp_ps(value[v], value[v], _CMP_UNORD_Q)));
+    bits.largest |= equal << (8 * v);
+    bits.nan |= nan << (8 * v);
+  }
+  return bits;
+}
+#endif
+
+__forceinline__ int first_largest(const float* x, int count) {
+#if defined(__AVX2__)
+  LargestBits bits{0, 0};
+  // Without a branch, which would be mispredicted where classes meet.
+  if (count == 2) return int{x[1] > x[0]} | (int{x[1] != x[1]} & int{x[0] == x[0]});
+  if (count > 32 || count < 2) return first_largest_by_one(x, count);
+  if (count <= 8)
+    bits = largest_bits<1>(x, count);
+  else if (count <= 16)
+    bits = largest_bits<2>(x, count);
+  else if (count <= 24)
+    bits = largest_bits<3>(x, count);
+  else
+    bits = largest_bits<4>(x, count);
+  return __builtin_ctz(bits.nan != 0 ? bits.nan : bits.largest);
+#else
+  return first_largest_by_one(x, count);
+#endif
+}
+
+// ---- arithmetic --------------------------------------------------------------------------------
+
 template <int kWidth, class T>
 __forceinline__ Lanes<kWidth, T> operator+(Lanes<kWidth, T> a, const Lanes<kWidth, T>& b) {
   CURVSEG_UNROLL

@@ -1,72 +1,19 @@
 // The matrix atom of the host: SIMD register tiles. Operands are read where they are.
 #pragma once
 
+#include "exec/host_vector.hpp"
+
 namespace curvseg::CURVSEG_TARGET {
-
-#if defined(__AVX512F__)
-inline constexpr int kLanes = 16;
-inline constexpr int kTileRows = 12;  // 24 accumulators, 2 operands, 6 registers to spare of 32
-#elif defined(__AVX__)
-inline constexpr int kLanes = 8;
-inline constexpr int kTileRows = 6;  // 12 accumulators, 2 operands, 1 broadcast of 16 registers
-#else
-inline constexpr int kLanes = 4;
-inline constexpr int kTileRows = 6;
-#endif
-inline constexpr int kTileColumns = 2 * kLanes;
-// For few columns: one vector wide, so that none of it is wasted. A multiply-add then needs an
-// operand from memory each, which two loads a cycle can deliver, just.
-inline constexpr bool kSlimTiles = true;
-inline constexpr int kSlimTileRows = 12;
-inline constexpr int kSlimTileColumns = kLanes;
-// Of a sliding window, see BlockTile::multiply_window: an operand from memory is used three times
-// over, so the taps take registers of the rows.
-#if defined(__AVX512F__)
-inline constexpr bool kWideWindows = true;
-inline constexpr int kWindowRows = 12;      // 24 accumulators, 6 taps
-inline constexpr int kSlimWindowRows = 16;  // 16 and 3
-#else
-inline constexpr bool kWideWindows = false;  // 16 registers: 8 accumulators and 6 taps are slower
-inline constexpr int kWindowRows = 4;
-inline constexpr int kSlimWindowRows = 8;  // 8 and 3
-#endif
-// Of the three taps of a weight gradient, for which 16 registers are too few.
-inline constexpr bool kOuterWindows = kLanes == 16;
-inline constexpr int kOuterWindowRows = 4;      // 24 accumulators
-inline constexpr int kSlimOuterWindowRows = 8;  // 24
-// Where the rows' operands lie side by side, there may be as many rows as there are registers.
-inline constexpr int kSlimOuterRows = kLanes == 16 ? 16 : 12;
-
-typedef float Vector __attribute__((vector_size(kLanes * sizeof(float))));
-typedef float UnalignedVector
-    __attribute__((vector_size(kLanes * sizeof(float)), aligned(4), may_alias));
-
-__forceinline__ Vector load_vector(const float* from) {
-  return *reinterpret_cast<const UnalignedVector*>(from);
-}
-__forceinline__ void store_vector(float* to, Vector value) {
-  *reinterpret_cast<UnalignedVector*>(to) = value;
-}
-__forceinline__ Vector broadcast(float value) {
-  return value - Vector{};  // minus zero is exact for every value, plus zero is not
-}
-__forceinline__ Vector fma(Vector a, Vector b, Vector c) {
-#if defined(__AVX512F__)
-  return _mm512_fmadd_ps(a, b, c);
-#elif defined(__FMA__)
-  return _mm256_fmadd_ps(a, b, c);
-#else
-  return a * b + c;
-#endif
-}
 
 /// A block tile of `BlockRows` x `BlockColumns` accumulators, made of microtiles of `Rows` x
 /// `Columns`. A microtile is in registers for the length of one multiply; between multiplies it
-/// lies in the block's shared struct, that is, in the first-level cache.
+/// lies in the block's shared struct, that is, in the first-level cache. Where a multiply is told
+/// that the sum begins, it does not read that memory, so nobody has to clear it.
 ///
 ///   multiply_rows :  acc[i][j] += Σ_l rows[i][l] · b[l][j]      (rows of a: contiguous in l)
 ///   multiply_outer:  acc[i][j] += Σ_l a[l][i]    · b[l][j]      (a: contiguous in i)
 ///   multiply_window: acc[i][j] += Σ_l Σ_s a[i + s][l] · b[s][l][j],  s = 0, 1, 2
+///   multiply_line:   as multiply_rows for rows at one distance, as many as a line has
 ///   multiply_outer_window: acc[s][i][j] += Σ_l a[l + s][i] · b[l][j]
 template <int BlockRows, int BlockColumns, int Rows = kTileRows, int Columns = kTileColumns>
 struct BlockTile {
@@ -98,12 +45,12 @@ struct BlockTile {
   // among them cost a reload a step, a tenth of the speed.
   static __attribute__((noinline)) void multiply_rows(Storage& storage, const float* const* row,
                                                       std::ptrdiff_t offset, const Runs& runs,
-                                                      const float* b) {
+                                                      const float* b, bool begins) {
     const float* a[kRows];
     CURVSEG_UNROLL
     for (int i = 0; i < kRows; ++i) a[i] = row[i] + offset;
     Vector acc[kRows][kVectors];
-    load(acc, storage);
+    begin(acc, storage, begins);
     const std::ptrdiff_t next_row = runs.a_row - runs.columns * runs.a_column;
     for (int r = runs.rows; r > 0; --r) {
       const float* run = b;
@@ -128,9 +75,10 @@ struct BlockTile {
   };
   static __attribute__((noinline)) void multiply_table(Storage& storage,
                                                        const float* const (*table)[kRows],
-                                                       const TableRuns& runs, const float* b) {
+                                                       const TableRuns& runs, const float* b,
+                                                       bool begins) {
     Vector acc[kRows][kVectors];
-    load(acc, storage);
+    begin(acc, storage, begins);
     for (int run = 0; run < runs.count; ++run, b += runs.b_step) {
       const float* a[kRows];
       CURVSEG_UNROLL
@@ -153,15 +101,67 @@ struct BlockTile {
   // A value of a is broadcast once for the three outputs that see it: a third of the loads, and
   // fewer of the bank conflicts of pixels whose distance is a power of two.
   static __attribute__((noinline)) void multiply_window(Storage& storage, const float* a,
-                                                        const Window& window, const float* b) {
+                                                        const Window& window, const float* b,
+                                                        bool begins) {
     Vector acc[kRows][kVectors];
-    load(acc, storage);
+    begin(acc, storage, begins);
     for (int row = 0; row < window.rows; ++row) {
       window_row(acc, a, window.a_pixel, b, window.b_tap, window.length);
       a += window.a_row;
       b += window.b_row;
     }
     store(storage, acc);
+  }
+
+  /// `pixels` of a, whole registers of them, `a_pixel` apart, each with `rows` runs of `length`
+  /// adjacent elements.
+  struct Line {
+    int pixels;
+    std::ptrdiff_t a_pixel;
+    int rows;
+    std::ptrdiff_t a_row, b_row;
+    int length;
+  };
+  static constexpr int kHeldRows = Columns == kLanes ? kSlimTileRows : kTileRows;
+  /// acc[first + i][:] += Σ_row Σ_l a[row][i·a_pixel + l] · b[row][l][:]
+  //
+  // A microtile is longer than the registers: what a call and its surroundings cost is shared by a
+  // line where a sum is short.
+  static __attribute__((noinline)) void multiply_line(Storage& storage, int first, const float* a,
+                                                      const Line& line, const float* b,
+                                                      bool begins) {
+    float* to = storage + first * Columns;
+    for (int i = 0; i < line.pixels; i += kHeldRows, to += kHeldRows * Columns) {
+      Vector acc[kHeldRows][kVectors];
+      begin(acc, to, begins);
+      const float* from = a;
+      const float* with = b;
+      for (int row = 0; row < line.rows; ++row) {
+        // Three taps of one channel or of three: the filters of first layers.
+        if (line.length == 3)
+          line_row(acc, from, line.a_pixel, with, std::integral_constant<int, 3>());
+        else if (line.length == 9)
+          line_row(acc, from, line.a_pixel, with, std::integral_constant<int, 9>());
+        else
+          line_row(acc, from, line.a_pixel, with, line.length);
+        from += line.a_row;
+        with += line.b_row;
+      }
+      store(to, acc);
+      a += kHeldRows * line.a_pixel;
+    }
+  }
+
+  /// to[e] = from[e] for e in [first, last), 0 for the other e < count and some beyond, less than
+  /// kLanes. Nothing outside [first, last) is read.
+  static __forceinline__ void copy_part(float* to, const float* from, int first, int last,
+                                        int count) {
+    for (int e = 0; e < count; e += kLanes)
+      store_vector(to + e, load_part(from + e, first - e, last - e));
+  }
+
+  static void clear(Storage& storage) {
+    for (int e = 0; e < Rows * Columns; e += kLanes) store_vector(storage + e, Vector{});
   }
 
   /// acc[i][:] += Σ_l a[l·lda + i] · b[l·ldb + :], for the first `rows` rows of the microtile.
@@ -189,13 +189,21 @@ struct BlockTile {
  private:
   static constexpr int kVectors = Columns / kLanes;
   template <int Count>
-  static __forceinline__ void load(Vector (&acc)[Count][kVectors], const Storage& storage) {
+  static __forceinline__ void begin(Vector (&acc)[Count][kVectors], const float* storage,
+                                    bool begins) {
+    if (!begins) return load(acc, storage);
+    CURVSEG_UNROLL
+    for (int i = 0; i < Count; ++i) CURVSEG_UNROLL
+    for (int v = 0; v < kVectors; ++v) acc[i][v] = Vector{};
+  }
+  template <int Count>
+  static __forceinline__ void load(Vector (&acc)[Count][kVectors], const float* storage) {
     CURVSEG_UNROLL
     for (int i = 0; i < Count; ++i) CURVSEG_UNROLL
     for (int v = 0; v < kVectors; ++v) acc[i][v] = load_vector(storage + i * Columns + v * kLanes);
   }
   template <int Count>
-  static __forceinline__ void store(Storage& storage, const Vector (&acc)[Count][kVectors]) {
+  static __forceinline__ void store(float* storage, const Vector (&acc)[Count][kVectors]) {
     CURVSEG_UNROLL
     for (int i = 0; i < Count; ++i) CURVSEG_UNROLL
     for (int v = 0; v < kVectors; ++v) store_vector(storage + i * Columns + v * kLanes, acc[i][v]);
@@ -222,6 +230,37 @@ struct BlockTile {
     for (std::ptrdiff_t l = 0; l < length; ++l, b += Columns)
       step(
           acc, b, [&](int i) __attribute__((always_inline)) { return a[i][l]; });
+  }
+
+  /// Rows a_pixel apart: the addresses p, p + S and p + 2·S need but one more register.
+  template <class Length>
+  static __forceinline__ void line_row(Vector (&acc)[kHeldRows][kVectors], const float* a,
+                                       std::ptrdiff_t a_pixel, const float* b,
+                                       [[maybe_unused]] Length length) {
+    static_assert(kHeldRows % 3 == 0, "a pointer for three rows");
+    constexpr int kPointers = kHeldRows / 3;
+    const float* p[kPointers];
+    CURVSEG_UNROLL
+    for (int k = 0; k < kPointers; ++k) p[k] = a + 3 * k * a_pixel;
+    if constexpr (!std::is_same_v<Length, int>) {
+      constexpr int kLength = Length::value;
+      CURVSEG_UNROLL
+      for (int l = 0; l < kLength; ++l, b += Columns)
+        step(
+            acc,
+            b, [&](int i) __attribute__((always_inline)) { return p[i / 3][i % 3 * a_pixel + l]; });
+    } else {
+      for (int l = 0; l < length; ++l, b += Columns) {
+        step(
+            acc,
+            b, [&](int i) __attribute__((always_inline)) { return p[i / 3][i % 3 * a_pixel]; });
+        CURVSEG_UNROLL
+        for (int k = 0; k < kPointers; ++k) {
+          asm("" : "+r"(p[k]));  // opaque, as in window_row
+          ++p[k];
+        }
+      }
+    }
   }
 
   static __forceinline__ void window_row(Vector (&acc)[kRows][kVectors], const float* a,

@@ -17,6 +17,8 @@
 //   a < b, a <= b, a == b                a mask, from lanes and lanes
 //   a < number, a > number, a == number  a mask, from lanes and one number
 //   mask & mask, !mask, select(mask, a, b)
+//   first_largest(from, count)           where the first largest of `count` > 0 numbers is, or the
+//                                        first that is not a number
 //
 // (Plain arrays left to the compiler instead: g++ 12 moves them through the stack in pieces and
 // reaches a sixth of the speed on a copy.)

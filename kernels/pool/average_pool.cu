@@ -14,15 +14,15 @@
 namespace curvseg::CURVSEG_TARGET {
 namespace {
 
-template <int kWidth>
+template <int kWidth, int kWhole>
 __global__ void __launch_bounds__(kGridThreads)
     average_pool_forward_kernel(PoolParams<AveragePoolForward> p) {
   const AveragePoolForward& f = p.operation;
   for (ImageWalk<kWidth> at(p.walk); at.valid(); at.advance()) {
-    const WindowRows rows(p, at);
+    const WindowRows rows(p, at, taps_inside<kWhole>(p.rows, at.row()));
     const std::int64_t down = p.rows.count(at.row(), f.count_include_pad);
     at.each_column([&](int q, std::int64_t pixel) {
-      const TapRange columns = p.columns.taps(q);
+      const TapRange columns = taps_inside<kWhole>(p.columns, q);
       const float* corner = rows.first + p.columns.start(q) * f.ldx;
       const std::int64_t taps = down * p.columns.count(q, f.count_include_pad);
       const float divisor = taps > 0 ? static_cast<float>(taps) : 1.0f;
@@ -67,14 +67,41 @@ __global__ void __launch_bounds__(kGridThreads)
   }
 }
 
+/// Windows that share no element: each deals its gradient out to its own ones.
+template <int kWidth, int kWhole>
+__global__ void __launch_bounds__(kGridThreads)
+    average_pool_backward_apart_kernel(PoolParams<AveragePoolBackward> p) {
+  const AveragePoolBackward& f = p.operation;
+  for (ImageWalk<kWidth> at(p.walk); at.valid(); at.advance()) {
+    const WindowsApart<kWhole> windows(p, at.image(), at.row());
+    const std::int64_t down = windows.rows;
+    at.each_column([&](int q, std::int64_t) {
+      const WindowApart window = windows.at(q);
+      const float weight = 1.0f / static_cast<float>(down * window.columns);
+      at.each_run([&](int c, auto count) {
+        auto gradient = fill_lanes<kWidth>(0.0f);
+        if (window.exists)
+          gradient =
+              gradient + weight * load_lanes<kWidth>(f.dy + window.output * f.ldy + c, count);
+        window.each_tap(windows, [&](int, std::int64_t pixel) {
+          store_gradient(f.epilogue, gradient, f.dx + pixel * f.ldx + c, pixel, c, count);
+        });
+      });
+    });
+  }
+}
+
 }  // namespace
 
 void average_pool_forward(StreamHandle stream, const AveragePoolForward& p) {
   const PoolProblem& c = p.problem;
   const bool wide = wide_lanes(c.c, {{p.x, p.ldx}, {p.y, p.ldy}});
   const auto params = pool_params(p, plan_image(c.n, c.p, c.q, c.c, wide));
-  launch_walk(params.walk.pixels, wide, [&]<int kWidth>(dim3 grid) {
-    launch<average_pool_forward_kernel<kWidth>>(stream, grid, kGridThreads, params);
+  with_window(c, [&](auto whole) {
+    launch_walk(params.walk.pixels, wide, [&]<int kWidth>(dim3 grid) {
+      launch<average_pool_forward_kernel<kWidth, decltype(whole)::value>>(stream, grid,
+                                                                          kGridThreads, params);
+    });
   });
 }
 
@@ -82,6 +109,15 @@ void average_pool_backward(StreamHandle stream, const AveragePoolBackward& p) {
   const PoolProblem& c = p.problem;
   const bool wide =
       wide_lanes(c.c, {{p.dy, p.ldy}, {p.dx, p.ldx}, {p.epilogue.mask, p.epilogue.ld_mask}});
+  if (!kStagedOperands && windows_apart(c)) {
+    const auto params = pool_params(p, plan_windows_apart(c));
+    return with_places(c, [&](auto whole) {
+      launch_walk(params.walk.pixels, true, [&]<int kWidth>(dim3 grid) {
+        launch<average_pool_backward_apart_kernel<kWidth, decltype(whole)::value>>(
+            stream, grid, kGridThreads, params);
+      });
+    });
+  }
   const auto params = pool_params(p, plan_image(c.n, c.h, c.w, c.c, wide));
   launch_walk(params.walk.pixels, wide, [&]<int kWidth>(dim3 grid) {
     launch<average_pool_backward_kernel<kWidth>>(stream, grid, kGridThreads, params);

@@ -38,23 +38,24 @@ struct Winner {
   }
 };
 
-template <int kWidth>
+template <int kWidth, int kWhole>
 __global__ void __launch_bounds__(kGridThreads)
     max_pool_forward_kernel(PoolParams<MaxPoolForward> p) {
   const MaxPoolForward& f = p.operation;
   for (ImageWalk<kWidth> at(p.walk); at.valid(); at.advance()) {
-    const WindowRows rows(p, at);
+    const WindowRows rows(p, at, taps_inside<kWhole>(p.rows, at.row()));
     at.each_column([&](int q, std::int64_t pixel) {
-      const TapRange columns = p.columns.taps(q);
+      const TapRange columns = taps_inside<kWhole>(p.columns, q);
       const float* corner = rows.first + p.columns.start(q) * f.ldx;
+      const int window = kWhole > 0 ? kWhole : p.columns.window;
       const bool empty = rows.taps.last <= rows.taps.first || columns.last <= columns.first;
-      const int first_tap = empty ? 0 : rows.taps.first * p.columns.window + columns.first;
+      const int first_tap = empty ? 0 : rows.taps.first * window + columns.first;
       at.each_run([&](int c, auto count) {
         Winner<kWidth> winner(first_tap);
         for (int r = rows.taps.first; r < rows.taps.last; ++r) {
           const float* row = corner + r * rows.stride + c;
           for (int s = columns.first; s < columns.last; ++s)
-            winner.meet(load_lanes<kWidth>(row + s * f.ldx, count), r * p.columns.window + s);
+            winner.meet(load_lanes<kWidth>(row + s * f.ldx, count), r * window + s);
         }
         store_lanes(f.y + pixel * f.ldy + c, winner.value, count);
         if (f.index) store_lanes(f.index + pixel * f.problem.c + c, winner.tap, count);
@@ -65,14 +66,14 @@ __global__ void __launch_bounds__(kGridThreads)
 
 /// Reads the whole window rather than the winner: a lane's neighbours need the same sectors, and
 /// a load at an address of its own in every lane would not vectorise.
-template <int kWidth>
+template <int kWidth, int kWhole>
 __global__ void __launch_bounds__(kGridThreads)
     max_pool_select_kernel(PoolParams<MaxPoolSelect> p) {
   const MaxPoolSelect& f = p.operation;
   for (ImageWalk<kWidth> at(p.walk); at.valid(); at.advance()) {
-    const WindowRows rows(p, at);
+    const WindowRows rows(p, at, taps_inside<kWhole>(p.rows, at.row()));
     at.each_column([&](int q, std::int64_t pixel) {
-      const TapRange columns = p.columns.taps(q);
+      const TapRange columns = taps_inside<kWhole>(p.columns, q);
       const float* corner = rows.first + p.columns.start(q) * f.ldx;
       at.each_run([&](int c, auto count) {
         const auto index = load_lanes<kWidth>(f.index + pixel * f.problem.c + c, count);
@@ -116,14 +117,43 @@ __global__ void __launch_bounds__(kGridThreads)
   }
 }
 
+/// Windows that share no element: each deals its gradient out to its own ones.
+template <int kWidth, int kWhole>
+__global__ void __launch_bounds__(kGridThreads)
+    max_pool_backward_apart_kernel(PoolParams<MaxPoolBackward> p) {
+  const MaxPoolBackward& f = p.operation;
+  for (ImageWalk<kWidth> at(p.walk); at.valid(); at.advance()) {
+    const WindowsApart<kWhole> windows(p, at.image(), at.row());
+    at.each_column([&](int q, std::int64_t) {
+      const WindowApart window = windows.at(q);
+      at.each_run([&](int c, auto count) {
+        auto index = fill_lanes<kWidth>(-1);
+        auto dy = fill_lanes<kWidth>(0.0f);
+        if (window.exists) {
+          index = load_lanes<kWidth>(f.index + window.output * f.problem.c + c, count);
+          dy = load_lanes<kWidth>(f.dy + window.output * f.ldy + c, count);
+        }
+        window.each_tap(windows, [&](int tap, std::int64_t pixel) {
+          const auto zero = fill_lanes<kWidth>(0.0f);
+          const auto gradient = zero + select(index == tap, dy, zero);
+          store_gradient(f.epilogue, gradient, f.dx + pixel * f.ldx + c, pixel, c, count);
+        });
+      });
+    });
+  }
+}
+
 }  // namespace
 
 void max_pool_forward(StreamHandle stream, const MaxPoolForward& p) {
   const PoolProblem& c = p.problem;
   const bool wide = wide_lanes(c.c, {{p.x, p.ldx}, {p.y, p.ldy}, {p.index, c.c}});
   const auto params = pool_params(p, plan_image(c.n, c.p, c.q, c.c, wide));
-  launch_walk(params.walk.pixels, wide, [&]<int kWidth>(dim3 grid) {
-    launch<max_pool_forward_kernel<kWidth>>(stream, grid, kGridThreads, params);
+  with_window(c, [&](auto whole) {
+    launch_walk(params.walk.pixels, wide, [&]<int kWidth>(dim3 grid) {
+      launch<max_pool_forward_kernel<kWidth, decltype(whole)::value>>(stream, grid, kGridThreads,
+                                                                      params);
+    });
   });
 }
 
@@ -131,8 +161,11 @@ void max_pool_select(StreamHandle stream, const MaxPoolSelect& p) {
   const PoolProblem& c = p.problem;
   const bool wide = wide_lanes(c.c, {{p.x, p.ldx}, {p.y, p.ldy}, {p.index, c.c}});
   const auto params = pool_params(p, plan_image(c.n, c.p, c.q, c.c, wide));
-  launch_walk(params.walk.pixels, wide, [&]<int kWidth>(dim3 grid) {
-    launch<max_pool_select_kernel<kWidth>>(stream, grid, kGridThreads, params);
+  with_window(c, [&](auto whole) {
+    launch_walk(params.walk.pixels, wide, [&]<int kWidth>(dim3 grid) {
+      launch<max_pool_select_kernel<kWidth, decltype(whole)::value>>(stream, grid, kGridThreads,
+                                                                     params);
+    });
   });
 }
 
@@ -140,6 +173,15 @@ void max_pool_backward(StreamHandle stream, const MaxPoolBackward& p) {
   const PoolProblem& c = p.problem;
   const bool wide = wide_lanes(
       c.c, {{p.dy, p.ldy}, {p.dx, p.ldx}, {p.index, c.c}, {p.epilogue.mask, p.epilogue.ld_mask}});
+  if (!kStagedOperands && windows_apart(c)) {
+    const auto params = pool_params(p, plan_windows_apart(c));
+    return with_places(c, [&](auto whole) {
+      launch_walk(params.walk.pixels, true, [&]<int kWidth>(dim3 grid) {
+        launch<max_pool_backward_apart_kernel<kWidth, decltype(whole)::value>>(
+            stream, grid, kGridThreads, params);
+      });
+    });
+  }
   const auto params = pool_params(p, plan_image(c.n, c.h, c.w, c.c, wide));
   launch_walk(params.walk.pixels, wide, [&]<int kWidth>(dim3 grid) {
     launch<max_pool_backward_kernel<kWidth>>(stream, grid, kGridThreads, params);

@@ -44,6 +44,10 @@ std::vector<Case> cases() {
       {"filter_beyond_image", {1, 2, 2, 3, 3, 5, 5, 1, 1, 2, 2}},
       {"no_padding", {2, 8, 8, 16, 16, 3, 3}},
       {"lines_of_two", {3, 2, 2, 24, 20, 3, 3, 1, 1, 1, 1}},
+      // Short sums (host): lines of several microtiles, with a rest, strided, in phases.
+      {"line_of_grey", {1, 2, 61, 1, 18, 3, 3, 1, 1, 1, 1}},
+      {"line_strided", {1, 5, 47, 3, 16, 3, 3, 2, 2, 1, 1}},
+      {"line_transposed", {1, 4, 46, 5, 7, 2, 2, 2, 2}},
   };
 }
 
@@ -64,6 +68,10 @@ std::vector<Case> large_cases() {
       {"windows_beyond_the_padding", {1, 4, 20, 3, 5, 3, 3, 1, 1, 0, 4}},
       {"windows_strided_rows", {1, 11, 31, 5, 12, 3, 3, 2, 1, 1, 1}},
       {"windows_dilated_rows", {1, 12, 29, 4, 9, 3, 3, 1, 1, 3, 1, 3, 1}},
+      {"line_of_rgb", {2, 5, 230, 3, 40, 3, 3, 1, 1, 1, 1}},
+      {"line_pointwise", {2, 9, 31, 64, 72, 1, 1}},
+      {"line_pointwise_padded", {1, 5, 46, 20, 24, 1, 1, 1, 1, 1, 1}},
+      {"line_pointwise_strided", {1, 6, 93, 70, 9, 1, 1, 2, 2}},
       {"windows_many_lines", {2, 20, 17, 11, 16, 3, 3, 1, 1, 1, 1}},
   };
 }
