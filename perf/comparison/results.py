@@ -5,7 +5,7 @@
              "flops" or "bytes": ..., what one run does
              "sides": {"curvseg": [seconds, ...], "oneDNN 2.6 nhwc": [...]},
              "peak": [flops or bytes a second, measured beside each sample],
-             "bar": {"percent": 85, "ratio": 0.95}}]}
+             "bar": {"percent": 85, "ratios": {"oneDNN": 0.95}}}]}
 
 Lists of a row are as long as its number of rounds; null where a peer had no part in a round. Kinds:
 "time", seconds, which are noisy; "bytes" of memory; "count", which must not grow at all; "gain",
@@ -120,9 +120,12 @@ def best_peer(row):
 
 
 def ratio(row, peer):
-    """How many times ours a peer's seconds, or bytes, are: (median, least, largest) of rounds."""
-    each = [t / m if m else float("inf") for m, t in zip(row["sides"][OURS], row["sides"][peer])
-            if t is not None]
+    """How many times ours a peer's seconds, or bytes, are, of gains the reverse: (median, least,
+    largest) of the rounds."""
+    pairs = [(m, t) for m, t in zip(row["sides"][OURS], row["sides"][peer]) if t is not None]
+    if row["kind"] == "gain":
+        pairs = [(t, m) for m, t in pairs]
+    each = [t / m if m else float("inf") for m, t in pairs]
     return statistics.median(each), min(each), max(each)
 
 
