@@ -22,7 +22,7 @@ from pathlib import Path
 
 from comparison import noise, results
 
-SAME_MACHINE = ("processor", "threads", "instruction_set")
+SAME_MACHINE = ("processor", "threads", "clock", "instruction_set")
 
 
 def parse_arguments(argv):

@@ -6,6 +6,7 @@
 Sides alternate within each part, so that whatever else the machine does hits all of them. A peer
 that is not here is a line "not here: ...", in the table too. Each part is kept as it is done, in
 OUT/NAME.parts: the same command goes on where it was stopped, and removes the folder at the end.
+With --parts it stays, so that others can follow.
 perf/README.md says what is measured how, docs/performance.md what came out.
 """
 
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from comparison import command, kernels, machine, results, table
 from comparison.networks import NARROW, SMALL, WIDE, Networks
-from comparison.sides import NotHere
+from comparison.sides import Clock, NotHere
 
 SOURCE = Path(__file__).resolve().parents[1]
 DEFAULT_PYTHONS = ("/usr/bin/python3", SOURCE / "build" / "peers" / "bin" / "python")
@@ -34,6 +35,11 @@ def parse_arguments(argv):
     parser.add_argument("--python", action="append", type=Path,
                         help="an interpreter that has PyTorch or JAX; may be given several times "
                              "(default: /usr/bin/python3 and build/peers/bin/python)")
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall",
+                        help="cpu: processor time of one thread, where others use the machine; "
+                             "leaves out what is about cores and waiting (default: wall)")
+    parser.add_argument("--eager", action="store_true",
+                        help="leave out torch.compile, which takes minutes")
     parser.add_argument("--rounds", type=int, default=9, help="samples of a side (default: 9)")
     parser.add_argument("--parts", nargs="+", help="only these, by name; see --list")
     parser.add_argument("--list", action="store_true", help="print the names of the parts")
@@ -46,22 +52,25 @@ def parse_arguments(argv):
 class Run:
     """What to measure: a list of parts, each a function that returns rows."""
 
-    def __init__(self, options, pythons, cores):
+    def __init__(self, options, pythons, clock, cores):
         self._options = options
         self._pythons = pythons
+        self._clock = clock
         self._cores = cores
         self.not_here = []
 
     def parts(self):
         o = self._options
         quick, rounds = o.quick, 1 if o.quick else o.rounds
-        networks = Networks(o.build, self._pythons, rounds, self.not_here)
+        networks = Networks(o.build, self._pythons, self._clock, rounds, self.not_here)
         narrow = SMALL if quick else NARROW
         only = o.only or ("8x12x12" if quick else "")
         some = max(1, rounds // kernels.REPETITIONS)
         parts = {
-            "convolutions": lambda: kernels.convolutions(o.build, rounds, only, self.not_here),
-            "kernels": lambda: kernels.families(o.build, some, only, self.not_here, quick)}
+            "convolutions": lambda: kernels.convolutions(o.build, self._clock, rounds, only,
+                                                         self.not_here),
+            "kernels": lambda: kernels.families(o.build, self._clock, some, only, self.not_here,
+                                                quick)}
         for work in ("step", "gradient", "inference"):
             parts[work] = lambda work=work: networks.training(narrow, work, 2)
         if not quick:
@@ -70,7 +79,8 @@ class Run:
         parts["second order"] = lambda: networks.second_order(narrow)
         if self._cores > 1:
             parts["scaling"] = lambda: networks.scaling(narrow, self._cores)
-        parts["start-up"] = lambda: command.start_up(o.build, rounds)
+        if self._clock.name == "wall":
+            parts["start-up"] = lambda: command.start_up(o.build, rounds)
         return parts
 
     def part(self, name, measure, folder, key):
@@ -98,12 +108,15 @@ class Run:
         return rows
 
 
-def key_of(options):
+def key_of(options, part):
     """Parts are of the same programs and settings, or they are measured again."""
-    programs = sorted(path for folder in ("perf", "host") for path in
-                      (options.build / folder).glob("*") if path.is_file())
-    return json.dumps([[str(path), path.stat().st_mtime_ns] for path in programs]
-                      + [options.rounds, options.only, options.quick])
+    prefix = {"convolutions": "onednn_", "kernels": "benchmark_"}.get(part)
+    programs = [path for folder in ("perf", "host") for path in (options.build / folder).glob("*")
+                if path.is_file() and (path.name.startswith(prefix) if prefix else
+                                       not path.name.startswith(("onednn_", "benchmark_")))]
+    return json.dumps([[str(path), path.stat().st_mtime_ns] for path in sorted(programs)]
+                      + [options.rounds, options.only, options.quick, options.clock,
+                         options.eager])
 
 
 def main(argv=None):
@@ -111,12 +124,16 @@ def main(argv=None):
     early = []
     pythons, versions = ({}, {}) if options.list else machine.interpreters(
         [path for path in options.python or DEFAULT_PYTHONS], early)
+    if options.eager:
+        pythons = {path: has - {"compile"} for path, has in pythons.items()}
+        early.append("torch.compile: left out by --eager")
+    clock = Clock(options.clock)
     try:
-        about = machine.describe(options.build) if not options.list else {"cores": 2}
+        about = machine.describe(options.build, clock) if not options.list else {"cores": 2}
     except NotHere as error:
         print(f"run.py: {error}; cmake --workflow --preset perf builds it", file=sys.stderr)
         return 1
-    run = Run(options, pythons, about["cores"])
+    run = Run(options, pythons, clock, about["cores"])
     parts = run.parts()
     if options.list:
         print("\n".join(parts))
@@ -128,12 +145,12 @@ def main(argv=None):
     for line in early:
         print(f"not here: {line}", flush=True)
     run.not_here += early
-    folder, key = options.out / f"{options.name}.parts", key_of(options)
+    folder = options.out / f"{options.name}.parts"
     rows, loads = [], [machine.load()]
     for name, measure in parts.items():
         if options.parts and name not in options.parts:
             continue
-        rows += run.part(name, measure, folder, key)
+        rows += run.part(name, measure, folder, key_of(options, name))
         loads.append(machine.load())
     if not rows:
         print("run.py: nothing could be measured", file=sys.stderr)
@@ -144,7 +161,8 @@ def main(argv=None):
                 "machine": {**about, "load": [loads[0], loads[len(loads) // 2], loads[-1]]},
                 "versions": versions, "not_here": list(dict.fromkeys(run.not_here)), "rows": rows}
     write(measured, options.out)
-    shutil.rmtree(folder, ignore_errors=True)
+    if not options.parts:
+        shutil.rmtree(folder, ignore_errors=True)
     return 0
 
 

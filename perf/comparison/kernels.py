@@ -38,7 +38,7 @@ def opencl_of(program):
     return {}
 
 
-def convolutions(build, pairs, only, not_here):
+def convolutions(build, clock, pairs, only, not_here):
     """Rows of all convolutions; curvseg has as many samples beside each version of oneDNN."""
     rows, order = {}, []
     for name in ONEDNN:
@@ -46,7 +46,8 @@ def convolutions(build, pairs, only, not_here):
         try:
             if not program.exists():
                 raise NotHere("was not built: no such oneDNN (perf/peers/install.sh)")
-            text = run_program([program, "--json", f"--pairs={pairs}", f"--only={only}"],
+            text = run_program([program, "--json", clock.option, f"--pairs={pairs}",
+                                f"--only={only}"],
                                opencl_of(program))
         except NotHere as error:
             not_here.append(f"{name}: {error}")
@@ -76,14 +77,15 @@ def add_convolution(row, line, peer):
         values += [None] * (before + count - len(values))
 
 
-def families(build, rounds, only, not_here, quick=False):
+def families(build, clock, rounds, only, not_here, quick=False):
     """Rows of the Google Benchmark programs, each run in every round."""
     rows = {}
-    names = FAMILIES if any(bars_of_onednn(build)) else ("conv2d", *FAMILIES)
+    beside_onednn = any((build / "perf" / name).exists() for name in ONEDNN)
+    names = FAMILIES if beside_onednn else ("conv2d", *FAMILIES)
     for _ in range(rounds):
         for family in names:
             try:
-                entries = benchmark(build / "perf" / f"benchmark_{family}", only, quick)
+                entries = benchmark(build / "perf" / f"benchmark_{family}", clock, only, quick)
             except NotHere as error:
                 if str(error) not in not_here:
                     not_here.append(str(error))
@@ -93,13 +95,9 @@ def families(build, rounds, only, not_here, quick=False):
     return [bars.with_bar(row) for row in rows.values()]
 
 
-def bars_of_onednn(build):
-    return [(build / "perf" / name).exists() for name in ONEDNN]
-
-
-def benchmark(program, only, quick):
+def benchmark(program, clock, only, quick):
     with tempfile.NamedTemporaryFile(suffix=".json") as out:
-        run_program([program, f"--benchmark_out={out.name}", "--benchmark_out_format=json",
+        run_program([program, clock.option, f"--benchmark_out={out.name}", "--benchmark_out_format=json",
                      f"--benchmark_repetitions={1 if quick else REPETITIONS}",
                      "--benchmark_report_aggregates_only=false", f"--benchmark_filter={only or '.'}",
                      f"--benchmark_min_time={0.001 if quick else 0.03}"])
@@ -107,8 +105,6 @@ def benchmark(program, only, quick):
     if not text.strip():
         return []  # nothing passes the filter
     results = json.loads(text)
-    if results["context"]["library_build_type"] == "debug":
-        pass  # of Google Benchmark itself; ours refuse to time a Debug build
     return [entry for entry in results["benchmarks"] if entry["run_type"] == "iteration"]
 
 

@@ -20,12 +20,12 @@ print(json.dumps(found))
 """
 
 
-def describe(build):
+def describe(build, clock):
     """The processor as curvseg sees it, and how many cores there are to use."""
     about, peaks = map(json.loads, run_program(
-        [build / "perf" / "machine_peaks", "--samples=1"]).splitlines())
+        [build / "perf" / "machine_peaks", "--samples=1", clock.option]).splitlines())
     return {"processor": processor() or about["processor"],
-            "threads": about["threads"], "cores": len(os.sched_getaffinity(0)),
+            "threads": about["threads"], "clock": clock.name, "cores": len(os.sched_getaffinity(0)),
             "instruction_set": about["instruction_set"],
             "last_level_cache": about["last_level_cache"],
             "fma_flops": peaks["flops"], "triad_bytes": peaks["bytes"]}

@@ -70,9 +70,10 @@ def sampled(samples, sides, row):
 class Networks:
     """One after the other; what is missing is told in `not_here`."""
 
-    def __init__(self, build, pythons, rounds, not_here):
+    def __init__(self, build, pythons, clock, rounds, not_here):
         self._programs = build / "perf"
         self._pythons = pythons
+        self._clock = clock
         self._rounds = rounds
         self._not_here = not_here
 
@@ -81,7 +82,7 @@ class Networks:
         arguments = network.arguments(work=work, steps=steps)
         sides = start(self._not_here, [
             ("curvseg", [self._programs / "training_speed", "--on-demand", *arguments], None),
-            ("peaks", [self._programs / "machine_peaks", "--on-demand"], None),
+            ("peaks", [self._programs / "machine_peaks", "--on-demand", self._clock.option], None),
             *self._pytorch(work, arguments), *self._dlib(network, work, steps)])
         peaks = sides.pop("peaks")
         allocations, flops = [], []
@@ -97,9 +98,9 @@ class Networks:
         def ours():
             answer = sides["curvseg"].ask()
             allocations.append(answer["allocations"])
-            return answer["seconds"]
+            return answer[self._clock.key]
 
-        peers = {name: lambda side=side: side.ask()["seconds"] for name, side in sides.items()
+        peers = {name: lambda side=side: side.ask()[self._clock.key] for name, side in sides.items()
                  if name != "curvseg"}
         rounds = Rounds({"curvseg": ours}, peers)
         gone = rounds.run(self._rounds, lambda: flops.append(peaks.ask()["flops"]))
@@ -150,7 +151,7 @@ class Networks:
             for work in CURVATURE:
                 able = {name: side for name, side in sides.items()
                         if work in side.about.get("work", CURVATURE)}
-                calls = {name: lambda side=side: side.ask(work)["seconds"]
+                calls = {name: lambda side=side: side.ask(work)[self._clock.key]
                          for name, side in able.items()}
                 rounds = Rounds({"curvseg": calls.pop("curvseg")}, calls)
                 gone = rounds.run(self._rounds)
@@ -174,7 +175,7 @@ class Networks:
                 answers = [side.ask() for _ in range(self._rounds)]
                 where = f"{name}/{network.name}"
                 rows += [{"name": f"second order/{where}", "kind": "time",
-                          "sides": {"curvseg": [answer["seconds"] for answer in answers]}},
+                          "sides": {"curvseg": [answer[self._clock.key] for answer in answers]}},
                          {"name": f"memory/{where}", "kind": "bytes",
                           "sides": {"curvseg": [side.about["memory_bytes"]]}}]
             finally:

@@ -32,7 +32,7 @@ def document(measured):
 def head(measured):
     machine = measured["machine"]
     lines = [f"# {measured['name']}", "",
-             f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads, "
+             f"{machine['processor']}, {cores_of(machine)}, "
              f"{machine['instruction_set']}; curvseg {measured['revision']}; {measured['date']}. "
              f"At the start {machine['fma_flops'] / 1e9:.0f} GFLOP/s of multiply-adds and "
              f"{machine['triad_bytes'] / 1e9:.1f} GB/s of a triad. {noise_of(machine)}", "",
@@ -41,6 +41,12 @@ def head(measured):
              "peak that was measured beside each sample. `perf/README.md` tells how.", ""]
     lines += [f"- {name}: {version}" for name, version in measured["versions"].items()]
     return "\n".join(lines)
+
+
+def cores_of(machine):
+    if machine["clock"] == "cpu":
+        return "processor time of one thread"
+    return f"{machine['cores']} cores, {machine['threads']} threads, time by the clock"
 
 
 def noise_of(machine):

@@ -1,6 +1,7 @@
 // How fast dlib's per-pixel trainer, the other way to train a segmenter in C++, trains the U-Net of
 // width 16 and depth 3 on 8 random grey images of 96x96. Speaks as perf/training_speed.cpp does.
 #include <dlib/dnn.h>
+#include <dlib/revision.h>
 #include <sys/resource.h>
 
 #include <cstdint>

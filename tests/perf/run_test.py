@@ -18,6 +18,7 @@ import run  # noqa: E402
 from comparison import bars, kernels, networks, results, sides, table  # noqa: E402
 
 BUILD = os.environ.get("CURVSEG_BUILD")
+WALL = sides.Clock("wall")
 ECHO = """import json, sys
 print(json.dumps({"name": "%s", "parameters": %d}), flush=True)
 for line in sys.stdin:
@@ -118,8 +119,8 @@ class Kernels(unittest.TestCase):
     def test_a_program_that_is_missing(self):
         with tempfile.TemporaryDirectory() as folder:
             not_here = []
-            self.assertEqual(kernels.convolutions(Path(folder), 1, "", not_here), [])
-            self.assertEqual(kernels.families(Path(folder), 2, "", not_here), [])
+            self.assertEqual(kernels.convolutions(Path(folder), WALL, 1, "", not_here), [])
+            self.assertEqual(kernels.families(Path(folder), WALL, 2, "", not_here), [])
         self.assertEqual(len(not_here), 3 + 1 + len(kernels.FAMILIES))
 
 
@@ -180,7 +181,7 @@ class Parts(unittest.TestCase):
                 return [row]
 
             for key, count in (("a", 1), ("a", 1), ("b", 2)):
-                one = run.Run(run.parse_arguments([]), {}, 2)
+                one = run.Run(run.parse_arguments([]), {}, WALL, 2)
                 self.assertEqual(one.part("p", lambda one=one: measure(one), folder, key), [row])
                 self.assertEqual(len(calls), count)
                 self.assertEqual(one.not_here, ["a peer: none"])
