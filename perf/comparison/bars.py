@@ -33,12 +33,6 @@ def with_bar(row):
     return {**row, "bar": bar} if bar else row
 
 
-def peer_of(row, maker):
-    """The best side of a maker, or None."""
-    sides = [side for side in row["sides"] if side.startswith(maker)]
-    return min(sides, key=lambda side: results.theirs(row, side), default=None)
-
-
 def shortfalls(row):
     """What is below the bar, as texts; a peer that the bar names and that was not here is one."""
     bar = row.get("bar") or {}
@@ -46,7 +40,7 @@ def shortfalls(row):
     if "percent" in bar and results.percent_of_peak(row) < bar["percent"]:
         result.append(f"{results.percent_of_peak(row):.0f} % of {bar['percent']:.0f} %")
     for maker, wanted in bar.get("ratios", {}).items():
-        peer = peer_of(row, maker)
+        peer = results.best_peer(row, maker)
         if peer is None:
             result.append(f"no {maker} here")
         elif results.ratio(row, peer)[0] < wanted:

@@ -108,15 +108,11 @@ def ours(row):
     return statistics.median(row["sides"][OURS])
 
 
-def theirs(row, side):
-    """Median of the rounds that a side took part in."""
-    return statistics.median(value for value in row["sides"][side] if value is not None)
-
-
-def best_peer(row):
-    """The side with the least median, or None where there is no other."""
-    peers = [side for side in row["sides"] if side != OURS]
-    return min(peers, key=lambda side: theirs(row, side), default=None)
+def best_peer(row, maker=""):
+    """Of the other sides whose name begins with `maker`, the one with the least ratio to ours, round
+    by round: rounds of different sides may lie minutes apart. None where there is none."""
+    peers = [side for side in row["sides"] if side != OURS and side.startswith(maker)]
+    return min(peers, key=lambda side: ratio(row, side)[0], default=None)
 
 
 def ratio(row, peer):

@@ -37,7 +37,7 @@ def head(measured):
              f"At the start {machine['fma_flops'] / 1e9:.0f} GFLOP/s of multiply-adds and "
              f"{machine['triad_bytes'] / 1e9:.1f} GB/s of a triad. {noise_of(machine)}", "",
              "Times are medians; ratios are the peer's time (or bytes) over ours, medians of the "
-             "rounds [least, most], against the best configuration of the best peer; % of the "
+             "rounds [least, most], against the side with the least ratio; % of the "
              "peak that was measured beside each sample. `perf/README.md` tells how.", ""]
     lines += [f"- {name}: {version}" for name, version in measured["versions"].items()]
     return "\n".join(lines)
@@ -107,7 +107,8 @@ def ratios(row):
     peer = results.best_peer(row)
     if peer is None:
         return ""
-    named = [bars.peer_of(row, maker) for maker in (row.get("bar") or {}).get("ratios", {})]
+    named = [results.best_peer(row, maker)
+             for maker in (row.get("bar") or {}).get("ratios", {})]
     texts = []
     for each in dict.fromkeys([peer, *filter(None, named)]):
         middle, low, high = results.ratio(row, each)

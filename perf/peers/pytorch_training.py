@@ -75,20 +75,14 @@ def make_work(arguments):
     size = (arguments.batch, arguments.channels, arguments.size, arguments.size)
     images = torch.randn(size).to(memory_format=layout)
     labels = torch.randint(arguments.classes, (size[0], size[2], size[3]))
+    forward = torch.compile(model) if arguments.compile else model
     if arguments.work == "inference":
-        compiled = torch.compile(model) if arguments.compile else model
-        return model, make_inference(arguments, compiled, images)
+        return model, make_inference(arguments, forward, images)
     optimizer = make_optimizer(arguments, model)
-
-    def loss():
-        return functional.cross_entropy(model(images), labels)
-
-    if arguments.compile:
-        loss = torch.compile(loss)
 
     def run():
         optimizer.zero_grad(set_to_none=True)
-        loss().backward()
+        functional.cross_entropy(forward(images), labels).backward()
         if arguments.work == "step":
             optimizer.step()
 

@@ -210,6 +210,8 @@ class Rows(unittest.TestCase):
                          "b": [None, None, 4.0, 9.0]}, "peak": [8.0, 8.0, 4.0, 16.0]}
         results.check_row(row)
         self.assertEqual(results.best_peer(row), "a")
+        self.assertEqual(results.best_peer(row, "b"), "b")
+        self.assertIsNone(results.best_peer(row, "c"))
         self.assertEqual(results.ratio(row, "a"), (1.5, 1.0, 2.0))
         self.assertEqual(results.ratio(row, "b"), (5.0, 1.0, 9.0))
         self.assertEqual(results.percent_of_peak(row), 50.0)

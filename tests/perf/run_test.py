@@ -14,6 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "perf"))
 
+import roofline  # noqa: E402
 import run  # noqa: E402
 from comparison import bars, kernels, networks, results, sides, table  # noqa: E402
 
@@ -165,6 +166,26 @@ class Bars(unittest.TestCase):
                          "| forward/8x48x48_64to64_1x1 | 10 ms ±0 % | 100.0 GFLOP/s | 50 "
                          "| oneDNN 3 any | 5 ms | 0.50 [0.50, 0.50] | 1 × oneDNN "
                          "| 0.50 of 1 × oneDNN |")
+
+
+class Roofline(unittest.TestCase):
+    """The picture."""
+
+    def test_bytes_that_must_move(self):
+        self.assertEqual(roofline.least_bytes("2x5x6_3to4_3x3"),
+                         4 * (60 * 3 + 60 * 4 + 9 * 3 * 4))
+        self.assertEqual(roofline.least_bytes("2x5x6_3to4_3x3_stride2"),
+                         4 * (60 * 3 + 2 * 3 * 3 * 4 + 9 * 3 * 4))
+        # Named by its output of 6x8 pixels; it reads 3x4 of 7 channels.
+        self.assertEqual(roofline.least_bytes("transposed_2x6x8_7to5_2x2"),
+                         4 * (2 * 48 * 5 + 2 * 12 * 7 + 4 * 7 * 5))
+
+    def test_families(self):
+        rows = [{"name": f"pool/{i}", "kind": "time", "bytes": 50.0, "peak": [100.0],
+                 "sides": {"curvseg": [seconds]}} for i, seconds in enumerate((1.0, 0.625))]
+        measured = {"rows": rows, "machine": {"fma_flops": 7.0}}
+        self.assertEqual(roofline.bandwidths(measured), {"pool": [50.0, 80.0]})
+        self.assertEqual(roofline.peaks(measured), (7.0, 100.0))
 
 
 class Parts(unittest.TestCase):
