@@ -13,6 +13,7 @@ perf/README.md says what is measured how, docs/performance.md what came out.
 import argparse
 import datetime
 import json
+import os
 import shutil
 import sys
 import time
@@ -65,11 +66,12 @@ class Run:
         networks = Networks(o.build, self._pythons, self._clock, rounds, self.not_here)
         narrow = SMALL if quick else NARROW
         only = o.only or ("8x12x12" if quick else "")
+        few = o.only or ("8x24x24x64|/481792/" if quick else "")
         some = max(1, rounds // kernels.REPETITIONS)
         parts = {
             "convolutions": lambda: kernels.convolutions(o.build, self._clock, rounds, only,
                                                          self.not_here),
-            "kernels": lambda: kernels.families(o.build, self._clock, some, only, self.not_here,
+            "kernels": lambda: kernels.families(o.build, self._clock, some, few, self.not_here,
                                                 quick)}
         for work in ("step", "gradient", "inference"):
             parts[work] = lambda work=work: networks.training(narrow, work, 2)
@@ -112,8 +114,9 @@ def key_of(options, part):
     """Parts are of the same programs and settings, or they are measured again."""
     prefix = {"convolutions": "onednn_", "kernels": "benchmark_"}.get(part)
     programs = [path for folder in ("perf", "host") for path in (options.build / folder).glob("*")
-                if path.is_file() and (path.name.startswith(prefix) if prefix else
-                                       not path.name.startswith(("onednn_", "benchmark_")))]
+                if path.is_file() and os.access(path, os.X_OK)
+                and (path.name.startswith(prefix) if prefix else
+                     not path.name.startswith(("onednn_", "benchmark_")))]
     return json.dumps([[str(path), path.stat().st_mtime_ns] for path in sorted(programs)]
                       + [options.rounds, options.only, options.quick, options.clock,
                          options.eager])

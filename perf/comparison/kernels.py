@@ -97,9 +97,10 @@ def families(build, clock, rounds, only, not_here, quick=False):
 
 def benchmark(program, clock, only, quick):
     with tempfile.NamedTemporaryFile(suffix=".json") as out:
-        run_program([program, clock.option, f"--benchmark_out={out.name}", "--benchmark_out_format=json",
+        run_program([program, clock.option, f"--benchmark_out={out.name}",
+                     "--benchmark_out_format=json", f"--benchmark_filter={only or '.'}",
                      f"--benchmark_repetitions={1 if quick else REPETITIONS}",
-                     "--benchmark_report_aggregates_only=false", f"--benchmark_filter={only or '.'}",
+                     "--benchmark_report_aggregates_only=false",
                      f"--benchmark_min_time={0.001 if quick else 0.03}"])
         text = Path(out.name).read_text()
     if not text.strip():

@@ -85,19 +85,20 @@ class Networks:
             ("peaks", [self._programs / "machine_peaks", "--on-demand", self._clock.option], None),
             *self._pytorch(work, arguments), *self._dlib(network, work, steps)])
         peaks = sides.pop("peaks")
-        allocations, flops = [], []
         try:
             require_ours(sides)
-            rows = self._training_rows(network, work, sides, peaks, allocations, flops)
+            rows = self._training_rows(f"{work}/{network.name}", sides, peaks, steps)
         finally:
             for side in (*sides.values(), peaks):
                 side.close()
         return rows
 
-    def _training_rows(self, network, work, sides, peaks, allocations, flops):
+    def _training_rows(self, where, sides, peaks, steps):
+        allocations, flops = [], []
+
         def ours():
             answer = sides["curvseg"].ask()
-            allocations.append(answer["allocations"])
+            allocations.append(answer["allocations"] / steps)
             return answer[self._clock.key]
 
         peers = {name: lambda side=side: side.ask()[self._clock.key] for name, side in sides.items()
@@ -105,7 +106,6 @@ class Networks:
         rounds = Rounds({"curvseg": ours}, peers)
         gone = rounds.run(self._rounds, lambda: flops.append(peaks.ask()["flops"]))
         self._not_here += [f"{name}: {reason}" for name, reason in gone.items()]
-        where = f"{work}/{network.name}"
         row = {"name": f"network/{where}", "kind": "time", "peak": flops,
                "flops": sides["curvseg"].about["flops"]}
         memory = {name: [side.about["memory_bytes"]] for name, side in sides.items()

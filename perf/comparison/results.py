@@ -91,8 +91,16 @@ def save(results, path):
     check(results)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(rounded(results), indent=1) + "\n")
+    part.write_text(text_of(rounded(results)))
     part.replace(path)
+
+
+def text_of(results):
+    """A line a row, so that two files can be read side by side."""
+    head = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in results.items()
+            if key != "rows"]
+    rows = ",\n".join(json.dumps(row) for row in results["rows"])
+    return "{" + ",\n".join([*head, f'"rows": [\n{rows}\n]']) + "}\n"
 
 
 def rounded(value):
@@ -109,8 +117,8 @@ def ours(row):
 
 
 def best_peer(row, maker=""):
-    """Of the other sides whose name begins with `maker`, the one with the least ratio to ours, round
-    by round: rounds of different sides may lie minutes apart. None where there is none."""
+    """Of the other sides whose name begins with `maker`, the one with the least ratio to ours. It is
+    taken round by round: rounds of different sides may lie minutes apart. None: there is none."""
     peers = [side for side in row["sides"] if side != OURS and side.startswith(maker)]
     return min(peers, key=lambda side: ratio(row, side)[0], default=None)
 
