@@ -83,7 +83,7 @@ class Networks:
         sides = start(self._not_here, [
             ("curvseg", [self._programs / "training_speed", "--on-demand", *arguments], None),
             ("peaks", [self._programs / "machine_peaks", "--on-demand", self._clock.option], None),
-            *self._pytorch(work, arguments), *self._dlib(network, work, steps)])
+            *self._pytorch(network, work, arguments), *self._dlib(network, work, steps)])
         peaks = sides.pop("peaks")
         try:
             require_ours(sides)
@@ -115,10 +115,12 @@ class Networks:
                 bars.with_bar({"name": f"allocations/{where}", "kind": "count",
                                "sides": {"curvseg": allocations}})]
 
-    def _pytorch(self, work, arguments):
+    def _pytorch(self, network, work, arguments):
+        """Every configuration; of the wide network the eager ones, it takes long to compile."""
         layouts = ["contiguous", "channels_last"]
         ways = [(layout, []) for layout in [*layouts, *(["frozen"] if work == "inference" else [])]]
-        ways += [(layout, ["--compile"]) for layout in layouts]
+        if network is not WIDE:
+            ways += [(layout, ["--compile"]) for layout in layouts]
         return [(None, [python, PEERS / "pytorch_training.py", "--on-demand", *arguments,
                         "--layout", layout, *more], None)
                 for python, has in self._pythons.items() for layout, more in ways
