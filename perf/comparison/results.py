@@ -117,8 +117,8 @@ def ours(row):
 
 
 def best_peer(row, maker=""):
-    """Of the other sides whose name begins with `maker`, the one with the least ratio to ours, taken
-    round by round: rounds of different sides may lie minutes apart. None if there is none."""
+    """Of the other sides whose name begins with `maker`, the one of the least ratio to ours, as it
+    is round by round: rounds of different sides may lie minutes apart. None if there is none."""
     peers = [side for side in row["sides"] if side != OURS and side.startswith(maker)]
     return min(peers, key=lambda side: ratio(row, side)[0], default=None)
 
