@@ -10,6 +10,7 @@
 #include <iostream>
 #include <string>
 
+#include "perf/support/allocations.hpp"
 #include "perf/support/arguments.hpp"
 #include "perf/support/unet_work.hpp"
 
@@ -17,12 +18,14 @@ namespace curvseg::perf {
 namespace {
 
 constexpr const char* kUsage =
-    R"(training_speed [--work step|gradient|inference] [--optimizer adam|sgd] [--width 16] [--depth 3]
-               [--channels 1] [--classes 2] [--batch 8] [--size 96] [--device host]
-               [--steps 5] [--samples 5 | --on-demand]
+    R"(training_speed [--work step|gradient|inference] [--optimizer adam|sgd|...] [--width 16]
+               [--depth 3] [--channels 1] [--classes 2] [--batch 8] [--size 96] [--device host]
+               [--skip 3] [--steps 5] [--samples 5 | --on-demand]
 
 How fast curvseg trains (or runs) a U-Net on random images: one JSON line a sample of --steps steps,
-with --on-demand a sample for each line read.
+with --on-demand a sample for each line read. Optimisers are those of the library, and
+auto-second-phase: auto beyond its steps of FOOF and those that measure its rate, 26 that --skip has
+to pass over.
 )";
 
 /// Of this process, until now.
@@ -35,18 +38,22 @@ long peak_memory_bytes() {
 void print_about(const Device& device, const UnetWork& work, long memory) {
   std::printf(
       "{\"name\": \"curvseg, %s\", \"parameters\": %lld, \"threads\": %d, "
-      "\"memory_bytes\": %ld, \"planned_bytes\": %zu}\n",
+      "\"memory_bytes\": %ld, \"planned_bytes\": %zu, \"flops\": %.0f}\n",
       device.info().instruction_set.c_str(), static_cast<long long>(work.parameters()), threads(),
-      memory, work.memory_bytes());
+      memory, work.memory_bytes(), work.flops());
   std::fflush(stdout);
 }
 
 void print_sample(UnetWork& work, int steps, int batch) {
+  const std::uint64_t allocations = heap_allocations();
   const double wall = seconds(Clock::kWall), cpu = seconds(Clock::kCpu);
   for (int i = 0; i < steps; ++i) work.run();
   const double wall_time = seconds(Clock::kWall) - wall, cpu_time = seconds(Clock::kCpu) - cpu;
-  std::printf("{\"seconds\": %.9f, \"cpu_seconds\": %.9f, \"images_per_second\": %.3f}\n",
-              wall_time / steps, cpu_time / steps, batch * steps / wall_time);
+  const auto allocated = static_cast<unsigned long long>(heap_allocations() - allocations);
+  std::printf(
+      "{\"seconds\": %.9f, \"cpu_seconds\": %.9f, \"images_per_second\": %.3f, "
+      "\"allocations\": %llu}\n",
+      wall_time / steps, cpu_time / steps, batch * steps / wall_time, allocated);
   std::fflush(stdout);
 }
 
@@ -54,11 +61,12 @@ void run(Arguments& arguments) {
   const UnetRun options = unet_options(arguments);
   const Device device = Device::open(arguments.text("device", "host"));
   const int steps = arguments.number("steps", 5), samples = arguments.number("samples", 5);
+  const int skip = arguments.number("skip", 3);
   const bool on_demand = arguments.flag("on-demand");
   arguments.done();
   const long before = peak_memory_bytes();
   UnetWork work(device, options);
-  for (int i = 0; i < 3; ++i) work.run();
+  for (int i = 0; i < skip; ++i) work.run();
   print_about(device, work, peak_memory_bytes() - before);
   std::string line;
   for (int i = 0; on_demand ? static_cast<bool>(std::getline(std::cin, line)) : i < samples; ++i)

@@ -28,6 +28,8 @@ def parse_arguments():
     parser.add_argument("--layout", choices=[*LAYOUTS, "frozen"], default="channels_last",
                         help="memory layout; frozen: a traced, frozen graph in oneDNN's own layouts, "
                              "inference only (default: channels_last)")
+    parser.add_argument("--compile", action="store_true",
+                        help="forward and backward pass by torch.compile (PyTorch 2 and newer)")
     parser.add_argument("--optimizer", choices=("adam", "sgd"), default="adam")
     parser.add_argument("--foreach", action="store_true",
                         help="let the optimiser update all parameters in fused lists")
@@ -73,13 +75,14 @@ def make_work(arguments):
     size = (arguments.batch, arguments.channels, arguments.size, arguments.size)
     images = torch.randn(size).to(memory_format=layout)
     labels = torch.randint(arguments.classes, (size[0], size[2], size[3]))
+    forward = torch.compile(model) if arguments.compile else model
     if arguments.work == "inference":
-        return model, make_inference(arguments, model, images)
+        return model, make_inference(arguments, forward, images)
     optimizer = make_optimizer(arguments, model)
 
     def run():
         optimizer.zero_grad(set_to_none=True)
-        functional.cross_entropy(model(images), labels).backward()
+        functional.cross_entropy(forward(images), labels).backward()
         if arguments.work == "step":
             optimizer.step()
 
@@ -104,13 +107,16 @@ def main():
     arguments = parse_arguments()
     if arguments.layout == "frozen" and arguments.work != "inference":
         sys.exit("--layout frozen is for --work inference")
+    if arguments.compile and arguments.layout == "frozen":
+        sys.exit("--layout frozen is a compiler's work already")
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     before = peak_memory_bytes()
     model, run = make_work(arguments)
     for _ in range(3):  # allocators and oneDNN's caches fill, the graph is compiled
         run()
-    print(json.dumps({"name": f"PyTorch {torch.__version__}, {arguments.layout}",
+    compiled = ", compiled" if arguments.compile else ""
+    print(json.dumps({"name": f"PyTorch {torch.__version__}, {arguments.layout}{compiled}",
                       "parameters": parameter_count(model), "threads": torch.get_num_threads(),
                       "memory_bytes": peak_memory_bytes() - before}), flush=True)
     demands = sys.stdin if arguments.on_demand else range(arguments.samples)

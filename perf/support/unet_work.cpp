@@ -94,6 +94,12 @@ class Inference {
 TrainerOptions trainer_options(const UnetRun& options) {
   TrainerOptions result;
   result.optimizer.name = options.optimizer;
+  if (options.optimizer == "auto-second-phase") {
+    result.optimizer.name = "auto";
+    result.optimizer.automatic.foof_steps = 20;
+    result.optimizer.automatic.watched_steps = 10;
+    result.optimizer.automatic.measured_steps = 6;
+  }
   result.schedule.kind = ScheduleKind::kConstant;
   result.divergence_factor = 0.0;  // random labels teach nothing
   return result;

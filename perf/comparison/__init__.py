@@ -1,0 +1,1 @@
+"""What perf/run.py and perf/compare.py share."""
