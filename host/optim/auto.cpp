@@ -47,7 +47,10 @@ void Auto::soap_step(const StepContext& context) {
   const Stream& stream = context.stream;
   linear_combination(stream, {{context.grad, 1.0f, stepper_.accepted()}}, context.grad);
   moments_.direction(stream, context.step - unwatched_steps(), context.grad, view(d_));
-  const bool measure = context.step <= options_.foof_steps + options_.measured_steps;
+  // An R-forward pass each; one more or less hardly moves a mean over ten of them.
+  const std::uint64_t of_soap = context.step - options_.foof_steps - 1;
+  const bool measure = of_soap < options_.measured_steps &&
+                       of_soap % static_cast<std::uint64_t>(options_.measure_every) == 0;
   stepper_.rate_step(context, context.grad, view(d_), measure);
 }
 

@@ -164,6 +164,7 @@ void check_optimizer_options(const OptimizerOptions& options) {
   if (name == "muon") return check_muon(name, options.muon);
   if (name == "auto") {
     check_foof(name, options.automatic.foof);
+    check_count(name, "measure_every", options.automatic.measure_every);
     return check_soap(name, options.automatic.soap);
   }
   if (name == "gd") return check_range(name, "l2", options.gd.l2, 0.0f, INFINITY);

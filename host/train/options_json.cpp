@@ -185,6 +185,7 @@ void visit_auto(const V& v, T& o) {
   v("foof_steps", o.foof_steps);
   v("watched_steps", o.watched_steps);
   v("measured_steps", o.measured_steps);
+  v("measure_every", o.measure_every);
   v.nested("foof", [&](const auto& w) { visit_foof(w, o.foof); });
   v.nested("soap", [&](const auto& w) { visit_soap(w, o.soap); });
 }

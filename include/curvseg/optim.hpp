@@ -135,7 +135,8 @@ struct MuonOptions {
 struct AutoOptions {
   std::uint64_t foof_steps = 240;     ///< the first, which are FOOF's
   std::uint64_t watched_steps = 60;   ///< the last of FOOF, whose gradients SOAP has seen
-  std::uint64_t measured_steps = 40;  ///< of SOAP, that its learning rate is measured on
+  std::uint64_t measured_steps = 40;  ///< of SOAP, in which its learning rate is measured
+  int measure_every = 4;              ///< of these the first is measured, then every such one
   /// Without the previous direction: the mean gradient has the momentum, and μ comes out 0.
   FoofOptions foof = {.previous_direction = false};
   SoapOptions soap = {};  ///< its decoupled_l2 is not used: `foof.l2` is in both parts

