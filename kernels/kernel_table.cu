@@ -75,13 +75,6 @@ extern "C" const curvseg::Kernels* CURVSEG_JOIN(curvseg_kernels_, CURVSEG_TARGET
       .dot_products_workspace = dot_products_workspace,
       .dot_products = dot_products,
       .linear_combination = linear_combination,
-      .gather_patches = gather_patches,
-      .inverse_spd_workspace = inverse_spd_workspace,
-      .inverse_spd = inverse_spd,
-      .orthonormal_basis_workspace = orthonormal_basis_workspace,
-      .orthonormal_basis = orthonormal_basis,
-      .symmetric_eigen_workspace = symmetric_eigen_workspace,
-      .symmetric_eigen = symmetric_eigen,
       .multiply = multiply,
       .normalise = normalise,
       .add_damping = add_damping,
@@ -92,6 +85,13 @@ extern "C" const curvseg::Kernels* CURVSEG_JOIN(curvseg_kernels_, CURVSEG_TARGET
       .cg_step = cg_step,
       .cg_move = cg_move,
       .cg_residual = cg_residual,
+      .gather_patches = gather_patches,
+      .inverse_spd_workspace = inverse_spd_workspace,
+      .inverse_spd = inverse_spd,
+      .orthonormal_basis_workspace = orthonormal_basis_workspace,
+      .orthonormal_basis = orthonormal_basis,
+      .symmetric_eigen_workspace = symmetric_eigen_workspace,
+      .symmetric_eigen = symmetric_eigen,
   };
   return &kTable;
 }

@@ -106,16 +106,6 @@ struct Kernels {
   WorkspaceSize<DotProducts> dot_products_workspace;
   Operation<DotProducts> dot_products;
   Operation<LinearCombination> linear_combination;
-  // patches/: im2col rows at random positions
-  Operation<GatherPatches> gather_patches;
-
-  // dense/: factorisations of small symmetric matrices, up to kDenseBatch in a call
-  WorkspaceSize<InverseSpd> inverse_spd_workspace;
-  Operation<InverseSpd> inverse_spd;
-  WorkspaceSize<OrthonormalBasis> orthonormal_basis_workspace;
-  Operation<OrthonormalBasis> orthonormal_basis;
-  WorkspaceSize<SymmetricEigen> symmetric_eigen_workspace;
-  Operation<SymmetricEigen> symmetric_eigen;
   Operation<ElementwiseProduct> multiply;
   Operation<Normalise> normalise;
   // conjugate gradients, in the order of vector/cg.hpp
@@ -127,6 +117,17 @@ struct Kernels {
   Operation<CgProblem> cg_step;
   Operation<CgProblem> cg_move;
   Operation<CgProblem> cg_residual;
+
+  // patches/: im2col rows at random positions
+  Operation<GatherPatches> gather_patches;
+
+  // dense/: factorisations of small symmetric matrices, up to kDenseBatch in a call
+  WorkspaceSize<InverseSpd> inverse_spd_workspace;
+  Operation<InverseSpd> inverse_spd;
+  WorkspaceSize<OrthonormalBasis> orthonormal_basis_workspace;
+  Operation<OrthonormalBasis> orthonormal_basis;
+  WorkspaceSize<SymmetricEigen> symmetric_eigen_workspace;
+  Operation<SymmetricEigen> symmetric_eigen;
 };
 
 }  // namespace curvseg

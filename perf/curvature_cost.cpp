@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <exception>
 #include <functional>
 #include <iostream>
 #include <stdexcept>
@@ -240,12 +239,6 @@ void run(Arguments& arguments) {
 }  // namespace curvseg::perf
 
 int main(int argc, char** argv) {
-  try {
-    curvseg::perf::Arguments arguments(argc, argv, curvseg::perf::kUsage);
-    curvseg::perf::run(arguments);
-    return 0;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "curvature_cost: %s\n", error.what());
-    return 1;
-  }
+  using namespace curvseg::perf;
+  return run_main(argc, argv, "curvature_cost", kUsage, run);
 }

@@ -1,9 +1,6 @@
 // What this machine can do at most, measured again for each line read: the peaks that benchmarks
 // are in ratio to, for programs that have none beside them.
 #include <cstdio>
-#include <exception>
-#include <iostream>
-#include <string>
 
 #include "curvseg/device.hpp"
 #include "perf/support/arguments.hpp"
@@ -30,24 +27,16 @@ void run(Arguments& arguments) {
       "\"threads\": %d, \"last_level_cache\": %zu}\n",
       info.name.c_str(), info.instruction_set.c_str(), threads(), last_level_cache());
   std::fflush(stdout);
-  std::string line;
-  for (int i = 0; on_demand ? static_cast<bool>(std::getline(std::cin, line)) : i < samples; ++i) {
+  for_each_sample(samples, on_demand, [clock] {
     const double flops = fma_peak(clock), bytes = triad_peak(clock);
     std::printf("{\"flops\": %.6g, \"bytes\": %.6g}\n", flops, bytes);
-    std::fflush(stdout);
-  }
+  });
 }
 
 }  // namespace
 }  // namespace curvseg::perf
 
 int main(int argc, char** argv) {
-  try {
-    curvseg::perf::Arguments arguments(argc, argv, curvseg::perf::kUsage);
-    curvseg::perf::run(arguments);
-    return 0;
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "machine_peaks: %s\n", e.what());
-    return 1;
-  }
+  using namespace curvseg::perf;
+  return run_main(argc, argv, "machine_peaks", kUsage, run);
 }

@@ -2,7 +2,6 @@
 // first, with the rate it reached and the part of this machine's peak that is.
 #include <algorithm>
 #include <cstdio>
-#include <exception>
 #include <string>
 #include <vector>
 
@@ -101,21 +100,18 @@ void profile(const UnetRun& options, int steps, Clock clock) {
   print_kernels(rows, total);
 }
 
+void run(Arguments& arguments) {
+  const UnetRun options = unet_options(arguments);
+  const int steps = arguments.number("steps", 20);
+  const Clock clock = arguments.clock();
+  arguments.done();
+  profile(options, steps, clock);
+}
+
 }  // namespace
 }  // namespace curvseg::perf
 
 int main(int argc, char** argv) {
   using namespace curvseg::perf;
-  try {
-    Arguments arguments(argc, argv, kUsage);
-    const UnetRun options = unet_options(arguments);
-    const int steps = arguments.number("steps", 20);
-    const Clock clock = arguments.clock();
-    arguments.done();
-    profile(options, steps, clock);
-    return 0;
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "profile_step: %s\n", e.what());
-    return 1;
-  }
+  return run_main(argc, argv, "profile_step", kUsage, run);
 }

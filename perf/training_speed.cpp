@@ -6,9 +6,6 @@
 #include <sys/resource.h>
 
 #include <cstdio>
-#include <exception>
-#include <iostream>
-#include <string>
 
 #include "perf/support/allocations.hpp"
 #include "perf/support/arguments.hpp"
@@ -68,21 +65,13 @@ void run(Arguments& arguments) {
   UnetWork work(device, options);
   for (int i = 0; i < skip; ++i) work.run();
   print_about(device, work, peak_memory_bytes() - before);
-  std::string line;
-  for (int i = 0; on_demand ? static_cast<bool>(std::getline(std::cin, line)) : i < samples; ++i)
-    print_sample(work, steps, options.batch);
+  for_each_sample(samples, on_demand, [&] { print_sample(work, steps, options.batch); });
 }
 
 }  // namespace
 }  // namespace curvseg::perf
 
 int main(int argc, char** argv) {
-  try {
-    curvseg::perf::Arguments arguments(argc, argv, curvseg::perf::kUsage);
-    curvseg::perf::run(arguments);
-    return 0;
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "training_speed: %s\n", e.what());
-    return 1;
-  }
+  using namespace curvseg::perf;
+  return run_main(argc, argv, "training_speed", kUsage, run);
 }

@@ -40,8 +40,10 @@ bool check_loss(TrainingProgress& progress, const LossLimits& limits, std::uint6
                       : " (learning rate " + number(learning_rate) +
                             "); a lower learning rate, a warm-up or a clip norm may help";
   if (!finite) throw DivergenceError(step, head + advice);
-  throw DivergenceError(step, head + ", more than " + number(limits.factor) + " times the " +
-                                  number(usual) + " it began with" + advice);
+  const bool began_so = usual == *progress.first_loss;
+  throw DivergenceError(
+      step, head + ", more than " + number(limits.factor) + " times " +
+                (began_so ? "the " + number(usual) + " it began with" : number(usual)) + advice);
 }
 
 bool record_evaluation(TrainingProgress& progress, const ConvergenceOptions& options,

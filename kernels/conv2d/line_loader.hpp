@@ -69,9 +69,7 @@ class LineGatherLoader {
     if (index * kTile.panel >= operands_.outputs || at.count == 0) return;
     const GatherAxis& rows = operands_.rows;
     const GatherAxis& columns = operands_.columns;
-    int first = 0, last = rows.taps;
-    while (first < last && at.row + first * rows.source_tap_step < 0) ++first;
-    while (first < last && at.row + (last - 1) * rows.source_tap_step >= rows.source_extent) --last;
+    const auto [first, last] = operands_.rows_inside(at.row, {0, rows.taps});
     if (first == last) {
       if (begins) Tile::clear(accumulator);
       return;

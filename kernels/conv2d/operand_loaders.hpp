@@ -24,7 +24,12 @@
 
 namespace curvseg::CURVSEG_TARGET {
 
-/// What both loaders know about the problem.
+/// Rows of filter taps [first, last).
+struct RowTaps {
+  int first, last;
+};
+
+/// What all loaders know about the problem.
 struct GatherOperands {
   __device__ GatherOperands(const Conv2dGather& gather, const GatherAxis& row_axis,
                             const GatherAxis& column_axis, int width)
@@ -49,6 +54,13 @@ struct GatherOperands {
     return ((static_cast<std::int64_t>(image) * rows.source_extent + row) * columns.source_extent +
             column) *
            ld;
+  }
+  /// Those of `all` that a pixel whose window begins in `row` sees inside the image.
+  __device__ RowTaps rows_inside(int row, RowTaps all) const {
+    const int step = rows.source_tap_step;
+    while (all.first < all.last && row + all.first * step < 0) ++all.first;
+    while (all.first < all.last && row + (all.last - 1) * step >= rows.source_extent) --all.last;
+    return all;
   }
   __device__ const float* panel(int term, int index, int tap, int channel, int width) const {
     return p.workspace + term * term_floats +

@@ -64,9 +64,8 @@ class WindowGatherLoader {
     const Group& at = pixels_.group(group);
     if (index * kTile.panel >= operands_.outputs || at.count == 0) return;
     const GatherAxis& rows = operands_.rows;
-    int first = step.row_tap, last = step.row_tap + step.row_taps;
-    while (first < last && at.row + first * rows.source_tap_step < 0) ++first;
-    while (first < last && at.row + (last - 1) * rows.source_tap_step >= rows.source_extent) --last;
+    const auto [first, last] =
+        operands_.rows_inside(at.row, {step.row_tap, step.row_tap + step.row_taps});
     if (first == last) {
       if (begins) Tile::clear(accumulator);
       return;

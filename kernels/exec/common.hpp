@@ -22,6 +22,19 @@ __device__ __forceinline__ void add_in_block(unsigned* counter, unsigned value) 
     *counter += value;  // one thread a block
 }
 
+/// Where the first largest of `count` > 0 numbers is, or the first that is not a number.
+__device__ __forceinline__ int first_largest_by_one(const float* x, int count) {
+  float best = x[0];
+  int at = 0;
+  for (int i = 1; i < count; ++i) {
+    const float value = x[i];
+    const bool wins = value > best || (value != value && best == best);
+    best = wins ? value : best;
+    at = wins ? i : at;
+  }
+  return at;
+}
+
 /// `from` + `floats`, as integers: pointer arithmetic beyond an array is undefined even if the
 /// result is never read.
 __device__ __forceinline__ const float* displaced(const float* from, std::int64_t floats) {

@@ -108,15 +108,7 @@ __device__ __forceinline__ Lanes<kWidth, int> lane_index() {
 
 /// One number after the other: neighbouring threads have neighbouring lines.
 __device__ __forceinline__ int first_largest(const float* x, int count) {
-  float best = x[0];
-  int at = 0;
-  for (int i = 1; i < count; ++i) {
-    const float value = x[i];
-    const bool wins = value > best || (value != value && best == best);
-    best = wins ? value : best;
-    at = wins ? i : at;
-  }
-  return at;
+  return first_largest_by_one(x, count);
 }
 
 /// Applies `f` lane by lane.

@@ -192,19 +192,6 @@ __forceinline__ void store_lanes(std::uint16_t* to, const Lanes<kWidth, int>& va
 
 // ---- one line of numbers -----------------------------------------------------------------------
 
-/// As first_largest() of exec/lanes.hpp says, one number after the other.
-__forceinline__ int first_largest_by_one(const float* x, int count) {
-  float best = x[0];
-  int at = 0;
-  for (int i = 1; i < count; ++i) {
-    const float value = x[i];
-    const bool wins = value > best || (value != value && best == best);
-    best = wins ? value : best;
-    at = wins ? i : at;
-  }
-  return at;
-}
-
 #if defined(__AVX2__)
 /// A bit for each of up to 32 numbers that equals `value`, the largest, or is not a number.
 struct LargestBits {

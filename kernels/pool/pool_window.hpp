@@ -99,9 +99,8 @@ struct WindowsApart {
         first((static_cast<std::int64_t>(image) * p.rows.in + row * p.rows.window) * p.columns.in) {
   }
   __device__ __forceinline__ WindowApart at(int column) const {
-    return {
-        exist && column<axis.out, kWhole> 0 ? kWhole : min_of(window, axis.in - column * window),
-        output + column, first + column * window};
+    const int columns = kWhole > 0 ? kWhole : min_of(window, axis.in - column * window);
+    return {exist && column < axis.out, columns, output + column, first + column * window};
   }
 };
 

@@ -46,23 +46,29 @@ def load():
     return os.getloadavg()[0]
 
 
+def name_of(interpreter):
+    """Where it is as seen from here: the folders above differ from one machine to the next."""
+    path = Path(interpreter)
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else path.name
+
+
 def interpreters(paths, not_here):
     """{path: what it has of "torch", "compile", "jax"}, and the versions by name."""
-    pythons, versions = {}, {"system": platform.platform()}
+    pythons, versions = {}, {"system": f"{platform.system()}, {' '.join(platform.libc_ver())}"}
     for path in paths:
         try:
             found = json.loads(subprocess.run([path, "-c", PROBE], capture_output=True, text=True,
                                               check=True).stdout.splitlines()[-1])
         except (OSError, subprocess.CalledProcessError, ValueError, IndexError) as error:
-            not_here.append(f"{path}: {error}")
+            not_here.append(f"{name_of(path)}: {error}")
             continue
         has = {name for name in ("torch", "jax") if name in found}
         if "torch" in has and int(found["torch"].split(".")[0]) >= 2:
             has.add("compile")
         pythons[path] = has
-        versions[str(path)] = ", ".join(f"{name} {found[name]}" for name in
+        versions[name_of(path)] = ", ".join(f"{name} {found[name]}" for name in
                                         ("python", "torch", "jax") if name in found)
-        not_here += [f"{name} in {path}: {found['no ' + name]}" for name in ("torch", "jax")
+        not_here += [f"{name} in {name_of(path)}: {found['no ' + name]}" for name in ("torch", "jax")
                      if f"no {name}" in found]
     return pythons, versions
 

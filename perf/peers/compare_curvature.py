@@ -20,9 +20,9 @@ import sys
 from pathlib import Path
 
 from compare_training import Side, ratios
+from curvature_samples import WORK
 
 PEER = Path(__file__).with_name("pytorch_curvature.py")
-WORK = ("gradient", "ggnvp warm", "ggnvp cold", "hvp warm", "hvp cold")
 LAYOUTS = ("contiguous", "channels_last")
 METHODS = ("reverse", "forward")
 SHAPE = ("width", "depth", "channels", "classes", "batch", "size")

@@ -6,10 +6,7 @@
 
 #include <cstdint>
 #include <cstdio>
-#include <exception>
-#include <iostream>
 #include <random>
-#include <string>
 #include <vector>
 
 #include "perf/support/arguments.hpp"
@@ -104,26 +101,18 @@ void run(Arguments& arguments) {
       DLIB_MAJOR_VERSION, DLIB_MINOR_VERSION, dlib::count_parameters(net), threads(),
       peak_memory_bytes() - before);
   std::fflush(stdout);
-  std::string line;
-  for (int i = 0; on_demand ? static_cast<bool>(std::getline(std::cin, line)) : i < samples; ++i) {
+  for_each_sample(samples, on_demand, [&] {
     const double wall = seconds(Clock::kWall), cpu = seconds(Clock::kCpu);
     step(steps);
     std::printf("{\"seconds\": %.9f, \"cpu_seconds\": %.9f}\n",
                 (seconds(Clock::kWall) - wall) / steps, (seconds(Clock::kCpu) - cpu) / steps);
-    std::fflush(stdout);
-  }
+  });
 }
 
 }  // namespace
 }  // namespace curvseg::perf
 
 int main(int argc, char** argv) {
-  try {
-    curvseg::perf::Arguments arguments(argc, argv, curvseg::perf::kUsage);
-    curvseg::perf::run(arguments);
-    return 0;
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "dlib_training: %s\n", e.what());
-    return 1;
-  }
+  using namespace curvseg::perf;
+  return run_main(argc, argv, "dlib_training", kUsage, run);
 }

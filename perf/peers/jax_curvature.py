@@ -8,30 +8,24 @@ Warm: what jax.linearize and jax.vjp keep at these parameters is there already. 
 """
 
 import argparse
-import json
 import math
 import os
 import sys
-import time
 
 import jax
 import numpy as np
 from jax import lax
 from jax import numpy as jnp
 
-WORK = ("gradient", "ggnvp warm", "ggnvp cold", "hvp warm", "hvp cold")
+from curvature_samples import able, add_shape_options, answer
+
 NHWC = ("NHWC", "HWIO", "NHWC")
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--width", type=int, default=16, help="channels of the first level")
-    parser.add_argument("--depth", type=int, default=3, help="number of poolings")
-    parser.add_argument("--channels", type=int, default=1, help="channels of the images")
-    parser.add_argument("--classes", type=int, default=2)
-    parser.add_argument("--batch", type=int, default=8, help="images of the batch")
-    parser.add_argument("--size", type=int, default=96, help="height and width of the images")
+    add_shape_options(parser)
     return parser.parse_args()
 
 
@@ -145,25 +139,6 @@ class Products:
                       else self._cold[product](self.theta, self.v))
         return jax.block_until_ready(result)
 
-    def sample(self, work):
-        wall, cpu = time.perf_counter(), time.process_time()
-        self.run(work)
-        return {"work": work, "seconds": time.perf_counter() - wall,
-                "cpu_seconds": time.process_time() - cpu}
-
-
-def works(products):
-    """The names of WORK that this version of JAX can do; it says why not."""
-    able = []
-    for work in WORK:
-        try:
-            for _ in range(2):
-                products.run(work)
-            able.append(work)
-        except (TypeError, NotImplementedError) as error:
-            print(f"{work}: {str(error).splitlines()[0]}", file=sys.stderr)
-    return able
-
 
 def main():
     arguments = parse_arguments()
@@ -171,10 +146,9 @@ def main():
         sys.exit(f"--size {arguments.size}: must be a multiple of {1 << arguments.depth}")
     products = Products(arguments)
     count = sum(leaf.size for leaf in jax.tree_util.tree_leaves(products.theta))
-    print(json.dumps({"name": f"JAX {jax.__version__}", "work": works(products),
-                      "parameters": count, "threads": len(os.sched_getaffinity(0))}), flush=True)
-    for line in sys.stdin:
-        print(json.dumps(products.sample(line.strip())), flush=True)
+    answer(products.run, {"name": f"JAX {jax.__version__}",
+                          "work": able(products.run, (TypeError, NotImplementedError)),
+                          "parameters": count, "threads": len(os.sched_getaffinity(0))})
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
-#include <exception>
 #include <functional>
 #include <string>
 #include <vector>
@@ -155,12 +154,6 @@ void run(Arguments& arguments) {
 }  // namespace curvseg::perf
 
 int main(int argc, char** argv) {
-  try {
-    curvseg::perf::Arguments arguments(argc, argv, curvseg::perf::kUsage);
-    curvseg::perf::run(arguments);
-    return 0;
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, CURVSEG_PROGRAM ": %s\n", e.what());
-    return 1;
-  }
+  using namespace curvseg::perf;
+  return run_main(argc, argv, CURVSEG_PROGRAM, kUsage, run);
 }

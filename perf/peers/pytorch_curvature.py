@@ -14,28 +14,16 @@ Two ways:
 """
 
 import argparse
-import json
-import sys
-import time
 
 import torch
 from torch.autograd import forward_ad
 from torch.nn import functional
 from torch.nn.utils import stateless
 
+from curvature_samples import able, add_shape_options, answer
 from pytorch_unet import UNet, parameter_count
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
-WORK = ("gradient", "ggnvp warm", "ggnvp cold", "hvp warm", "hvp cold")
-
-
-def add_shape_options(parser):
-    parser.add_argument("--width", type=int, default=16, help="channels of the first level")
-    parser.add_argument("--depth", type=int, default=3, help="number of poolings")
-    parser.add_argument("--channels", type=int, default=1, help="channels of the images")
-    parser.add_argument("--classes", type=int, default=2)
-    parser.add_argument("--batch", type=int, default=8, help="images of the batch")
-    parser.add_argument("--size", type=int, default=96, help="height and width of the images")
 
 
 def parse_arguments():
@@ -140,7 +128,7 @@ def make_products(arguments):
 
 
 class Runner:
-    """Takes one sample a name of WORK."""
+    """Does what a name of WORK says."""
 
     def __init__(self, products):
         self._products = products
@@ -154,25 +142,6 @@ class Runner:
                 else getattr(self._products, f"linearise_{product}")())
         return getattr(self._products, product)(kept)
 
-    def sample(self, work):
-        wall, cpu = time.perf_counter(), time.process_time()
-        self.run(work)
-        return {"work": work, "seconds": time.perf_counter() - wall,
-                "cpu_seconds": time.process_time() - cpu}
-
-
-def works(runner):
-    """The names of WORK that this version of PyTorch can do this way; it says why not."""
-    able = []
-    for work in WORK:
-        try:
-            for _ in range(2):  # allocators and oneDNN's caches fill
-                runner.run(work)
-            able.append(work)
-        except (RuntimeError, NotImplementedError) as error:
-            print(f"{work}: {str(error).splitlines()[0]}", file=sys.stderr)
-    return able
-
 
 def main():
     arguments = parse_arguments()
@@ -180,12 +149,11 @@ def main():
         torch.set_num_threads(arguments.threads)
     products = make_products(arguments)
     runner = Runner(products)
-    print(json.dumps({"name": f"PyTorch {torch.__version__}", "layout": arguments.layout,
-                      "method": arguments.method, "work": works(runner),
-                      "parameters": parameter_count(products.model),
-                      "threads": torch.get_num_threads()}), flush=True)
-    for line in sys.stdin:
-        print(json.dumps(runner.sample(line.strip())), flush=True)
+    answer(runner.run, {"name": f"PyTorch {torch.__version__}", "layout": arguments.layout,
+                        "method": arguments.method,
+                        "work": able(runner.run, (RuntimeError, NotImplementedError)),
+                        "parameters": parameter_count(products.model),
+                        "threads": torch.get_num_threads()})
 
 
 if __name__ == "__main__":

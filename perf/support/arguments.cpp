@@ -3,6 +3,8 @@
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
+#include <iostream>
 #include <stdexcept>
 #include <string_view>
 
@@ -62,6 +64,25 @@ Clock Arguments::clock() {
 
 void Arguments::done() const {
   if (!given_.empty()) throw std::runtime_error("there is no option --" + given_.begin()->first);
+}
+
+void for_each_sample(int samples, bool on_demand, const std::function<void()>& take) {
+  std::string line;
+  for (int i = 0; on_demand ? static_cast<bool>(std::getline(std::cin, line)) : i < samples; ++i) {
+    take();
+    std::fflush(stdout);
+  }
+}
+
+int run_main(int argc, char** argv, const char* name, const char* usage, void (*run)(Arguments&)) {
+  try {
+    Arguments arguments(argc, argv, usage);
+    run(arguments);
+    return 0;
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "%s: %s\n", name, e.what());
+    return 1;
+  }
 }
 
 }  // namespace curvseg::perf

@@ -1,12 +1,17 @@
 // Options of the small programs here: --name=value or --name value, all of them optional.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 
 #include "perf/support/clock.hpp"
 
 namespace curvseg::perf {
+
+/// Calls `take` once for each of `samples`, or with `on_demand` for each line read, until there is
+/// none: whoever interleaves several programs asks for one sample at a time.
+void for_each_sample(int samples, bool on_demand, const std::function<void()>& take);
 
 class Arguments {
  public:
@@ -26,5 +31,9 @@ class Arguments {
  private:
   std::map<std::string, std::string> given_;
 };
+
+/// What main() of such a program does: `run` with the options, 1 and a line that begins with `name`
+/// for what it throws.
+int run_main(int argc, char** argv, const char* name, const char* usage, void (*run)(Arguments&));
 
 }  // namespace curvseg::perf

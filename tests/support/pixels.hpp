@@ -159,13 +159,6 @@ class PixelTest : public TargetTest {
     return upload_pixels(std::vector<float>(size, NAN), channels, layout);
   }
 
-  /// All of them, far pixels where there is memory for them.
-  std::vector<PixelLayout> layouts() const {
-    std::vector<PixelLayout> result = pixel_layouts();
-    if (FarMemory::is_there(target())) result.push_back(kFarPixels);
-    return result;
-  }
-
   /// Waits, reads, and fails if something was written between the pixels.
   std::vector<float> download_pixels(const PixelBuffer& buffer) const {
     synchronise();

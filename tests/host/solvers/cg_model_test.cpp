@@ -69,13 +69,13 @@ TEST_P(CgModel, StopsWhereMartensRuleSaysSo) {
 // there.
 TEST_P(CgModel, RecomputedResidualsAreTrueOnes) {
   const std::size_t n = size();
-  const auto a = reference::with_spectrum(logarithmic_spectrum(n, 1e3), 10);
+  const auto a = reference::with_spectrum(logarithmic_spectrum(n, 2e3), 10);
   const std::vector<float> b = uniform_floats(n, 11);
   const auto claimed_of_true = [&](int every) {
     std::vector<float> x;
     const auto report = solve(
         dense(a), b,
-        {.max_iterations = 300, .model_tolerance = 0.0, .recompute_residual_every = every}, {}, x);
+        {.max_iterations = 500, .model_tolerance = 0.0, .recompute_residual_every = every}, {}, x);
     EXPECT_EQ(report.stop, every == 0 ? Stop::kConverged : Stop::kIterations);
     const int recomputed = every == 0 ? 0 : report.iterations / every;
     // Where it ends by itself, some more were asked for before the host looked.
@@ -88,7 +88,7 @@ TEST_P(CgModel, RecomputedResidualsAreTrueOnes) {
     return report.residual / reference::norm(r);
   };
   EXPECT_GT(claimed_of_true(10), 0.1);
-  EXPECT_LT(claimed_of_true(0), 0.03) << "the case is too easy to show anything";
+  EXPECT_LT(claimed_of_true(0), 0.01) << "the case is too easy to show anything";
 }
 
 // ---- truncation --------------------------------------------------------------------------------

@@ -85,6 +85,23 @@ class LossFisherKernels : public PixelTest {
     for (double& b : bound) b = 2.0 * kEpsilon * b + std::numeric_limits<float>::denorm_min();
     expect_within(run(p), expected.value, bound);
   }
+
+  void expect_mean_squared_error(PixelLayout layout) const {
+    const std::vector<float> x = {1, -2, 0.5f, 3, 8, -4}, dense = {1, 2, -1, 1, 5, 5};
+    for (const float denominator : {4.0f, 0.0f}) {
+      const auto device_x = upload_pixels(x, 2, layout), u = upload_pixels(dense, 2, layout);
+      const auto fu = output_pixels(dense.size(), 2, layout);
+      auto d = upload(std::vector<float>{denominator});
+      auto labels = upload(std::vector<std::int32_t>{1, 0, 2});  // the last has no class
+      kernels().mean_squared_error_fisher(
+          stream(), {3, 2, device_x.get(), device_x.ld(), labels.get(), d.get(), u.get(), u.ld(),
+                     fu.get(), fu.ld()});
+      // x − t = (1, −3), (−½, 3); products with u are −5 and 3½.
+      std::vector<float> expected = {-5, 15, -1.75f, 10.5f, 0, 0};
+      for (float& value : expected) value *= denominator == 0.0f ? 0.0f : 1.0f;
+      EXPECT_EQ(download_pixels(fu), expected);
+    }
+  }
 };
 
 TEST_P(LossFisherKernels, HandWorkedPixels) {
@@ -209,21 +226,12 @@ TEST_P(LossFisherKernels, MeanSquaredErrorOnEverySchedule) {
 }
 
 TEST_P(LossFisherKernels, MeanSquaredError) {
-  const std::vector<float> x = {1, -2, 0.5f, 3, 8, -4}, dense = {1, 2, -1, 1, 5, 5};
-  for (const PixelLayout& layout : layouts())
-    for (const float denominator : {4.0f, 0.0f}) {
-      const auto device_x = upload_pixels(x, 2, layout), u = upload_pixels(dense, 2, layout);
-      const auto fu = output_pixels(dense.size(), 2, layout);
-      auto d = upload(std::vector<float>{denominator});
-      auto labels = upload(std::vector<std::int32_t>{1, 0, 2});  // the last has no class
-      kernels().mean_squared_error_fisher(
-          stream(), {3, 2, device_x.get(), device_x.ld(), labels.get(), d.get(), u.get(), u.ld(),
-                     fu.get(), fu.ld()});
-      // x − t = (1, −3), (−½, 3); products with u are −5 and 3½.
-      std::vector<float> expected = {-5, 15, -1.75f, 10.5f, 0, 0};
-      for (float& value : expected) value *= denominator == 0.0f ? 0.0f : 1.0f;
-      EXPECT_EQ(download_pixels(fu), expected);
-    }
+  for (const PixelLayout& layout : pixel_layouts()) expect_mean_squared_error(layout);
+}
+
+TEST_P(LossFisherKernels, MeanSquaredErrorBeyondTwoToTheThirtyOneElements) {
+  CURVSEG_SKIP_WITHOUT_FAR_MEMORY();
+  expect_mean_squared_error(kFarPixels);
 }
 
 CURVSEG_INSTANTIATE_TARGETS(LossFisherKernels);

@@ -92,6 +92,27 @@ class LossHessianKernels : public PixelTest {
     for (double& b : bound) b = 2.0 * kEpsilon * b + std::numeric_limits<float>::denorm_min();
     expect_within(run(p), expected.value, bound);
   }
+
+  void expect_mean_squared_error(PixelLayout layout) const {
+    const std::vector<float> dense = {1, -2, 3, 0.5f, 8, -4};
+    for (const float denominator : {4.0f, 0.0f}) {
+      const auto u = upload_pixels(dense, 2, layout);
+      const auto hu = output_pixels(dense.size(), 2, layout);
+      auto d = upload(std::vector<float>{denominator});
+      kernels().mean_squared_error_hessian(stream(),
+                                           {3, 2, u.get(), u.ld(), d.get(), hu.get(), hu.ld()});
+      std::vector<float> expected = dense;
+      for (float& value : expected) value *= denominator == 0.0f ? 0.0f : 0.5f;
+      EXPECT_EQ(download_pixels(hu), expected);
+
+      auto labels = upload(std::vector<std::int32_t>{1, -1, 2});  // two pixels without a class
+      const auto gated = output_pixels(dense.size(), 2, layout);
+      kernels().mean_squared_error_hessian(
+          stream(), {3, 2, u.get(), u.ld(), d.get(), gated.get(), gated.ld(), labels.get()});
+      std::fill(expected.begin() + 2, expected.end(), 0.0f);
+      EXPECT_EQ(download_pixels(gated), expected);
+    }
+  }
 };
 
 TEST_P(LossHessianKernels, HandWorkedPixels) {
@@ -180,25 +201,12 @@ TEST_P(LossHessianKernels, MeanSquaredErrorOnEverySchedule) {
 }
 
 TEST_P(LossHessianKernels, MeanSquaredError) {
-  const std::vector<float> dense = {1, -2, 3, 0.5f, 8, -4};
-  for (const PixelLayout& layout : layouts())
-    for (const float denominator : {4.0f, 0.0f}) {
-      const auto u = upload_pixels(dense, 2, layout);
-      const auto hu = output_pixels(dense.size(), 2, layout);
-      auto d = upload(std::vector<float>{denominator});
-      kernels().mean_squared_error_hessian(stream(),
-                                           {3, 2, u.get(), u.ld(), d.get(), hu.get(), hu.ld()});
-      std::vector<float> expected = dense;
-      for (float& value : expected) value *= denominator == 0.0f ? 0.0f : 0.5f;
-      EXPECT_EQ(download_pixels(hu), expected);
+  for (const PixelLayout& layout : pixel_layouts()) expect_mean_squared_error(layout);
+}
 
-      auto labels = upload(std::vector<std::int32_t>{1, -1, 2});  // two pixels without a class
-      const auto gated = output_pixels(dense.size(), 2, layout);
-      kernels().mean_squared_error_hessian(
-          stream(), {3, 2, u.get(), u.ld(), d.get(), gated.get(), gated.ld(), labels.get()});
-      std::fill(expected.begin() + 2, expected.end(), 0.0f);
-      EXPECT_EQ(download_pixels(gated), expected);
-    }
+TEST_P(LossHessianKernels, MeanSquaredErrorBeyondTwoToTheThirtyOneElements) {
+  CURVSEG_SKIP_WITHOUT_FAR_MEMORY();
+  expect_mean_squared_error(kFarPixels);
 }
 
 CURVSEG_INSTANTIATE_TARGETS(LossHessianKernels);
