@@ -10,8 +10,9 @@ option(CURVSEG_BUILD_COMMAND "Build the curvseg command" ON)
 option(CURVSEG_EMULATED "Build the emulated target: GPU block shapes on fibers, under checks" ON)
 option(CURVSEG_WERROR "Warnings are errors" OFF)
 option(CURVSEG_CUDA_SHARED_RUNTIME "Link the shared CUDA runtime" OFF)
-set(CURVSEG_CUDA AUTO CACHE STRING "Build the cuda target: AUTO (when nvcc is found), ON or OFF")
-set_property(CACHE CURVSEG_CUDA PROPERTY STRINGS AUTO ON OFF)
+set(CURVSEG_CUDA AUTO CACHE STRING
+  "Build the cuda target: AUTO (when nvcc is found), GPU (when a GPU is too, for that one), ON or OFF")
+set_property(CACHE CURVSEG_CUDA PROPERTY STRINGS AUTO GPU ON OFF)
 set(CURVSEG_SANITIZE "" CACHE STRING "Sanitizers for everything but instrumented kernels, e.g. address,undefined")
 
 set(CMAKE_CXX_STANDARD 20)
@@ -50,13 +51,28 @@ endif()
 
 # The cuda target is built when nvcc is found, and left out with one line when it is not.
 set(CURVSEG_HAS_CUDA OFF)
+set(gpus)  # compute capabilities, as 80;90
+if(CURVSEG_CUDA STREQUAL GPU)
+  execute_process(COMMAND nvidia-smi --query-gpu=compute_cap --format=csv,noheader
+    OUTPUT_VARIABLE gpus RESULT_VARIABLE failed ERROR_QUIET)
+  if(failed)  # no such command, no driver
+    set(gpus)
+  endif()
+  string(REGEX MATCHALL "[0-9]+\\.[0-9]" gpus "${gpus}")
+  string(REPLACE "." "" gpus "${gpus}")
+  list(REMOVE_DUPLICATES gpus)
+endif()
 if(NOT CURVSEG_CUDA)
   message(STATUS "curvseg: CURVSEG_CUDA is OFF, the cuda target is left out")
+elseif(CURVSEG_CUDA STREQUAL GPU AND NOT gpus)
+  message(STATUS "curvseg: nvidia-smi lists no GPU, the cuda target is left out")
 else()
   include(CheckLanguage)
   check_language(CUDA)
   if(CMAKE_CUDA_COMPILER)
-    if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+    if(CURVSEG_CUDA STREQUAL GPU AND NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+      set(CMAKE_CUDA_ARCHITECTURES ${gpus} CACHE STRING "GPU architectures")
+    elseif(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
       # Machine code for A100 and H100, and PTX that newer GPUs compile for themselves.
       set(CMAKE_CUDA_ARCHITECTURES "80-real;90" CACHE STRING "GPU architectures")
     endif()
