@@ -6,6 +6,7 @@
 
 #include "curvseg/error.hpp"
 #include "host/device/device_double.hpp"
+#include "host/nn/message_of.hpp"
 #include "host/nn/network_case.hpp"
 #include "host/nn/random_graph.hpp"
 
@@ -161,17 +162,6 @@ TEST(Plan, AllocatesOnceAndNeverWaits) {
 }
 
 // ---- messages ----------------------------------------------------------------------------------
-
-template <class Exception, class Function>
-std::string message_of(Function function) {
-  try {
-    function();
-  } catch (const Exception& e) {
-    return e.what();
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return {};
-}
 
 TEST(PlanMessages, NameTheLayerAndBothSides) {
   const Device device = Device::open("host");
