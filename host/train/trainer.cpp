@@ -81,10 +81,7 @@ Prediction Trainer::predict(const Batch& batch, const PredictOptions& options) {
   return predict(batch.images, {batch.n, batch.h, batch.w, batch.c}, options);
 }
 
-void Trainer::step(const Batch& batch) {
-  Batch copy = batch;
-  core_->run(copy, /*counts=*/false);
-}
+void Trainer::step(const Batch& batch) { core_->run(batch); }
 
 void Trainer::step(ConstTensorView x, const std::int32_t* labels) { core_->run(x, labels); }
 

@@ -46,6 +46,13 @@ void TrainerCore::run(Batch& batch, bool counts) {
   enqueue(engine.upload(slot), slot, counts);
 }
 
+void TrainerCore::run(const Batch& batch) {
+  BatchSlot& slot = engine.slot(progress.step + 1);
+  slot.settle();
+  slot.batch = batch;
+  enqueue(engine.upload(slot), slot, /*counts=*/false);
+}
+
 void TrainerCore::run(ConstTensorView x, const std::int32_t* labels) {
   BatchSlot& slot = engine.slot(progress.step + 1);
   enqueue(engine.adopt(x, labels), slot, /*counts=*/false);

@@ -25,6 +25,8 @@ struct TrainerCore {
   /// Enqueues a step on `batch`, whose memory is taken and replaced by that of an older batch, then
   /// checks the step before. `counts`: the loss goes into the mean of the epoch.
   void run(Batch& batch, bool counts);
+  /// The same on a copy of `batch`, in the memory of an older one.
+  void run(const Batch& batch);
   /// The same on memory of the caller.
   void run(ConstTensorView x, const std::int32_t* labels);
   /// Waits for the last step and checks its loss.
