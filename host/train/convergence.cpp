@@ -46,6 +46,19 @@ bool check_loss(TrainingProgress& progress, const LossLimits& limits, std::uint6
                 (began_so ? "the " + number(usual) + " it began with" : number(usual)) + advice);
 }
 
+void check_gradient(TrainingProgress& progress, std::uint64_t step, bool finite) {
+  if (finite) {
+    progress.bad_gradients = 0;
+    return;
+  }
+  ++progress.rejected_gradients;
+  if (++progress.bad_gradients < kMostBadLosses) return;
+  throw DivergenceError(step, "step " + std::to_string(step) +
+                                  ": the gradient is not finite although the loss is, the " +
+                                  std::to_string(progress.bad_gradients) +
+                                  "th such step in a row, and nothing is learned from them");
+}
+
 bool record_evaluation(TrainingProgress& progress, const ConvergenceOptions& options,
                        double mean_iou) {
   const bool first = !progress.best_mean_iou && !std::isnan(mean_iou);
