@@ -52,6 +52,7 @@ function(curvseg_add_cxx_kernels name)
     target_compile_options(curvseg_${name}_objects PRIVATE -fno-gnu-unique)
   endif()
   target_link_libraries(curvseg_${name}_objects PRIVATE curvseg_flags)
+  set_target_properties(curvseg_${name}_objects PROPERTIES UNITY_BUILD OFF)  # one kernel, one file
 endfunction()
 
 # What a host target takes from a library of headers instead of a kernel: its own source, and Eigen,

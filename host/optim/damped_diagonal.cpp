@@ -4,18 +4,13 @@
 #include <string>
 
 #include "curvseg/error.hpp"
+#include "host/ops/check.hpp"
 #include "host/optim/bias_correction.hpp"
 #include "host/optim/check_step.hpp"
 #include "host/optim/flat_vector.hpp"
 #include "kernels/target.hpp"
 
 namespace curvseg {
-namespace {
-
-const Kernels& kernels_of(const Stream& stream) { return *stream.device().target().kernels; }
-
-}  // namespace
-
 DampedDiagonalOptions damped_diagonal_preset(std::string_view name) {
   DampedDiagonalOptions o;  // Sophia's
   o.preset = "";

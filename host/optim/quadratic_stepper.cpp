@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "curvseg/ops.hpp"
+#include "host/ops/check.hpp"
 #include "host/optim/flat_vector.hpp"
 #include "kernels/target.hpp"
 
@@ -12,8 +13,6 @@ namespace {
 
 constexpr std::int64_t kScratch = 8;  // three numbers of the form, five products
 constexpr int kProducts = 5;
-
-const Kernels& kernels_of(const Stream& stream) { return *stream.device().target().kernels; }
 
 }  // namespace
 

@@ -5,6 +5,7 @@
 #include <span>
 #include <utility>
 
+#include "host/ops/check.hpp"
 #include "host/ops/matrix.hpp"
 #include "host/optim/bias_correction.hpp"
 #include "host/optim/flat_vector.hpp"
@@ -12,8 +13,6 @@
 
 namespace curvseg {
 namespace {
-
-const Kernels& kernels_of(const Stream& stream) { return *stream.device().target().kernels; }
 
 MatrixView square(const DeviceArray<float>& memory, int n) { return {memory.data(), n, n}; }
 
