@@ -51,7 +51,9 @@ DampedDiagonal::DampedDiagonal(const Stream& stream, const DampedDiagonalOptions
       m_(zeroed_vector(stream, parameters_)),
       h_(zeroed_vector(stream, parameters_)),
       d_(zeroed_vector(stream, parameters_)),
-      weights_(zeroed_vector(stream, MeanWeights::kFloats)) {
+      weights_(zeroed_vector(stream, MeanWeights::kFloats)),
+      estimate_norm_(stream.device(), parameters_),
+      estimate_squared_norm_(stream.device(), 1) {
   if (options_.estimator == DiagonalEstimator::kHutchinson) {
     hutchinson_.emplace(stream, parameters_, 1);
     mask_ = zeroed_vector(stream, parameters_);
@@ -83,8 +85,10 @@ void DampedDiagonal::refresh(const StepContext& context) {
     estimate_hessian(context);
   else
     estimate_gauss_newton(context);
+  estimate_norm_.compute(stream, view(d_), estimate_squared_norm_.data());
   AdvanceMean advance;
   advance.accepted = guard_.accepted();
+  advance.squared_norm = estimate_squared_norm_.data();
   advance.weights = weights();
   advance.decay = options_.beta2;
   DiagonalMean mean;
@@ -151,8 +155,8 @@ OptimizerState DampedDiagonal::state() {
 }
 
 std::size_t DampedDiagonal::state_bytes() const {
-  return guard_.bytes() + m_.bytes() + h_.bytes() + d_.bytes() + weights_.bytes() + mask_.bytes() +
-         (hutchinson_ ? hutchinson_->memory_bytes() : 0);
+  return guard_.bytes() + estimate_norm_.memory_bytes() + m_.bytes() + h_.bytes() + d_.bytes() +
+         weights_.bytes() + mask_.bytes() + (hutchinson_ ? hutchinson_->memory_bytes() : 0);
 }
 
 }  // namespace curvseg
