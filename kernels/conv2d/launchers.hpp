@@ -11,4 +11,13 @@ void conv2d_gather(StreamHandle, const Conv2dGather&);
 std::int64_t conv2d_weight_workspace(const Conv2dWeightGradient&);
 void conv2d_weight_gradient(StreamHandle, const Conv2dWeightGradient&);
 
+// What the others hand on: conv2d_winograd.cu.
+
+/// Whether the algorithm that the problem asks for is minimal filtering, and it can be.
+bool takes_winograd(const Conv2dGather&);
+/// Floats of the transformed filter of one term.
+std::int64_t winograd_term_floats(const Conv2dGather&);
+/// As conv2d_gather(), with such floats for every term as workspace.
+void conv2d_winograd(StreamHandle, const Conv2dGather&);
+
 }  // namespace curvseg::CURVSEG_TARGET

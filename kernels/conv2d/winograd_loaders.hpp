@@ -1,0 +1,339 @@
+// Where the 16 products of conv2d_winograd.hpp find their operands, and where they are put. Two
+// policies of each, with one interface:
+//
+//   StagedWinogradLoader    each thread transforms the patch of one tile and channel into shared
+//                           memory; the next step's patch is in its registers and the next step's
+//                           panel on its way while this one is multiplied (GPU block shapes)
+//   CachedWinogradLoader    all patches of a block into its shared struct, vectors of channels at a
+//                           time; panels are read where they are (host)
+//
+//   begin() valid(step) next(step)   walk the reduction: terms, source channels
+//   acquire(step)                    operands ready for every thread when it returns
+//   multiply(step, pass, t, accumulator, begins)
+//                                    microtile t of the 16 products += rows x columns, or = if the
+//                                    sum begins (a host's; those of a GPU are cleared before)
+//   release()                        every thread is done with them
+//
+// Products: registers that are published when the sum is complete (StagedWinogradProducts), or
+// memory from the beginning (CachedWinogradProducts).
+#pragma once
+
+#include <type_traits>
+
+#include "conv2d/pack_filter.hpp"
+#include "conv2d/winograd_tiles.hpp"
+
+namespace curvseg::CURVSEG_TARGET {
+
+/// A part of the reduction: channels [channel, channel + channels) of a term.
+struct WinogradStep {
+  int term, channel, channels, buffer;
+};
+
+/// What both loaders know about the problem.
+template <class Shape>
+struct WinogradOperands {
+  static constexpr WinogradTile kTile = Shape::kTile;
+
+  __device__ WinogradOperands(const Conv2dGather& gather, const WinogradSides& all)
+      : p(gather),
+        sides(all),
+        term_floats(panel_floats(kWinogradPlanes, all.channels, all.outputs, kTile.panel)) {}
+
+  __device__ WinogradStep begin() const { return sized({0, 0, 0, 0}); }
+  __device__ bool valid(const WinogradStep& step) const { return step.term < p.terms; }
+  __device__ WinogradStep next(WinogradStep step) const {
+    step.buffer ^= 1;
+    step.channel += kTile.reduction;
+    if (step.channel < sides.channels) return sized(step);
+    step.channel = 0;
+    ++step.term;
+    return sized(step);
+  }
+  /// Of product `plane`, from the step's first channel on.
+  __device__ const float* panel(const WinogradStep& step, int index, int plane) const {
+    return p.workspace + step.term * term_floats +
+           ((static_cast<std::int64_t>(index) * kWinogradPlanes + plane) * sides.channels +
+            step.channel) *
+               kTile.panel;
+  }
+  /// Channel `channel` of pixel (i, j) of a patch; nullptr outside the image.
+  __device__ const float* source(const WinogradStep& step, const WinogradPlace& place, int i, int j,
+                                 int channel) const {
+    const int row = place.row + i, column = place.column + j;
+    if (place.rows == 0 || row < 0 || row >= sides.rows.source_extent || column < 0 ||
+        column >= sides.columns.source_extent)
+      return nullptr;
+    const Conv2dGatherTerm& term = p.term[step.term];
+    return term.source +
+           ((static_cast<std::int64_t>(place.image) * sides.rows.source_extent + row) *
+                sides.columns.source_extent +
+            column) *
+               term.ld +
+           channel;
+  }
+
+  const Conv2dGather& p;
+  const WinogradSides& sides;
+  std::int64_t term_floats;
+
+ private:
+  __device__ WinogradStep sized(WinogradStep step) const {
+    step.channels = min_of(sides.channels - step.channel, kTile.reduction);
+    return step;
+  }
+};
+
+// ---- cached ------------------------------------------------------------------------------------
+
+template <class Shape>
+class CachedWinogradLoader {
+  static constexpr WinogradTile kTile = Shape::kTile;
+  using Tile = WinogradBlockTile<Shape>;
+  using Places = WinogradPlaces<kTile.tiles>;
+  static constexpr int kLine = 16;  // floats of a cache's
+  static_assert(kTile.reduction % kLine == 0, "whole lines");
+  static constexpr float kZeros[kTile.reduction] = {};  // what a pixel outside the image reads
+
+ public:
+  struct Shared {
+    alignas(64) float patches[kWinogradPlanes * (kTile.tiles * kTile.reduction + kLine)];
+  };
+
+  __device__ CachedWinogradLoader(const Conv2dGather& p, const WinogradSides& sides,
+                                  int first_channel, const Places& places, Shared& shared)
+      : operands_(p, sides),
+        first_panel_(first_channel / kTile.panel),
+        places_(places),
+        shared_(shared) {}
+
+  __device__ WinogradStep begin() const { return operands_.begin(); }
+  __device__ bool valid(const WinogradStep& step) const { return operands_.valid(step); }
+  __device__ WinogradStep next(const WinogradStep& step) const { return operands_.next(step); }
+
+  __device__ void acquire(const WinogradStep& step) {
+    // A tile's channels fill whole lines; a plane is a line more than that, so that the 16 stores
+    // of a patch do not meet in one set of the cache.
+    row_ = static_cast<int>(divide_up(step.channels, kLine)) * kLine;
+    plane_ = kTile.tiles * row_ + kLine;
+    for (int tile = 0; tile < kTile.tiles; ++tile) {
+      const WinogradPlace& place = places_.at(tile);
+      if (place.rows == 0 && tile % Tile::kRows == 0) return;  // nor do the others exist
+      transform(step, place, shared_.patches + tile * row_);
+    }
+  }
+
+  __device__ void multiply(const WinogradStep& step, int pass, int t,
+                           typename Tile::Storage& accumulator, bool begins) {
+    const int plane = t / Tile::kMicrotiles, first = t % Tile::kMicrotiles * Tile::kRows;
+    if (places_.at(first).rows == 0) return;
+    const float* rows[Tile::kRows];
+    CURVSEG_UNROLL
+    for (int i = 0; i < Tile::kRows; ++i) rows[i] = shared_.patches + (first + i) * row_;
+    Tile::multiply_rows(accumulator, rows, plane * plane_, {1, 0, 0, 1, 0, 0, step.channels},
+                        operands_.panel(step, first_panel_ + pass, plane), begins);
+  }
+
+  __device__ void release() {}
+
+ private:
+  __device__ void transform(const WinogradStep& step, const WinogradPlace& place, float* to) const {
+    const float* at[4][4];
+    CURVSEG_UNROLL
+    for (int i = 0; i < 4; ++i) CURVSEG_UNROLL
+    for (int j = 0; j < 4; ++j) {
+      const float* from = operands_.source(step, place, i, j, step.channel);
+      at[i][j] = from ? from : kZeros;
+    }
+    int channel = 0;
+    for (; channel + kRegisterLanes <= step.channels; channel += kRegisterLanes)
+      transform_lanes(at, channel, std::integral_constant<int, kRegisterLanes>(), to);
+    if (channel < step.channels) transform_lanes(at, channel, step.channels - channel, to);
+  }
+
+  template <class Count>
+  __device__ __forceinline__ void transform_lanes(const float* const (&at)[4][4], int channel,
+                                                  Count count, float* to) const {
+    transform_patch<kRegisterLanes>(
+        [&](int i, int j) __attribute__((always_inline)) {
+          return load_lanes<kRegisterLanes>(at[i][j] + channel, count);
+        },
+        [&](int i, int j, const Lanes<kRegisterLanes, float>& value)
+            __attribute__((always_inline)) {
+              store_lanes(to + (4 * i + j) * plane_ + channel, value, kRegisterLanes);
+            });
+  }
+
+  WinogradOperands<Shape> operands_;
+  int first_panel_;
+  const Places& places_;
+  Shared& shared_;
+  int row_ = 0, plane_ = 0;  // floats from a tile, a product to the next
+};
+
+template <class Shape>
+class CachedWinogradProducts {
+  static constexpr WinogradTile kTile = Shape::kTile;
+  using Tile = WinogradBlockTile<Shape>;
+  static constexpr int kPasses = kTile.channels / kTile.panel;
+
+ public:
+  struct Shared {
+    alignas(64) typename Tile::Storage microtile[kPasses][kWinogradPlanes * Tile::kMicrotiles];
+  };
+  static constexpr int kLanes = kRegisterLanes;
+
+  __device__ explicit CachedWinogradProducts(Shared& shared) : shared_(shared) {}
+  __device__ void clear() {}
+  __device__ typename Tile::Storage& at(int slot, int t) { return shared_.microtile[slot][t]; }
+  __device__ void publish() {}
+  /// Columns [column, column + kLanes) of a tile, of product `plane`.
+  __device__ __forceinline__ Lanes<kLanes, float> lanes(int slot, int plane, int tile,
+                                                        int column) const {
+    const auto& microtile =
+        shared_.microtile[slot][plane * Tile::kMicrotiles + tile / Tile::kRows];
+    return load_lanes<kLanes>(microtile + tile % Tile::kRows * kTile.panel + column, kLanes);
+  }
+
+ private:
+  Shared& shared_;
+};
+
+// ---- staged ------------------------------------------------------------------------------------
+
+template <class Shape>
+class StagedWinogradLoader {
+  static constexpr WinogradTile kTile = Shape::kTile;
+  using Tile = WinogradBlockTile<Shape>;
+  using Places = WinogradPlaces<kTile.tiles>;
+  static_assert(kTile.tiles * kTile.reduction == kTile.threads, "a patch for every thread");
+  // Eight lanes store one tile's channels, the next eight the next tile's: 4 floats of padding put
+  // the 32 of them into different banks, and leave rows 16-byte aligned.
+  static constexpr int kRow = kTile.tiles + 4;
+  using Patch = Lanes<kRegisterLanes, float>;  // of one
+
+ public:
+  struct Shared {
+    alignas(16) float patches[kWinogradPlanes][kTile.reduction * kRow];
+    alignas(16) float panels[2][kWinogradPlanes][kTile.reduction * kTile.panel];
+  };
+
+  __device__ StagedWinogradLoader(const Conv2dGather& p, const WinogradSides& sides,
+                                  int first_channel, const Places& places, Shared& shared)
+      : operands_(p, sides),
+        panel_(first_channel / kTile.panel),
+        places_(places),
+        shared_(shared) {}
+
+  __device__ WinogradStep begin() const { return operands_.begin(); }
+  __device__ bool valid(const WinogradStep& step) const { return operands_.valid(step); }
+  __device__ WinogradStep next(const WinogradStep& step) const { return operands_.next(step); }
+
+  __device__ void acquire(const WinogradStep& step) {
+    if (step.term == 0 && step.channel == 0) {
+      fetch(step);
+      copy(step);
+    }
+    float* to = shared_.patches[0] + block_begin() % kTile.reduction * kRow +
+                block_begin() / kTile.reduction;
+    constexpr int kPlane = kTile.reduction * kRow;
+    transform_patch<kRegisterLanes>(
+        [&](int i, int j) { return patch_[i][j]; },
+        [&](int i, int j, const Patch& value) {
+          store_lanes(to + (4 * i + j) * kPlane, value, kRegisterLanes);
+        });
+    const WinogradStep following = next(step);
+    if (valid(following)) {
+      fetch(following);
+      copy(following);
+      wait_copies<1>();
+    } else {
+      wait_copies<0>();
+    }
+    __syncthreads();
+  }
+
+  __device__ void multiply(const WinogradStep& step, int /*pass: one*/, int t,
+                           typename Tile::Storage& accumulator, bool /*begins*/) {
+    const int plane = t / Tile::kMicrotiles;
+    Tile::template multiply_outer<kRow, kTile.reduction>(accumulator, t % Tile::kMicrotiles,
+                                                         shared_.patches[plane],
+                                                         shared_.panels[step.buffer][plane]);
+  }
+
+  __device__ void release() { __syncthreads(); }
+
+ private:
+  /// Lanes of a warp run along channels: adjacent addresses, whole sectors.
+  __device__ void fetch(const WinogradStep& step) {
+    const int lane = block_begin() % kTile.reduction;
+    const WinogradPlace place = places_.at(block_begin() / kTile.reduction);
+    CURVSEG_UNROLL
+    for (int i = 0; i < 4; ++i) CURVSEG_UNROLL
+    for (int j = 0; j < 4; ++j) {
+      const float* from = lane < step.channels
+                              ? operands_.source(step, place, i, j, step.channel + lane)
+                              : nullptr;
+      patch_[i][j] = fill_lanes<kRegisterLanes>(from ? *from : 0.0f);
+    }
+  }
+
+  __device__ void copy(const WinogradStep& step) {
+    constexpr int kVectors = kTile.reduction * kTile.panel / 4;  // of one product
+    for (int e = block_begin(); e < kWinogradPlanes * kVectors; e += block_step()) {
+      const int at = e % kVectors * 4;
+      const bool valid = at / kTile.panel < step.channels;
+      const float* from = operands_.panel(step, panel_, e / kVectors);
+      copy_async<4>(shared_.panels[step.buffer][e / kVectors] + at, valid ? from + at : from,
+                    valid);
+    }
+    commit_copies();
+  }
+
+  WinogradOperands<Shape> operands_;
+  int panel_;
+  const Places& places_;
+  Shared& shared_;
+  Patch patch_[4][4];
+};
+
+template <class Shape>
+class StagedWinogradProducts {
+  static constexpr WinogradTile kTile = Shape::kTile;
+  using Tile = WinogradBlockTile<Shape>;
+  static_assert(kTile.channels == kTile.panel, "a GPU block has its channels in one pass");
+  static_assert(kWinogradPlanes * Tile::kMicrotiles == kTile.threads, "a microtile a thread");
+
+ public:
+  struct Shared {
+    alignas(16) float product[kWinogradPlanes][kTile.tiles * kTile.panel];
+  };
+  static constexpr int kLanes = kWideLanes;
+
+  __device__ explicit StagedWinogradProducts(Shared& shared)
+      : shared_(shared), accumulators_(none_) {}
+  __device__ void clear() { accumulators_.clear(0); }
+  __device__ typename Tile::Storage& at(int, int) { return accumulators_.at(0); }
+  /// To where every thread can read them; the operands' memory is free.
+  __device__ void publish() {
+    const int t = block_begin() % Tile::kMicrotiles;
+    float* product = shared_.product[block_begin() / Tile::kMicrotiles];
+    CURVSEG_UNROLL
+    for (int i = 0; i < Tile::kRows; ++i) CURVSEG_UNROLL
+    for (int g = 0; g < Tile::kGroups; ++g)
+      store_lanes(product + Tile::row(t, i) * kTile.panel + Tile::column(t, g),
+                  group_lanes<Tile>(accumulators_.at(0), i, g), Tile::kGroupColumns);
+    __syncthreads();
+  }
+  __device__ __forceinline__ Lanes<kLanes, float> lanes(int, int plane, int tile,
+                                                        int column) const {
+    return load_lanes<kLanes>(shared_.product[plane] + tile * kTile.panel + column, kLanes);
+  }
+
+ private:
+  Shared& shared_;
+  typename Accumulators<Tile>::Shared none_;
+  Accumulators<Tile> accumulators_;
+};
+
+}  // namespace curvseg::CURVSEG_TARGET
