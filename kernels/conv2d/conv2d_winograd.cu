@@ -7,30 +7,29 @@ namespace curvseg::CURVSEG_TARGET {
 namespace {
 
 /// Where it was measured: on the host.
-bool is_faster(const Conv2dGather& p) {
-  return !kStagedOperands && p.problem.c >= 32 && p.problem.k >= 32;
+bool is_faster(const Conv2dProblem& c) {
+  return !kStagedOperands && c.c >= 32 && c.k >= 32;
 }
 
 }  // namespace
 
 
-bool takes_winograd(const Conv2dGather& p) {
-  const Conv2dProblem& c = p.problem;
+bool takes_winograd(const Conv2dProblem& c) {
   if (c.algorithm == ConvAlgorithm::kDirect || c.r != 3 || c.s != 3 || c.stride_h != 1 ||
       c.stride_w != 1 || c.dilation_h != 1 || c.dilation_w != 1 || c.c == 0 || c.k == 0)
     return false;
-  return c.algorithm == ConvAlgorithm::kWinograd || is_faster(p);
+  return c.algorithm == ConvAlgorithm::kWinograd || is_faster(c);
 }
 
 std::int64_t winograd_term_floats(const Conv2dGather& p) {
-  const WinogradSides sides(p);
+  const WinogradSides sides(p.problem, p.direction);
   return panel_floats(kWinogradPlanes, sides.channels, sides.outputs,
                       WideWinogradTile::kTile.panel);
 }
 
 void conv2d_winograd(StreamHandle stream, const Conv2dGather& p) {
   constexpr WinogradTile kTile = WideWinogradTile::kTile;
-  const WinogradSides sides(p);
+  const WinogradSides sides(p.problem, p.direction);
   const bool forward = p.direction == Conv2dDirection::kForward;
   const std::int64_t floats = winograd_term_floats(p);
   const std::int64_t filter_blocks = divide_up(sides.outputs, kTile.panel) *

@@ -12,6 +12,7 @@
 #include "conv2d/epilogue.hpp"
 #include "conv2d/winograd_filter.hpp"
 #include "conv2d/winograd_loaders.hpp"
+#include "conv2d/winograd_products.hpp"
 #include "conv2d/winograd_tiles.hpp"
 
 namespace curvseg::CURVSEG_TARGET {
@@ -20,26 +21,14 @@ template <class Shape>
 using WinogradLoader = std::conditional_t<kStagedOperands, StagedWinogradLoader<Shape>,
                                           CachedWinogradLoader<Shape>>;
 template <class Shape>
-using WinogradProducts = std::conditional_t<kStagedOperands, StagedWinogradProducts<Shape>,
-                                            CachedWinogradProducts<Shape>>;
+inline constexpr int kWinogradPasses = Shape::kTile.channels / Shape::kTile.panel;
+template <class Shape>
+using GatherProducts = WinogradProducts<WinogradBlockTile<Shape>, kWinogradPasses<Shape>>;
 
-/// A GPU's products take the place of the operands that they are made of.
-template <class Operands, class Products>
-union SameMemory {
-  Operands operands;
-  Products products;
-};
-template <class Operands, class Products>
-struct OwnMemory {
-  Operands operands;
-  Products products;
-};
 template <class Shape>
 struct WinogradShared {
-  using Operands = typename WinogradLoader<Shape>::Shared;
-  using Products = typename WinogradProducts<Shape>::Shared;
   WinogradPlaces<Shape::kTile.tiles> places;
-  std::conditional_t<kStagedOperands, SameMemory<Operands, Products>, OwnMemory<Operands, Products>>
+  WinogradMemory<typename WinogradLoader<Shape>::Shared, typename GatherProducts<Shape>::Shared>
       memory;
 };
 
@@ -47,10 +36,10 @@ struct WinogradShared {
 template <class Shape>
 __device__ __forceinline__ void store_winograd(const Conv2dGather& p, int outputs,
                                                const WinogradPlaces<Shape::kTile.tiles>& places,
-                                               const WinogradProducts<Shape>& products, int slot,
+                                               const GatherProducts<Shape>& products, int slot,
                                                int first_channel) {
   constexpr WinogradTile kTile = Shape::kTile;
-  constexpr int kWidth = WinogradProducts<Shape>::kLanes;
+  constexpr int kWidth = GatherProducts<Shape>::kLanes;
   constexpr int kAcross = kTile.panel / kWidth;
   const int columns = p.direction == Conv2dDirection::kForward ? p.problem.q : p.problem.w;
   for (int e = block_begin(); e < kTile.tiles * kAcross; e += block_step()) {
@@ -78,7 +67,7 @@ template <class Shape>
 __global__ void __launch_bounds__(Shape::kTile.threads) conv2d_winograd_kernel(Conv2dGather p) {
   constexpr WinogradTile kTile = Shape::kTile;
   constexpr int kMicrotiles = kWinogradPlanes * WinogradBlockTile<Shape>::kMicrotiles;
-  const WinogradSides sides(p);
+  const WinogradSides sides(p.problem, p.direction);
   const unsigned channel_blocks = static_cast<unsigned>(divide_up(sides.outputs, kTile.channels));
   const std::int64_t first_tile =
       static_cast<std::int64_t>(blockIdx.x / channel_blocks) * kTile.tiles;
@@ -86,9 +75,9 @@ __global__ void __launch_bounds__(Shape::kTile.threads) conv2d_winograd_kernel(C
 
   auto& shared = block_shared<WinogradShared<Shape>>();
   shared.places.locate(sides, first_tile);
-  WinogradProducts<Shape> products(shared.memory.products);
+  GatherProducts<Shape> products(shared.memory.products);
   WinogradLoader<Shape> loader(p, sides, first_channel, shared.places, shared.memory.operands);
-  products.clear();
+  if (kStagedOperands) products.clear();
   __syncthreads();
 
   // A thread that has all microtiles writes a pass right after its last step, while its products
@@ -97,7 +86,7 @@ __global__ void __launch_bounds__(Shape::kTile.threads) conv2d_winograd_kernel(C
   for (auto step = loader.begin(); loader.valid(step); step = loader.next(step)) {
     loader.acquire(step);
     const bool last = !kStagedOperands && !loader.valid(loader.next(step));
-    for (int pass = 0; pass < kTile.channels / kTile.panel; ++pass) {
+    for (int pass = 0; pass < kWinogradPasses<Shape>; ++pass) {
       const int channel = first_channel + pass * kTile.panel;
       if (channel >= sides.outputs) break;
       const int slot = first && last ? 0 : pass;

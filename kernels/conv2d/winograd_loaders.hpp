@@ -1,5 +1,4 @@
-// Where the 16 products of conv2d_winograd.hpp find their operands, and where they are put. Two
-// policies of each, with one interface:
+// Where the 16 products of conv2d_winograd.hpp find their operands. Policies with one interface:
 //
 //   StagedWinogradLoader    each thread transforms the patch of one tile and channel into shared
 //                           memory; the next step's patch is in its registers and the next step's
@@ -13,9 +12,6 @@
 //                                    microtile t of the 16 products += rows x columns, or = if the
 //                                    sum begins (a host's; those of a GPU are cleared before)
 //   release()                        every thread is done with them
-//
-// Products: registers that are published when the sum is complete (StagedWinogradProducts), or
-// memory from the beginning (CachedWinogradProducts).
 #pragma once
 
 #include <type_traits>
@@ -60,17 +56,9 @@ struct WinogradOperands {
   /// Channel `channel` of pixel (i, j) of a patch; nullptr outside the image.
   __device__ const float* source(const WinogradStep& step, const WinogradPlace& place, int i, int j,
                                  int channel) const {
-    const int row = place.row + i, column = place.column + j;
-    if (place.rows == 0 || row < 0 || row >= sides.rows.source_extent || column < 0 ||
-        column >= sides.columns.source_extent)
-      return nullptr;
     const Conv2dGatherTerm& term = p.term[step.term];
-    return term.source +
-           ((static_cast<std::int64_t>(place.image) * sides.rows.source_extent + row) *
-                sides.columns.source_extent +
-            column) *
-               term.ld +
-           channel;
+    const std::int64_t pixel = sides.patch_pixel(place, i, j);
+    return pixel < 0 ? nullptr : term.source + pixel * term.ld + channel;
   }
 
   const Conv2dGather& p;
@@ -130,13 +118,24 @@ class CachedWinogradLoader {
     const float* rows[Tile::kRows];
     CURVSEG_UNROLL
     for (int i = 0; i < Tile::kRows; ++i) rows[i] = shared_.patches + (first + i) * row_;
-    Tile::multiply_rows(accumulator, rows, plane * plane_, {1, 0, 0, 1, 0, 0, step.channels},
-                        operands_.panel(step, first_panel_ + pass, plane), begins);
+    const float* panel = operands_.panel(step, first_panel_ + pass, plane);
+    prefetch_next(panel, step.channels, t % Tile::kMicrotiles);
+    Tile::multiply_rows(accumulator, rows, plane * plane_, {1, 0, 0, 1, 0, 0, step.channels}, panel,
+                        begins);
   }
 
   __device__ void release() {}
 
  private:
+  /// A microtile's share of the panel that comes next. Caches prefetch along a page by themselves,
+  /// but panels are about a page each.
+  __device__ void prefetch_next(const float* panel, int channels, int share) const {
+    constexpr int kShares = Tile::kMicrotiles;
+    const int floats = static_cast<int>(divide_up(channels, kShares)) * kTile.panel;
+    const std::int64_t next = static_cast<std::int64_t>(operands_.sides.channels) * kTile.panel;
+    prefetch_to_read(displaced(panel, next + share * floats), floats);
+  }
+
   __device__ void transform(const WinogradStep& step, const WinogradPlace& place, float* to) const {
     const float* at[4][4];
     CURVSEG_UNROLL
@@ -169,34 +168,6 @@ class CachedWinogradLoader {
   const Places& places_;
   Shared& shared_;
   int row_ = 0, plane_ = 0;  // floats from a tile, a product to the next
-};
-
-template <class Shape>
-class CachedWinogradProducts {
-  static constexpr WinogradTile kTile = Shape::kTile;
-  using Tile = WinogradBlockTile<Shape>;
-  static constexpr int kPasses = kTile.channels / kTile.panel;
-
- public:
-  struct Shared {
-    alignas(64) typename Tile::Storage microtile[kPasses][kWinogradPlanes * Tile::kMicrotiles];
-  };
-  static constexpr int kLanes = kRegisterLanes;
-
-  __device__ explicit CachedWinogradProducts(Shared& shared) : shared_(shared) {}
-  __device__ void clear() {}
-  __device__ typename Tile::Storage& at(int slot, int t) { return shared_.microtile[slot][t]; }
-  __device__ void publish() {}
-  /// Columns [column, column + kLanes) of a tile, of product `plane`.
-  __device__ __forceinline__ Lanes<kLanes, float> lanes(int slot, int plane, int tile,
-                                                        int column) const {
-    const auto& microtile =
-        shared_.microtile[slot][plane * Tile::kMicrotiles + tile / Tile::kRows];
-    return load_lanes<kLanes>(microtile + tile % Tile::kRows * kTile.panel + column, kLanes);
-  }
-
- private:
-  Shared& shared_;
 };
 
 // ---- staged ------------------------------------------------------------------------------------
@@ -295,45 +266,6 @@ class StagedWinogradLoader {
   const Places& places_;
   Shared& shared_;
   Patch patch_[4][4];
-};
-
-template <class Shape>
-class StagedWinogradProducts {
-  static constexpr WinogradTile kTile = Shape::kTile;
-  using Tile = WinogradBlockTile<Shape>;
-  static_assert(kTile.channels == kTile.panel, "a GPU block has its channels in one pass");
-  static_assert(kWinogradPlanes * Tile::kMicrotiles == kTile.threads, "a microtile a thread");
-
- public:
-  struct Shared {
-    alignas(16) float product[kWinogradPlanes][kTile.tiles * kTile.panel];
-  };
-  static constexpr int kLanes = kWideLanes;
-
-  __device__ explicit StagedWinogradProducts(Shared& shared)
-      : shared_(shared), accumulators_(none_) {}
-  __device__ void clear() { accumulators_.clear(0); }
-  __device__ typename Tile::Storage& at(int, int) { return accumulators_.at(0); }
-  /// To where every thread can read them; the operands' memory is free.
-  __device__ void publish() {
-    const int t = block_begin() % Tile::kMicrotiles;
-    float* product = shared_.product[block_begin() / Tile::kMicrotiles];
-    CURVSEG_UNROLL
-    for (int i = 0; i < Tile::kRows; ++i) CURVSEG_UNROLL
-    for (int g = 0; g < Tile::kGroups; ++g)
-      store_lanes(product + Tile::row(t, i) * kTile.panel + Tile::column(t, g),
-                  group_lanes<Tile>(accumulators_.at(0), i, g), Tile::kGroupColumns);
-    __syncthreads();
-  }
-  __device__ __forceinline__ Lanes<kLanes, float> lanes(int, int plane, int tile,
-                                                        int column) const {
-    return load_lanes<kLanes>(shared_.product[plane] + tile * kTile.panel + column, kLanes);
-  }
-
- private:
-  Shared& shared_;
-  typename Accumulators<Tile>::Shared none_;
-  Accumulators<Tile> accumulators_;
 };
 
 }  // namespace curvseg::CURVSEG_TARGET

@@ -45,28 +45,6 @@ struct WideWinogradTile {
 template <class Shape>
 using WinogradBlockTile = BlockTile<Shape::kTile.tiles, Shape::kTile.panel>;
 
-/// The problem in tiles.
-struct WinogradSides {
-  __host__ __device__ explicit WinogradSides(const Conv2dGather& p) {
-    const Conv2dProblem& c = p.problem;
-    const bool forward = p.direction == Conv2dDirection::kForward;
-    channels = forward ? c.c : c.k;
-    outputs = forward ? c.k : c.c;
-    images = c.n;
-    rows = gather_axis(p.direction, 0, c.h, c.p, 3, 1, c.pad_h, 1);
-    columns = gather_axis(p.direction, 0, c.w, c.q, 3, 1, c.pad_w, 1);
-    tile_rows = (rows.outputs + 1) / 2;
-    tile_columns = (columns.outputs + 1) / 2;
-  }
-  __host__ __device__ std::int64_t tiles() const {
-    return static_cast<std::int64_t>(images) * tile_rows * tile_columns;
-  }
-
-  int channels, outputs, images;
-  GatherAxis rows, columns;
-  int tile_rows, tile_columns;
-};
-
 /// Where a tile is written, `rows` x `columns` outputs from pixel `out` on (none beyond the last
 /// tile), and where its patch begins, inside the image or not.
 struct WinogradPlace {
@@ -75,28 +53,62 @@ struct WinogradPlace {
   int image, row, column;
 };
 
+/// The problem in tiles.
+struct WinogradSides {
+  __host__ __device__ WinogradSides(const Conv2dProblem& c, Conv2dDirection direction) {
+    const bool forward = direction == Conv2dDirection::kForward;
+    channels = forward ? c.c : c.k;
+    outputs = forward ? c.k : c.c;
+    images = c.n;
+    rows = gather_axis(direction, 0, c.h, c.p, 3, 1, c.pad_h, 1);
+    columns = gather_axis(direction, 0, c.w, c.q, 3, 1, c.pad_w, 1);
+    tile_rows = (rows.outputs + 1) / 2;
+    tile_columns = (columns.outputs + 1) / 2;
+  }
+  __host__ __device__ std::int64_t tiles() const {
+    return static_cast<std::int64_t>(images) * tile_rows * tile_columns;
+  }
+  __device__ PixelCursor cursor(std::int64_t tile) const {
+    return {tile, images, tile_rows, tile_columns};
+  }
+  __device__ WinogradPlace place(const PixelCursor& tile) const {
+    if (!tile.valid()) return {-1, 0, 0, 0, 0, 0};
+    const int row = 2 * tile.row(), column = 2 * tile.column();
+    return {(static_cast<std::int64_t>(tile.image()) * rows.outputs + row) * columns.outputs +
+                column,
+            min_of(rows.outputs - row, 2),
+            min_of(columns.outputs - column, 2),
+            tile.image(),
+            row + rows.source_offset,
+            column + columns.source_offset};
+  }
+  /// The index of pixel (i, j) of a tile's patch in the source, -1 if there is none.
+  __device__ std::int64_t patch_pixel(const WinogradPlace& place, int i, int j) const {
+    const int row = place.row + i, column = place.column + j;
+    if (place.rows == 0 || row < 0 || row >= rows.source_extent || column < 0 ||
+        column >= columns.source_extent)
+      return -1;
+    return (static_cast<std::int64_t>(place.image) * rows.source_extent + row) *
+               columns.source_extent +
+           column;
+  }
+
+  int channels, outputs, images;
+  GatherAxis rows, columns;
+  int tile_rows, tile_columns;
+};
+
 template <int kTiles>
 class WinogradPlaces {
  public:
   __device__ void locate(const WinogradSides& sides, std::int64_t first) {
-    PixelCursor cursor(first + block_begin(), sides.images, sides.tile_rows, sides.tile_columns);
+    PixelCursor cursor = sides.cursor(first + block_begin());
     for (int i = block_begin(); i < kTiles; i += block_step(), cursor.advance(block_step()))
-      at_[i] = cursor.valid() ? place(sides, cursor) : WinogradPlace{-1, 0, 0, 0, 0, 0};
+      at_[i] = sides.place(cursor);
   }
   __device__ const WinogradPlace& at(int i) const { return at_[i]; }
 
  private:
-  static __device__ WinogradPlace place(const WinogradSides& sides, const PixelCursor& cursor) {
-    const int row = 2 * cursor.row(), column = 2 * cursor.column();
-    const int height = sides.rows.outputs, width = sides.columns.outputs;
-    return {(static_cast<std::int64_t>(cursor.image()) * height + row) * width + column,
-            min_of(height - row, 2),
-            min_of(width - column, 2),
-            cursor.image(),
-            row + sides.rows.source_offset,
-            column + sides.columns.source_offset};
-  }
-
   WinogradPlace at_[kTiles];
 };
 
@@ -171,6 +183,51 @@ __device__ __forceinline__ void transform_filter(const Load& load, const Store& 
     store(i, 1, 0.5f * (ends + rows[i][1]));
     store(i, 2, 0.5f * (ends - rows[i][1]));
     store(i, 3, rows[i][2]);
+  }
+}
+
+/// A y Aᵀ: the adjoint of transform_products().
+template <int kWidth, class Load, class Store>
+__device__ __forceinline__ void spread_outputs(const Load& load, const Store& store) {
+  using Value = Lanes<kWidth, float>;
+  const Value zero = fill_lanes<kWidth>(0.0f);
+  Value rows[4][2];
+  CURVSEG_UNROLL
+  for (int j = 0; j < 2; ++j) {
+    const Value first = load(0, j), second = load(1, j);
+    rows[0][j] = first;
+    rows[1][j] = first + second;
+    rows[2][j] = first - second;
+    rows[3][j] = zero - second;
+  }
+  CURVSEG_UNROLL
+  for (int i = 0; i < 4; ++i) {
+    store(i, 0, rows[i][0]);
+    store(i, 1, rows[i][0] + rows[i][1]);
+    store(i, 2, rows[i][0] - rows[i][1]);
+    store(i, 3, zero - rows[i][1]);
+  }
+}
+
+/// Gᵀ m G: the adjoint of transform_filter().
+template <int kWidth, class Load, class Store>
+__device__ __forceinline__ void gather_filter(const Load& load, const Store& store) {
+  using Value = Lanes<kWidth, float>;
+  Value rows[3][4];
+  CURVSEG_UNROLL
+  for (int j = 0; j < 4; ++j) {
+    const Value second = load(1, j), third = load(2, j);
+    const Value ends = 0.5f * (second + third);
+    rows[0][j] = load(0, j) + ends;
+    rows[1][j] = 0.5f * (second - third);
+    rows[2][j] = ends + load(3, j);
+  }
+  CURVSEG_UNROLL
+  for (int r = 0; r < 3; ++r) {
+    const Value ends = 0.5f * (rows[r][1] + rows[r][2]);
+    store(r, 0, rows[r][0] + ends);
+    store(r, 1, 0.5f * (rows[r][1] - rows[r][2]));
+    store(r, 2, ends + rows[r][3]);
   }
 }
 
