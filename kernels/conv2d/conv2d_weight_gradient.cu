@@ -58,15 +58,11 @@ void sum_weights(StreamHandle stream, const Conv2dWeightGradient& p, const Weigh
       stream, dim3{static_cast<unsigned>(blocks), 1, 1}, Shape::kTile.threads,
       WeightGradientParams{p, plan});
   if (plan.splits == 1) return;
-  const dim3 grid = grid_for(floats);
   if (kSquares && plan.parts > 1)
-    launch<sum_splits_kernel<true>>(
-        stream, grid, kGridThreads,
-        SumSplits{p.workspace, p.dw, floats, plan.groups, plan.parts, p.accumulate});
+    sum_splits<true>(stream,
+                     {p.workspace, p.dw, floats, plan.groups, plan.parts, p.accumulate});
   else
-    launch<sum_splits_kernel<false>>(
-        stream, grid, kGridThreads,
-        SumSplits{p.workspace, p.dw, floats, plan.splits, 1, p.accumulate});
+    sum_splits<false>(stream, {p.workspace, p.dw, floats, plan.splits, 1, p.accumulate});
 }
 
 template <class Shape>

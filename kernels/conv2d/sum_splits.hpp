@@ -1,9 +1,11 @@
 // The partial sums of a weight gradient, added in order.
+//
+//   dw = Σ_group Σ_part partial[group, part], or squared:  dw = Σ_group (Σ_part partial[…])²
+//
+// elementwise, plus the old dw if `accumulate`.
 #pragma once
 
-#include <cstdint>
-
-#include "exec/exec.hpp"
+#include "exec/pixel_walk.hpp"
 
 namespace curvseg::CURVSEG_TARGET {
 
@@ -15,19 +17,33 @@ struct SumSplits {
   bool accumulate;
 };
 
-/// dw = Σ_group Σ_part partial[group, part], or with kSquares dw = Σ_group (Σ_part …)², in order.
+template <int kWidth, bool kSquares>
+static __global__ void sum_splits_kernel(Walked<SumSplits, PixelWalkPlan> p) {
+  const SumSplits& s = p.operation;
+  for (PixelWalk<kWidth> at(p.walk); at.valid(); at.advance())
+    at.each_run([&](int c, auto count) {
+      const std::int64_t i = at.pixel() * p.walk.channels + c;
+      const auto zero = fill_lanes<kWidth>(0.0f);
+      auto sum = s.accumulate ? load_lanes<kWidth>(s.dw + i, count) : zero;
+      const float* partial = s.partial + i;
+      for (int group = 0; group < s.groups; ++group) {
+        auto value = zero;
+        for (int part = 0; part < s.parts; ++part, partial += s.floats)
+          value = value + load_lanes<kWidth>(partial, count);
+        sum = sum + (kSquares ? value * value : value);
+      }
+      store_lanes(s.dw + i, sum, count);
+    });
+}
+
 template <bool kSquares>
-static __global__ void sum_splits_kernel(SumSplits p) {
-  for (const std::int64_t i : grid_range(p.floats)) {
-    float sum = p.accumulate ? p.dw[i] : 0.0f;
-    const float* partial = p.partial + i;
-    for (int group = 0; group < p.groups; ++group) {
-      float value = 0.0f;
-      for (int part = 0; part < p.parts; ++part, partial += p.floats) value += *partial;
-      sum += kSquares ? value * value : value;
-    }
-    p.dw[i] = sum;
-  }
+void sum_splits(StreamHandle stream, const SumSplits& s) {
+  const bool wide = wide_lanes(s.floats, {{s.partial, s.floats}, {s.dw, s.floats}});
+  const PixelWalkPlan walk = plan_flat(s.floats, wide);
+  launch_walk(walk, wide, [&]<int kWidth>(dim3 grid) {
+    launch<sum_splits_kernel<kWidth, kSquares>>(stream, grid, kGridThreads,
+                                                Walked<SumSplits, PixelWalkPlan>{s, walk});
+  });
 }
 
 }  // namespace curvseg::CURVSEG_TARGET

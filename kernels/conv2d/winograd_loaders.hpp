@@ -107,6 +107,7 @@ class CachedWinogradLoader {
     for (int tile = 0; tile < kTile.tiles; ++tile) {
       const WinogradPlace& place = places_.at(tile);
       if (place.rows == 0 && tile % Tile::kRows == 0) return;  // nor do the others exist
+      if (tile + 1 < kTile.tiles) prefetch_patch(step, places_.at(tile + 1));
       transform(step, place, shared_.patches + tile * row_);
     }
   }
@@ -134,6 +135,14 @@ class CachedWinogradLoader {
     const int floats = static_cast<int>(divide_up(channels, kShares)) * kTile.panel;
     const std::int64_t next = static_cast<std::int64_t>(operands_.sides.channels) * kTile.panel;
     prefetch_to_read(displaced(panel, next + share * floats), floats);
+  }
+
+  /// What a tile reads and the one before it in its line does not.
+  __device__ void prefetch_patch(const WinogradStep& step, const WinogradPlace& place) const {
+    for (int i = 0; i < 4; ++i)
+      for (int j = 2; j < 4; ++j)
+        if (const float* from = operands_.source(step, place, i, j, step.channel))
+          prefetch_to_read(from, step.channels);
   }
 
   __device__ void transform(const WinogradStep& step, const WinogradPlace& place, float* to) const {

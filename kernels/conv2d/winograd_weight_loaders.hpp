@@ -16,13 +16,18 @@ struct WinogradWeightTile {
 };
 // GPU: as the gather's; 8 tiles x 32 channels of x and of dy are one transform each for 256
 // threads. Operands are 32 KiB, products 64 KiB in the same memory.
-// Host: transformed tiles and accumulators share the second-level cache, some 350 KiB of them with
-// AVX2. More tiles a step load and store the accumulators less often, more channels transform less
-// often.
+// Host: transformed tiles and accumulators share the second-level cache, 370 KiB of them with AVX2
+// and 64 outputs. More tiles a step load and store the accumulators less often, more channels and
+// outputs transform less often and read x and dy less often. 36 channels are whole microtiles at 6
+// and at 12 rows.
+// Host, narrow: for two panels of outputs or fewer, more tiles in the same room.
 struct WideWinogradWeightTile {
   static constexpr WinogradWeightTile kTile =
       kStagedOperands ? WinogradWeightTile{32, 32, 8, 256}
-                      : WinogradWeightTile{36, 2 * kTileColumns, 48, 1};
+                      : WinogradWeightTile{36, 4 * kTileColumns, 32, 1};
+};
+struct NarrowWinogradWeightTile {
+  static constexpr WinogradWeightTile kTile{36, 2 * kTileColumns, 48, 1};
 };
 template <class Shape>
 using WinogradWeightBlockTile = BlockTile<Shape::kTile.channels, Shape::kTile.outputs>;
@@ -113,10 +118,14 @@ class CachedWinogradWeightLoader {
 
   __device__ void acquire(const WinogradWeightStep& step) {
     PixelCursor cursor = operands_.sides.cursor(step.tile);
-    for (int tile = 0; tile < step.tiles; ++tile, cursor.advance(1)) {
-      const WinogradPlace place = operands_.sides.place(cursor);
+    WinogradPlace place = operands_.sides.place(cursor);
+    for (int tile = 0; tile < step.tiles; ++tile) {
+      cursor.advance(1);
+      const WinogradPlace next = operands_.sides.place(cursor);
+      prefetch(step.term, next);
       transform_x(step.term, place, shared_.x + tile * x_tile_);
       transform_dy(step.term, place, shared_.dy + tile * dy_tile_);
+      place = next;
     }
   }
 
@@ -138,6 +147,16 @@ class CachedWinogradWeightLoader {
   }
   __device__ int x_plane() const { return kTile.tiles * x_tile_ + kLine; }
   __device__ int dy_plane() const { return kTile.tiles * dy_tile_ + kLine; }
+
+  /// What a tile reads and the one before it in its line does not.
+  __device__ void prefetch(int term, const WinogradPlace& place) const {
+    for (int i = 0; i < 4; ++i)
+      for (int j = 2; j < 4; ++j)
+        if (const float* from = operands_.x(term, place, i, j)) prefetch_to_read(from, channels_);
+    for (int i = 0; i < place.rows; ++i)
+      for (int j = 0; j < place.columns; ++j)
+        prefetch_to_read(operands_.dy(term, place, i, j), outputs_);
+  }
 
   __device__ void transform_x(int term, const WinogradPlace& place, float* to) const {
     const float* at[4][4];
