@@ -14,9 +14,9 @@ enum class ConvAlgorithm : std::uint8_t {
   /// Every product of the formula is a term of the sum.
   kDirect,
   /// Minimal filtering F(2x2, 3x3) wherever a convolution allows it, that is, for 3x3 filters with
-  /// stride and dilation 1; others are direct. Its rounding errors are bounded by 64/9 of a direct
-  /// sum's bound for data of one magnitude. What is not a number, and what overflows in a sum of
-  /// 64 of the largest inputs, spreads over 2x2 outputs.
+  /// stride and dilation 1; others are direct, and so are squared gradients. Rounding errors are
+  /// relative to sums of at most 64/9 (weight gradients: 9) times a direct sum's magnitudes. An
+  /// output that is not a number, or overflows, takes the others of its 2x2 tile with it.
   kWinograd,
 };
 

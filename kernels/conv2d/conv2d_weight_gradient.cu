@@ -59,8 +59,7 @@ void sum_weights(StreamHandle stream, const Conv2dWeightGradient& p, const Weigh
       WeightGradientParams{p, plan});
   if (plan.splits == 1) return;
   if (kSquares && plan.parts > 1)
-    sum_splits<true>(stream,
-                     {p.workspace, p.dw, floats, plan.groups, plan.parts, p.accumulate});
+    sum_splits<true>(stream, {p.workspace, p.dw, floats, plan.groups, plan.parts, p.accumulate});
   else
     sum_splits<false>(stream, {p.workspace, p.dw, floats, plan.splits, 1, p.accumulate});
 }

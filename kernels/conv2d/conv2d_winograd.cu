@@ -6,13 +6,18 @@
 namespace curvseg::CURVSEG_TARGET {
 namespace {
 
-/// Where it was measured: on the host.
+/// Where it was measured to be faster, docs/design/0003-winograd.md: on the host, where channels
+/// fill a panel, and are enough to make up for the transforms, and an image is large enough to make
+/// up for those of the filter. Not a matter of n: a batch in parts gives the same bits.
 bool is_faster(const Conv2dProblem& c) {
-  return !kStagedOperands && c.c >= 32 && c.k >= 32;
+  constexpr int kFewest = max_of(16, kTileColumns);
+  constexpr std::int64_t kProducts = 512, kPixels = 144;
+  return !kStagedOperands && c.c >= kFewest && c.k >= kFewest &&
+         static_cast<std::int64_t>(c.c) * c.k >= kProducts &&
+         static_cast<std::int64_t>(c.p) * c.q >= kPixels;
 }
 
 }  // namespace
-
 
 bool takes_winograd(const Conv2dProblem& c) {
   if (c.algorithm == ConvAlgorithm::kDirect || c.r != 3 || c.s != 3 || c.stride_h != 1 ||
@@ -32,8 +37,8 @@ void conv2d_winograd(StreamHandle stream, const Conv2dGather& p) {
   const WinogradSides sides(p.problem, p.direction);
   const bool forward = p.direction == Conv2dDirection::kForward;
   const std::int64_t floats = winograd_term_floats(p);
-  const std::int64_t filter_blocks = divide_up(sides.outputs, kTile.panel) *
-                                     divide_up(sides.channels, kWinogradFilterRows);
+  const std::int64_t filter_blocks =
+      divide_up(sides.outputs, kTile.panel) * divide_up(sides.channels, kWinogradFilterRows);
   for (int t = 0; t < p.terms; ++t) {
     const PackFilter pack{p.term[t].w,
                           p.workspace + t * floats,

@@ -18,8 +18,8 @@
 namespace curvseg::CURVSEG_TARGET {
 
 template <class Shape>
-using WinogradLoader = std::conditional_t<kStagedOperands, StagedWinogradLoader<Shape>,
-                                          CachedWinogradLoader<Shape>>;
+using WinogradLoader =
+    std::conditional_t<kStagedOperands, StagedWinogradLoader<Shape>, CachedWinogradLoader<Shape>>;
 template <class Shape>
 inline constexpr int kWinogradPasses = Shape::kTile.channels / Shape::kTile.panel;
 template <class Shape>

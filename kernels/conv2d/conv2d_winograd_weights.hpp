@@ -27,9 +27,8 @@ struct WinogradWeightParams {
 };
 
 template <class Shape>
-using WinogradWeightLoader =
-    std::conditional_t<kStagedOperands, StagedWinogradWeightLoader<Shape>,
-                       CachedWinogradWeightLoader<Shape>>;
+using WinogradWeightLoader = std::conditional_t<kStagedOperands, StagedWinogradWeightLoader<Shape>,
+                                                CachedWinogradWeightLoader<Shape>>;
 template <class Shape>
 using WeightProducts = WinogradProducts<WinogradWeightBlockTile<Shape>, 1>;
 template <class Shape>
@@ -52,9 +51,8 @@ __device__ __forceinline__ void store_winograd_weights(const Conv2dProblem& c,
     const int count = min_of(c.k - output, kWidth);
     float* to = out + static_cast<std::int64_t>(channel) * c.k + output;
     gather_filter<kWidth>(
-        [&](int i, int j) __attribute__((always_inline)) {
-          return products.lanes(0, 4 * i + j, row, column);
-        },
+        [&](int i, int j)
+            __attribute__((always_inline)) { return products.lanes(0, 4 * i + j, row, column); },
         [&](int r, int s, Lanes<kWidth, float> value) __attribute__((always_inline)) {
           float* tap = to + static_cast<std::int64_t>(3 * r + s) * c.c * c.k;
           if (add) value = value + load_group<kWidth>(tap, count);

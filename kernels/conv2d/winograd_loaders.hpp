@@ -217,11 +217,10 @@ class StagedWinogradLoader {
     float* to = shared_.patches[0] + block_begin() % kTile.reduction * kRow +
                 block_begin() / kTile.reduction;
     constexpr int kPlane = kTile.reduction * kRow;
-    transform_patch<kRegisterLanes>(
-        [&](int i, int j) { return patch_[i][j]; },
-        [&](int i, int j, const Patch& value) {
-          store_lanes(to + (4 * i + j) * kPlane, value, kRegisterLanes);
-        });
+    transform_patch<kRegisterLanes>([&](int i, int j) { return patch_[i][j]; },
+                                    [&](int i, int j, const Patch& value) {
+                                      store_lanes(to + (4 * i + j) * kPlane, value, kRegisterLanes);
+                                    });
     const WinogradStep following = next(step);
     if (valid(following)) {
       fetch(following);
@@ -251,9 +250,8 @@ class StagedWinogradLoader {
     CURVSEG_UNROLL
     for (int i = 0; i < 4; ++i) CURVSEG_UNROLL
     for (int j = 0; j < 4; ++j) {
-      const float* from = lane < step.channels
-                              ? operands_.source(step, place, i, j, step.channel + lane)
-                              : nullptr;
+      const float* from =
+          lane < step.channels ? operands_.source(step, place, i, j, step.channel + lane) : nullptr;
       patch_[i][j] = fill_lanes<kRegisterLanes>(from ? *from : 0.0f);
     }
   }

@@ -1,7 +1,8 @@
 // The sums of the 16 products of a block, one tile of accumulators each. Policies with one
 // interface:
 //
-//   StagedWinogradProducts   a microtile in the registers of each thread, in shared memory once they
+//   StagedWinogradProducts   a microtile in the registers of each thread, in shared memory once
+//   they
 //                            are complete (GPU block shapes)
 //   CachedWinogradProducts   the block's shared struct from the beginning, in the first-level cache
 //                            as far as it is at work on it; `kSlots` of all (host)
@@ -74,8 +75,7 @@ class StagedWinogradProducts {
                   group_lanes<Tile>(accumulators_.at(0), i, g), Tile::kGroupColumns);
     __syncthreads();
   }
-  __device__ __forceinline__ Lanes<kLanes, float> lanes(int, int plane, int row,
-                                                        int column) const {
+  __device__ __forceinline__ Lanes<kLanes, float> lanes(int, int plane, int row, int column) const {
     return load_lanes<kLanes>(shared_.product[plane] + row * kColumns + column, kLanes);
   }
 
@@ -86,9 +86,8 @@ class StagedWinogradProducts {
 };
 
 template <class Tile, int kSlots>
-using WinogradProducts =
-    std::conditional_t<kStagedOperands, StagedWinogradProducts<Tile, kSlots>,
-                       CachedWinogradProducts<Tile, kSlots>>;
+using WinogradProducts = std::conditional_t<kStagedOperands, StagedWinogradProducts<Tile, kSlots>,
+                                            CachedWinogradProducts<Tile, kSlots>>;
 
 /// A GPU's products take the place of the operands that they are made of.
 template <class Operands, class Products>

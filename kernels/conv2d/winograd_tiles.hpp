@@ -74,13 +74,13 @@ struct WinogradSides {
   __device__ WinogradPlace place(const PixelCursor& tile) const {
     if (!tile.valid()) return {-1, 0, 0, 0, 0, 0};
     const int row = 2 * tile.row(), column = 2 * tile.column();
-    return {(static_cast<std::int64_t>(tile.image()) * rows.outputs + row) * columns.outputs +
-                column,
-            min_of(rows.outputs - row, 2),
-            min_of(columns.outputs - column, 2),
-            tile.image(),
-            row + rows.source_offset,
-            column + columns.source_offset};
+    return {
+        (static_cast<std::int64_t>(tile.image()) * rows.outputs + row) * columns.outputs + column,
+        min_of(rows.outputs - row, 2),
+        min_of(columns.outputs - column, 2),
+        tile.image(),
+        row + rows.source_offset,
+        column + columns.source_offset};
   }
   /// The index of pixel (i, j) of a tile's patch in the source, -1 if there is none.
   __device__ std::int64_t patch_pixel(const WinogradPlace& place, int i, int j) const {

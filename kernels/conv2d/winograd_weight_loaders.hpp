@@ -22,9 +22,9 @@ struct WinogradWeightTile {
 // and at 12 rows.
 // Host, narrow: for two panels of outputs or fewer, more tiles in the same room.
 struct WideWinogradWeightTile {
-  static constexpr WinogradWeightTile kTile =
-      kStagedOperands ? WinogradWeightTile{32, 32, 8, 256}
-                      : WinogradWeightTile{36, 4 * kTileColumns, 32, 1};
+  static constexpr WinogradWeightTile kTile = kStagedOperands
+                                                  ? WinogradWeightTile{32, 32, 8, 256}
+                                                  : WinogradWeightTile{36, 4 * kTileColumns, 32, 1};
 };
 struct NarrowWinogradWeightTile {
   static constexpr WinogradWeightTile kTile{36, 2 * kTileColumns, 48, 1};
@@ -250,8 +250,8 @@ class StagedWinogradWeightLoader {
 
   __device__ void multiply(const WinogradWeightStep&, int t, typename Tile::Storage& accumulator) {
     const int plane = t / Tile::kMicrotiles;
-    Tile::template multiply_outer<kTile.channels, kTile.tiles>(
-        accumulator, t % Tile::kMicrotiles, shared_.x[plane], shared_.dy[plane]);
+    Tile::template multiply_outer<kTile.channels, kTile.tiles>(accumulator, t % Tile::kMicrotiles,
+                                                               shared_.x[plane], shared_.dy[plane]);
   }
 
   __device__ void release() { __syncthreads(); }

@@ -242,5 +242,24 @@ TEST(PlanMessages, ADenseFirstLayerTakesDenseImagesOnly) {
             "linear: forward: x has pixel stride 5, its first layer is dense and needs 2");
 }
 
+// What a model is asked for reaches every pass: outputs and gradients are those of the reference
+// either way, and not the same bits.
+TEST(Plan, ConvolutionsAreComputedAsTheModelSays) {
+  const Device device = Device::open("host");
+  const Model model = zoo::make("unet(width=4, depth=1)", 2, 3);
+  const Shape input{2, 7, 10, 2};
+  const NetworkData data = real_data(model, input, 3);
+  const auto run = [&](ConvAlgorithm algorithm) {
+    return run_plan(device, model.with_convolutions(algorithm), input, data);
+  };
+  const NetworkResult direct = run(ConvAlgorithm::kDirect),
+                      filtered = run(ConvAlgorithm::kWinograd);
+  EXPECT_EQ(run(ConvAlgorithm::kAutomatic).output, direct.output) << "few channels";
+  EXPECT_NE(filtered.output, direct.output);
+  EXPECT_NE(filtered.grad, direct.grad);
+  expect_matches_reference(device, model.with_convolutions(ConvAlgorithm::kWinograd), input, 3);
+  EXPECT_EQ(model.with_convolutions(ConvAlgorithm::kWinograd).name(), model.name());
+}
+
 }  // namespace
 }  // namespace curvseg

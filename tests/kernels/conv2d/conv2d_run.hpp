@@ -74,10 +74,12 @@ class Conv2dTest : public PixelTest {
 
   std::vector<float> run_weights(const Conv2d& g, const std::vector<std::vector<float>>& x,
                                  const std::vector<std::vector<float>>& dy, PixelLayout layout,
-                                 const std::vector<float>* initial) const {
+                                 const std::vector<float>* initial,
+                                 ConvAlgorithm algorithm = ConvAlgorithm::kDirect) const {
     std::vector<PixelBuffer> tensors;
     Conv2dWeightGradient p;
     p.problem = problem_of(g);
+    p.problem.algorithm = algorithm;
     p.terms = static_cast<int>(x.size());
     for (std::size_t t = 0; t < x.size(); ++t) {
       const auto& xt = tensors.emplace_back(upload_pixels(x[t], g.c, layout));
