@@ -178,8 +178,9 @@ TEST_F(EmulatedConv2dTraffic, WinogradMovesWholeSectorsAndMeetsABankTwiceOnceABl
   EXPECT_GE(useful(records[0].global_writes), kWholeWrites);
   EXPECT_GE(useful(winograd.global_reads), 0.99);
   EXPECT_GE(useful(winograd.global_writes), kWholeWrites);
-  EXPECT_LE(winograd.shared_reads.wavefronts, 1.02 * winograd.shared_reads.ideal);
-  // Rows of products, which lie eight apart in a warp.
+  // g++ makes four requests of the one with which a thread reads four products, once a block.
+  EXPECT_LE(winograd.shared_reads.wavefronts, 1.2 * winograd.shared_reads.ideal);
+  // Rows of products that are written lie eight apart in a warp.
   EXPECT_LE(winograd.shared_writes.wavefronts, 1.5 * winograd.shared_writes.ideal);
 }
 
