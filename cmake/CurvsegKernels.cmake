@@ -4,6 +4,8 @@
 set(CURVSEG_KERNEL_SOURCES
   conv2d/conv2d_gather.cu
   conv2d/conv2d_weight_gradient.cu
+  conv2d/conv2d_winograd.cu
+  conv2d/conv2d_winograd_weights.cu
   loss/mean_squared_error.cu
   loss/sample_labels.cu
   loss/softmax_cross_entropy.cu

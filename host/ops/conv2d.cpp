@@ -59,6 +59,7 @@ Conv2dProblem problem_of(std::string_view op, const char* x_name, const Shape& x
   p.pad_h = g.pad_h, p.pad_w = g.pad_w;
   p.dilation_h = g.dilation_h, p.dilation_w = g.dilation_w;
   p.groups = g.groups;
+  p.algorithm = g.algorithm;
   return p;
 }
 
