@@ -28,41 +28,43 @@ __device__ __forceinline__ float uniform_of_pixel(std::uint64_t seed, std::uint6
 
 struct NarrowSampleShared {
   NarrowRows value;  // [class][pixel]: logits, then exponentials
+  float weights[kNarrow.classes];
+  float uniform[kNarrow.pixels];
 };
+
+/// Classes whose running sum is not beyond the threshold, for a group of pixels.
+__device__ __forceinline__ PixelInts own_samples(const NarrowSampleShared& shared, int classes,
+                                                 int at, const OwnPixels& own) {
+  const auto uniform = load_group<kPixelLanes>(&shared.uniform[at], kPixelLanes);
+  const PixelFloats threshold = uniform * own.sum;
+  PixelFloats sum = same_in_lanes(0.0f);
+  PixelInts sampled = fill_lanes<kPixelLanes>(0);
+  for (int c = 0; c < classes - 1; ++c) {
+    sum = sum + load_row(shared.value, c, at);
+    sampled =
+        sampled + select(threshold < sum, fill_lanes<kPixelLanes>(0), fill_lanes<kPixelLanes>(1));
+  }
+  return select(own.label > -1, sampled, fill_lanes<kPixelLanes>(kIgnoreLabel));
+}
 
 __global__ void __launch_bounds__(kNarrow.threads) narrow_sample_labels_kernel(SampleLabels f) {
   auto& shared = block_shared<NarrowSampleShared>();
   const SoftmaxCrossEntropy& p = f.at;
-  const Smoothing smoothing(p);
+  Smoothing smoothing(p);
+  read_class_weights(p, smoothing, shared.weights);
   const std::uint64_t seed = *f.seed;
   const Span tiles = block_span(divide_up(p.pixels, kNarrow.pixels));
-  for (std::int64_t tile = tiles.first; tile < tiles.last; ++tile) {
-    const std::int64_t first = tile * kNarrow.pixels;
-    const int pixels =
-        static_cast<int>(p.pixels - first < kNarrow.pixels ? p.pixels - first : kNarrow.pixels);
-    for_each_element(kNarrow.pixels, p.classes, [&](int pixel, int c) {
-      shared.value[c][pixel] = pixel < pixels ? p.x[(first + pixel) * p.ldx + c] : 0.0f;
-    });
+  for (std::int64_t i = tiles.first; i < tiles.last; ++i) {
+    const PixelTile tile(p, i);
+    load_tile(tile, p.x, p.ldx, p.classes, shared.value);
+    for (int pixel = block_begin(); pixel < kNarrow.pixels; pixel += block_step())
+      shared.uniform[pixel] = uniform_of_pixel(seed, f.stream, tile.first + pixel);
     __syncthreads();
-    OwnPixels own;
-    find_peaks(p, shared.value, own);
-    read_labels(p, first, pixels, shared.value, own);
-    sum_exponentials(p, smoothing, shared.value, own);
-    float threshold[kOwnPixels], sum[kOwnPixels];
-    int sampled[kOwnPixels];  // classes whose running sum is not beyond the threshold
-    for (int i = 0; i < kOwnPixels; ++i) {
-      threshold[i] = uniform_of_pixel(seed, f.stream, first + own_pixel(i)) * own.sum[i];
-      sum[i] = 0.0f;
-      sampled[i] = 0;
-    }
-    for (int c = 0; c < p.classes - 1; ++c)
-      for (int i = 0; i < kOwnPixels; ++i) {
-        sum[i] += shared.value[c][own_pixel(i)];
-        sampled[i] += sum[i] > threshold[i] ? 0 : 1;
-      }
-    for (int i = 0; i < kOwnPixels; ++i)
-      if (own_pixel(i) < pixels)
-        f.sampled[first + own_pixel(i)] = own.label[i] >= 0 ? sampled[i] : kIgnoreLabel;
+    for_each_group([&](int at) {
+      const OwnPixels own = own_exponentials(p, smoothing, shared.weights, tile, at, shared.value);
+      store_group(f.sampled + tile.first + at, own_samples(shared, p.classes, at, own),
+                  tile.pixels - at);
+    });
     __syncthreads();  // before the next tile overwrites this one
   }
 }

@@ -20,41 +20,31 @@ namespace curvseg::CURVSEG_TARGET {
 
 struct NarrowShared {
   NarrowRows value;  // [class][pixel]: logits, then exponentials, then gradients
+  float weights[kNarrow.classes];
+  float even[kNarrow.classes];    // (ε/C)·w_c / D
+  float chosen[kNarrow.classes];  // (1−ε)·w_c / D
   BlockSumScratch<double> scratch;
 };
 
-/// Σ over this thread's pixels of −Σ_c q_c·log p_c.
-__device__ __forceinline__ double own_loss(const Smoothing& smoothing, const OwnPixels& own) {
-  float loss[kOwnPixels];  // first floats that vectorise, then one chain of double additions
-  for (int i = 0; i < kOwnPixels; ++i) {
-    const float log_sum = log_float(own.sum[i]);
-    loss[i] = smoothing.on * own.weight[i] * (log_sum - own.chosen[i]) +
-              smoothing.even * (smoothing.weights * log_sum - own.even[i]);
-  }
-  double sum = 0.0;
-  for (int i = 0; i < kOwnPixels; ++i) sum += own.label[i] >= 0 ? loss[i] : 0.0f;
-  return sum;
+/// −Σ_c q_c·log p_c of a group of pixels.
+__device__ __forceinline__ PixelFloats own_loss(const Smoothing& smoothing, const OwnPixels& own) {
+  const PixelFloats log_sum = log_float(own.sum);
+  const PixelFloats loss = smoothing.on * own.weight * (log_sum - own.chosen) +
+                           smoothing.even * (smoothing.weights * log_sum - own.even);
+  return select(own.label > -1, loss, same_in_lanes(0.0f));
 }
 
-__device__ __forceinline__ void own_gradient(const SoftmaxCrossEntropy& p,
-                                             const Smoothing& smoothing, float denominator,
-                                             NarrowRows& value, OwnPixels& own) {
-  const bool counted = denominator != 0.0f;
-  for (int i = 0; i < kOwnPixels; ++i) {
-    const float s = smoothing.on * own.weight[i] + smoothing.even * smoothing.weights;
-    own.sum[i] = s / own.sum[i] / denominator;
-    own.label[i] = counted ? own.label[i] : -1;
+__device__ __forceinline__ void own_gradient(const Smoothing& smoothing, float denominator,
+                                             int classes, int at, const OwnPixels& own,
+                                             NarrowShared& shared) {
+  const PixelFloats scale = own.both(smoothing) / own.sum / denominator;
+  const auto label = denominator != 0.0f ? own.label : fill_lanes<kPixelLanes>(-1);
+  const auto counts = label > -1;
+  for (int c = 0; c < classes; ++c) {
+    const PixelFloats all = load_row(shared.value, c, at) * scale - same_in_lanes(shared.even[c]);
+    const auto gradient = select(label == c, all - same_in_lanes(shared.chosen[c]), all);
+    store_row(shared.value, c, at, select(counts, gradient, same_in_lanes(0.0f)));
   }
-  for (int c = 0; c < p.classes; ++c) {
-    const float even = smoothing.even * class_weight(p.class_weights, c) / denominator;
-    for (int i = 0; i < kOwnPixels; ++i) {
-      const float gradient = value[c][own_pixel(i)] * own.sum[i] - even;
-      value[c][own_pixel(i)] = own.label[i] >= 0 ? gradient : 0.0f;
-    }
-  }
-  for (int i = 0; i < kOwnPixels; ++i)
-    if (own.label[i] >= 0)
-      value[own.label[i]][own_pixel(i)] -= smoothing.on * own.weight[i] / denominator;
 }
 
 static __global__ void __launch_bounds__(kNarrow.threads)
@@ -62,35 +52,30 @@ static __global__ void __launch_bounds__(kNarrow.threads)
   auto& shared = block_shared<NarrowShared>();
   const float denominator = *p.denominator;
   Smoothing smoothing(p);
-  for (int c = 0; c < p.classes && smoothing.even != 0.0f; ++c)
-    smoothing.weights += class_weight(p.class_weights, c);
+  read_class_weights(p, smoothing, shared.weights);
+  for (int c = block_begin(); c < p.classes; c += block_step()) {
+    shared.even[c] = smoothing.even * class_weight(p.class_weights, c) / denominator;
+    shared.chosen[c] = smoothing.on * class_weight(p.class_weights, c) / denominator;
+  }
 
   const Span tiles = block_span(divide_up(p.pixels, kNarrow.pixels));
-  double loss = 0.0;
-  for (std::int64_t tile = tiles.first; tile < tiles.last; ++tile) {
-    const std::int64_t first = tile * kNarrow.pixels;
-    const int pixels =
-        static_cast<int>(p.pixels - first < kNarrow.pixels ? p.pixels - first : kNarrow.pixels);
-    // The whole tile, zeros behind the last pixel: the loops over own pixels have no tail.
-    for_each_element(kNarrow.pixels, p.classes, [&](int pixel, int c) {
-      shared.value[c][pixel] = pixel < pixels ? p.x[(first + pixel) * p.ldx + c] : 0.0f;
+  LaneSums<kPixelLanes> loss;
+  for (std::int64_t i = tiles.first; i < tiles.last; ++i) {
+    const PixelTile tile(p, i);
+    load_tile(tile, p.x, p.ldx, p.classes, shared.value);
+    __syncthreads();
+    for_each_group([&](int at) {
+      const OwnPixels own = own_exponentials(p, smoothing, shared.weights, tile, at, shared.value);
+      add_lanes(loss, own_loss(smoothing, own));
+      if (p.dx != nullptr) own_gradient(smoothing, denominator, p.classes, at, own, shared);
     });
     __syncthreads();
-    OwnPixels own;
-    find_peaks(p, shared.value, own);
-    read_labels(p, first, pixels, shared.value, own);
-    sum_exponentials(p, smoothing, shared.value, own);
-    loss += own_loss(smoothing, own);
     if (p.dx != nullptr) {
-      own_gradient(p, smoothing, denominator, shared.value, own);
-      __syncthreads();
-      for_each_element(pixels, p.classes, [&](int pixel, int c) {
-        p.dx[(first + pixel) * p.ld_dx + c] = shared.value[c][pixel];
-      });
+      store_tile(tile, shared.value, p.dx, p.ld_dx, p.classes);
+      __syncthreads();  // before the next tile overwrites this one
     }
-    __syncthreads();  // before the next tile overwrites this one
   }
-  store_partial(loss, shared.scratch, p.workspace);
+  store_partial(sum_lanes(loss), shared.scratch, p.workspace);
 }
 
 // ---- many classes ------------------------------------------------------------------------------
@@ -108,26 +93,35 @@ __device__ __forceinline__ float wide_pixel(const SoftmaxCrossEntropy& p,
   const ClassWeights weights(p.class_weights, x);
   const float weight = weights[label];
   const float peak = warp_max(x, p.classes);
-  const auto exponential = [&](std::int64_t c) { return exp_float(x[c] - peak); };
-  const float sum = block_sum(thread_sum<float>(p.classes, exponential), shared.scratch);
+  const float distance = x[label] - peak;
+  float sum;
+  if (p.dx != nullptr) {  // each thread finds its exponentials there again
+    float* __restrict__ const dx = p.dx + pixel * p.ld_dx;
+    for (int c = block_begin(); c < p.classes; c += block_step()) dx[c] = exp_float(x[c] - peak);
+    sum = block_sum(thread_sum<float>(p.classes, [&](std::int64_t c) { return dx[c]; }),
+                    shared.scratch);
+  } else {
+    const auto exponential = [&](std::int64_t c) { return exp_float(x[c] - peak); };
+    sum = block_sum(thread_sum<float>(p.classes, exponential), shared.scratch);
+  }
   float even = 0.0f;
   if (smoothing.even != 0.0f) {
     const auto weighted = [&](std::int64_t c) { return weights[c] * (x[c] - peak); };
     even = block_sum(thread_sum<float>(p.classes, weighted), shared.scratch);
   }
   if (p.dx != nullptr) {
-    float* dx = p.dx + pixel * p.ld_dx;
+    float* __restrict__ const dx = p.dx + pixel * p.ld_dx;
     const float s = smoothing.on * weight + smoothing.even * smoothing.weights;
     const float scale = s / sum / denominator;
     const float chosen = smoothing.on * weight / denominator;
     for (int c = block_begin(); c < p.classes; c += block_step()) {
       const float q = smoothing.even * weights[c] / denominator;
-      const float gradient = exp_float(x[c] - peak) * scale - q;
+      const float gradient = dx[c] * scale - q;
       dx[c] = c == label ? gradient - chosen : gradient;
     }
   }
   const float log_sum = log_float(sum);
-  return smoothing.on * weight * (log_sum - (x[label] - peak)) +
+  return smoothing.on * weight * (log_sum - distance) +
          smoothing.even * (smoothing.weights * log_sum - even);
 }
 

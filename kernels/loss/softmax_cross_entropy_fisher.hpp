@@ -28,52 +28,44 @@ __device__ __forceinline__ float fisher_scale(float s, float denominator, bool r
 struct NarrowFisherShared {
   NarrowRows value;      // [class][pixel]: logits, then exponentials, then r
   NarrowRows direction;  // [class][pixel]: u, then the result
+  float weights[kNarrow.classes];
 };
 
-/// value ← softmax − t for this thread's pixels, weight ← s.
-__device__ __forceinline__ void own_residuals(const SoftmaxCrossEntropyFisher& f,
-                                              const Smoothing& smoothing, std::int64_t first,
-                                              NarrowRows& value, OwnPixels& own) {
-  const SoftmaxCrossEntropy& p = f.at;
-  float even[kOwnPixels];  // of q / s: what every class gets for a weight of 1
-  for (int i = 0; i < kOwnPixels; ++i) {
-    const float s = smoothing.on * own.weight[i] + smoothing.even * smoothing.weights;
-    own.chosen[i] = f.sampled ? 1.0f : smoothing.on * own.weight[i] / s;
-    even[i] = f.sampled ? 0.0f : smoothing.even / s;
-    own.weight[i] = s;
-    own.label[i] = s > 0.0f ? own.label[i] : -1;
-  }
-  for (int c = 0; c < p.classes; ++c) {
-    const float weight = class_weight(p.class_weights, c);
-    for (int i = 0; i < kOwnPixels; ++i)
-      value[c][own_pixel(i)] = value[c][own_pixel(i)] / own.sum[i] - even[i] * weight;
-  }
-  for (int i = 0; i < kOwnPixels; ++i) {
-    if (own.label[i] < 0) continue;
-    const int target = f.sampled ? f.sampled[first + own_pixel(i)] : own.label[i];
-    if (target >= 0 && target < p.classes) value[target][own_pixel(i)] -= own.chosen[i];
-  }
+/// The class that r subtracts, −1 where none is; its weight in t goes into `chosen`.
+__device__ __forceinline__ PixelInts own_targets(const SoftmaxCrossEntropyFisher& f,
+                                                 const PixelTile& tile, int at,
+                                                 const PixelInts& label) {
+  if (f.sampled == nullptr) return label;
+  const auto sampled = load_group<kPixelLanes>(f.sampled + tile.first + at, tile.pixels - at);
+  return select(label > -1, sampled, fill_lanes<kPixelLanes>(-1));
 }
 
-/// direction ← the result for this thread's pixels.
-__device__ __forceinline__ void own_fisher(const SoftmaxCrossEntropyFisher& f, float denominator,
-                                           const OwnPixels& own, NarrowFisherShared& shared) {
-  float scale[kOwnPixels];
-  for (int i = 0; i < kOwnPixels; ++i)
-    scale[i] = fisher_scale(own.weight[i], denominator, f.u == nullptr);
-  if (f.u != nullptr) {
-    float product[kOwnPixels];
-    for (int i = 0; i < kOwnPixels; ++i) product[i] = 0.0f;
-    for (int c = 0; c < f.at.classes; ++c)
-      for (int i = 0; i < kOwnPixels; ++i)
-        product[i] += shared.value[c][own_pixel(i)] * shared.direction[c][own_pixel(i)];
-    for (int i = 0; i < kOwnPixels; ++i) scale[i] *= product[i];
+/// direction ← the result for a group of pixels; value ← softmax − t.
+__device__ __forceinline__ void own_fisher(const SoftmaxCrossEntropyFisher& f,
+                                           const Smoothing& smoothing, float denominator,
+                                           const PixelTile& tile, int at, const OwnPixels& own,
+                                           NarrowFisherShared& shared) {
+  const int classes = f.at.classes;
+  const PixelFloats zero = same_in_lanes(0.0f), one = same_in_lanes(1.0f);
+  const PixelFloats s = own.both(smoothing);
+  // Of q / s: the label's part, and what every class gets for a weight of 1.
+  const PixelFloats chosen = f.sampled ? one : smoothing.on * own.weight / s;
+  const PixelFloats even = f.sampled ? zero : same_in_lanes(smoothing.even) / s;
+  const auto label = denominator != 0.0f ? select(s > 0.0f, own.label, fill_lanes<kPixelLanes>(-1))
+                                         : fill_lanes<kPixelLanes>(-1);
+  const PixelInts target = own_targets(f, tile, at, label);
+  PixelFloats product = zero;
+  for (int c = 0; c < classes; ++c) {
+    const PixelFloats all = load_row(shared.value, c, at) / own.sum - shared.weights[c] * even;
+    const PixelFloats r = select(target == c, all - chosen, all);
+    store_row(shared.value, c, at, r);
+    if (f.u != nullptr) product = product + r * load_row(shared.direction, c, at);
   }
-  const bool counted = denominator != 0.0f;
-  for (int c = 0; c < f.at.classes; ++c)
-    for (int i = 0; i < kOwnPixels; ++i)
-      shared.direction[c][own_pixel(i)] =
-          counted && own.label[i] >= 0 ? scale[i] * shared.value[c][own_pixel(i)] : 0.0f;
+  PixelFloats scale = (f.u != nullptr ? s : square_root(s)) / denominator;
+  if (f.u != nullptr) scale = scale * product;
+  const auto counts = label > -1;
+  for (int c = 0; c < classes; ++c)
+    store_row(shared.direction, c, at, select(counts, scale * load_row(shared.value, c, at), zero));
 }
 
 static __global__ void __launch_bounds__(kNarrow.threads)
@@ -82,31 +74,20 @@ static __global__ void __launch_bounds__(kNarrow.threads)
   const SoftmaxCrossEntropy& p = f.at;
   const float denominator = *p.denominator;
   Smoothing smoothing(p);
-  for (int c = 0; c < p.classes && smoothing.even != 0.0f; ++c)
-    smoothing.weights += class_weight(p.class_weights, c);
+  read_class_weights(p, smoothing, shared.weights);
 
   const Span tiles = block_span(divide_up(p.pixels, kNarrow.pixels));
-  for (std::int64_t tile = tiles.first; tile < tiles.last; ++tile) {
-    const std::int64_t first = tile * kNarrow.pixels;
-    const int pixels =
-        static_cast<int>(p.pixels - first < kNarrow.pixels ? p.pixels - first : kNarrow.pixels);
-    for_each_element(kNarrow.pixels, p.classes, [&](int pixel, int c) {
-      const bool valid = pixel < pixels;
-      shared.value[c][pixel] = valid ? p.x[(first + pixel) * p.ldx + c] : 0.0f;
-      if (f.u != nullptr)
-        shared.direction[c][pixel] = valid ? f.u[(first + pixel) * f.ldu + c] : 0.0f;
+  for (std::int64_t i = tiles.first; i < tiles.last; ++i) {
+    const PixelTile tile(p, i);
+    load_tile(tile, p.x, p.ldx, p.classes, shared.value);
+    if (f.u != nullptr) load_tile(tile, f.u, f.ldu, p.classes, shared.direction);
+    __syncthreads();
+    for_each_group([&](int at) {
+      const OwnPixels own = own_exponentials(p, smoothing, shared.weights, tile, at, shared.value);
+      own_fisher(f, smoothing, denominator, tile, at, own, shared);
     });
     __syncthreads();
-    OwnPixels own;
-    find_peaks(p, shared.value, own);
-    read_labels(p, first, pixels, shared.value, own);
-    sum_exponentials(p, smoothing, shared.value, own);
-    own_residuals(f, smoothing, first, shared.value, own);
-    own_fisher(f, denominator, own, shared);
-    __syncthreads();
-    for_each_element(pixels, p.classes, [&](int pixel, int c) {
-      f.fu[(first + pixel) * f.ld_fu + c] = shared.direction[c][pixel];
-    });
+    store_tile(tile, shared.direction, f.fu, f.ld_fu, p.classes);
     __syncthreads();  // before the next tile overwrites this one
   }
 }

@@ -20,29 +20,25 @@ namespace curvseg::CURVSEG_TARGET {
 struct NarrowHessianShared {
   NarrowRows value;      // [class][pixel]: logits, then exponentials
   NarrowRows direction;  // [class][pixel]: u, then the result
+  float weights[kNarrow.classes];
 };
 
-/// direction ← s/Σe·e·(u − Σ e·u / Σe) / D for this thread's pixels, with e = exp(x − max x).
-__device__ __forceinline__ void own_hessian(const SoftmaxCrossEntropy& p,
-                                            const Smoothing& smoothing, float denominator,
-                                            const OwnPixels& own, NarrowHessianShared& shared) {
-  float mean[kOwnPixels], scale[kOwnPixels];
-  for (int i = 0; i < kOwnPixels; ++i) mean[i] = 0.0f;
-  for (int c = 0; c < p.classes; ++c)
-    for (int i = 0; i < kOwnPixels; ++i)
-      mean[i] += shared.value[c][own_pixel(i)] * shared.direction[c][own_pixel(i)];
-  const bool counted = denominator != 0.0f;
-  for (int i = 0; i < kOwnPixels; ++i) {
-    const float s = smoothing.on * own.weight[i] + smoothing.even * smoothing.weights;
-    mean[i] /= own.sum[i];
-    scale[i] = s / own.sum[i] / denominator;
+/// direction ← s/Σe·e·(u − Σ e·u / Σe) / D for a group of pixels, with e = exp(x − max x).
+__device__ __forceinline__ void own_hessian(const Smoothing& smoothing, float denominator,
+                                            int classes, int at, const OwnPixels& own,
+                                            NarrowHessianShared& shared) {
+  PixelFloats product = same_in_lanes(0.0f);
+  for (int c = 0; c < classes; ++c)
+    product = product + load_row(shared.value, c, at) * load_row(shared.direction, c, at);
+  const PixelFloats mean = product / own.sum;
+  const PixelFloats scale = own.both(smoothing) / own.sum / denominator;
+  const auto label = denominator != 0.0f ? own.label : fill_lanes<kPixelLanes>(-1);
+  const auto counts = label > -1;
+  for (int c = 0; c < classes; ++c) {
+    const PixelFloats u = load_row(shared.direction, c, at);
+    const PixelFloats hu = load_row(shared.value, c, at) * scale * (u - mean);
+    store_row(shared.direction, c, at, select(counts, hu, same_in_lanes(0.0f)));
   }
-  for (int c = 0; c < p.classes; ++c)
-    for (int i = 0; i < kOwnPixels; ++i) {
-      const float u = shared.direction[c][own_pixel(i)];
-      const float product = shared.value[c][own_pixel(i)] * scale[i] * (u - mean[i]);
-      shared.direction[c][own_pixel(i)] = counted && own.label[i] >= 0 ? product : 0.0f;
-    }
 }
 
 static __global__ void __launch_bounds__(kNarrow.threads)
@@ -51,29 +47,20 @@ static __global__ void __launch_bounds__(kNarrow.threads)
   const SoftmaxCrossEntropy& p = h.at;
   const float denominator = *p.denominator;
   Smoothing smoothing(p);
-  for (int c = 0; c < p.classes && smoothing.even != 0.0f; ++c)
-    smoothing.weights += class_weight(p.class_weights, c);
+  read_class_weights(p, smoothing, shared.weights);
 
   const Span tiles = block_span(divide_up(p.pixels, kNarrow.pixels));
-  for (std::int64_t tile = tiles.first; tile < tiles.last; ++tile) {
-    const std::int64_t first = tile * kNarrow.pixels;
-    const int pixels =
-        static_cast<int>(p.pixels - first < kNarrow.pixels ? p.pixels - first : kNarrow.pixels);
-    for_each_element(kNarrow.pixels, p.classes, [&](int pixel, int c) {
-      const bool valid = pixel < pixels;
-      shared.value[c][pixel] = valid ? p.x[(first + pixel) * p.ldx + c] : 0.0f;
-      shared.direction[c][pixel] = valid ? h.u[(first + pixel) * h.ldu + c] : 0.0f;
+  for (std::int64_t i = tiles.first; i < tiles.last; ++i) {
+    const PixelTile tile(p, i);
+    load_tile(tile, p.x, p.ldx, p.classes, shared.value);
+    load_tile(tile, h.u, h.ldu, p.classes, shared.direction);
+    __syncthreads();
+    for_each_group([&](int at) {
+      const OwnPixels own = own_exponentials(p, smoothing, shared.weights, tile, at, shared.value);
+      own_hessian(smoothing, denominator, p.classes, at, own, shared);
     });
     __syncthreads();
-    OwnPixels own;
-    find_peaks(p, shared.value, own);
-    read_labels(p, first, pixels, shared.value, own);
-    sum_exponentials(p, smoothing, shared.value, own);
-    own_hessian(p, smoothing, denominator, own, shared);
-    __syncthreads();
-    for_each_element(pixels, p.classes, [&](int pixel, int c) {
-      h.hu[(first + pixel) * h.ld_hu + c] = shared.direction[c][pixel];
-    });
+    store_tile(tile, shared.direction, h.hu, h.ld_hu, p.classes);
     __syncthreads();  // before the next tile overwrites this one
   }
 }

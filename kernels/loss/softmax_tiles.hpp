@@ -1,13 +1,16 @@
 // What the kernels of softmax cross-entropy, its gradient and its Hessian share: tiles, labels,
 // softmax numerators and their sums.
 //
-// Two shapes. Up to kNarrow.classes a block stages a tile of pixels, so that logits are read from
-// memory once, in the order of memory, and every thread owns pixels. Beyond, a warp works on one
-// pixel, and its second and third look at the logits come from a cache.
+// Two shapes. Up to kNarrow.classes a block stages a tile of pixels turned over, so that logits are
+// read from memory once, in the order of memory, and every thread owns pixels: one on a GPU, on the
+// host registers full of them, so that few classes fill registers as well as many do. Beyond, a
+// warp works on one pixel, and its second and third look at the logits come from a cache.
 #pragma once
 
 #include "exec/block_reduce.hpp"
 #include "exec/exec.hpp"
+#include "exec/lane_arithmetic.hpp"
+#include "exec/turned_tile.hpp"
 #include "loss/loss.hpp"
 #include "math/elementary.hpp"
 #include "math/long_sum.hpp"
@@ -33,92 +36,120 @@ struct Smoothing {
 
 struct NarrowTile {
   int threads;
-  int pixels;   // of a tile; a GPU thread owns one, the host's vector loops run over them
+  int pixels;   // of a tile; a GPU thread owns one, the host's takes a few in a register
   int classes;  // at most
   int padding;  // of a row of shared memory: transposing must not meet in one bank
 };
+// The host's tile of 256 classes fills a first-level cache of 32 KiB.
 inline constexpr NarrowTile kNarrow =
-    kStagedOperands ? NarrowTile{128, 128, 32, 1} : NarrowTile{1, 64, 32, 0};
+    kStagedOperands ? NarrowTile{128, 128, 32, 1} : NarrowTile{1, 32, 256, 0};
 
-inline constexpr int kOwnPixels = kNarrow.pixels / kNarrow.threads;
-static_assert(kOwnPixels * kNarrow.threads == kNarrow.pixels, "threads own whole pixels");
+/// Pixels that a thread takes at a time. 32 for the host: exponentials are chains of operations, of
+/// which four and more must run side by side to fill the time that each takes.
+inline constexpr int kPixelLanes = kStagedOperands ? 1 : 32;
+static_assert(kNarrow.pixels % (kNarrow.threads * kPixelLanes) == 0, "threads own whole groups");
 
+using PixelFloats = Lanes<kPixelLanes, float>;
+using PixelInts = Lanes<kPixelLanes, int>;
 using NarrowRows = float[kNarrow.classes][kNarrow.pixels + kNarrow.padding];
 
-__device__ __forceinline__ int own_pixel(int i) {
-  return static_cast<int>(threadIdx.x) + i * kNarrow.threads;
+__device__ __forceinline__ PixelFloats same_in_lanes(float value) {
+  return fill_lanes<kPixelLanes>(value);
+}
+__device__ __forceinline__ PixelFloats load_row(const NarrowRows& value, int c, int at) {
+  return load_group<kPixelLanes>(&value[c][at], kPixelLanes);
+}
+__device__ __forceinline__ void store_row(NarrowRows& value, int c, int at,
+                                          const PixelFloats& lanes) {
+  store_group(&value[c][at], lanes, kPixelLanes);
 }
 
-/// This thread's share of f(pixel, class) over a tile. On a GPU neighbouring threads take
-/// neighbouring classes, as they lie in memory; the host's inner loop is the longer one.
+/// f(at) for the groups of pixels that are this thread's, `at` the first pixel of one.
 template <class Function>
-__device__ __forceinline__ void for_each_element(int pixels, int classes, Function f) {
-  if constexpr (kStagedOperands) {
-    const int step_pixels = block_step() / classes;
-    const int step_classes = block_step() % classes;
-    int pixel = block_begin() / classes;
-    int c = block_begin() % classes;
-    while (pixel < pixels) {
-      f(pixel, c);
-      pixel += step_pixels;
-      c += step_classes;
-      const bool wraps = c >= classes;
-      pixel += wraps ? 1 : 0;
-      c -= wraps ? classes : 0;
-    }
-  } else {
-    for (int c = 0; c < classes; ++c)
-      for (int pixel = 0; pixel < pixels; ++pixel) f(pixel, c);
-  }
+__device__ __forceinline__ void for_each_group(const Function& f) {
+  for (int at = block_begin() * kPixelLanes; at < kNarrow.pixels; at += block_step() * kPixelLanes)
+    f(at);
 }
 
-/// What a thread keeps of its pixels.
-struct OwnPixels {
-  int label[kOwnPixels];  // −1: contributes nothing
-  float weight[kOwnPixels];
-  float peak[kOwnPixels];    // max x
-  float sum[kOwnPixels];     // Σ exp(x − peak)
-  float chosen[kOwnPixels];  // x_y − peak
-  float even[kOwnPixels];    // Σ w_c (x_c − peak)
+/// A tile: pixels [first, first + pixels).
+struct PixelTile {
+  std::int64_t first;
+  int pixels;
+
+  __device__ __forceinline__ PixelTile(const SoftmaxCrossEntropy& p, std::int64_t tile)
+      : first(tile * kNarrow.pixels),
+        pixels(static_cast<int>(p.pixels - first < kNarrow.pixels ? p.pixels - first
+                                                                  : kNarrow.pixels)) {}
 };
 
-__device__ __forceinline__ void find_peaks(const SoftmaxCrossEntropy& p, const NarrowRows& value,
-                                           OwnPixels& own) {
-  for (int i = 0; i < kOwnPixels; ++i) own.peak[i] = value[0][own_pixel(i)];
-  for (int c = 1; c < p.classes; ++c)
-    for (int i = 0; i < kOwnPixels; ++i) {
-      const float x = value[c][own_pixel(i)];
-      own.peak[i] = x > own.peak[i] ? x : own.peak[i];  // a NaN elsewhere shows in the sum
-    }
+/// The whole tile, zeros behind the last pixel: the loops over own pixels have no tail.
+__device__ __forceinline__ void load_tile(const PixelTile& tile, const float* from, std::int64_t ld,
+                                          int classes, NarrowRows& value) {
+  load_turned<kNarrow.pixels>(value, from + tile.first * ld, ld, tile.pixels, classes);
+}
+__device__ __forceinline__ void store_tile(const PixelTile& tile, const NarrowRows& value,
+                                           float* to, std::int64_t ld, int classes) {
+  store_turned(value, to + tile.first * ld, ld, tile.pixels, classes);
 }
 
-__device__ __forceinline__ void read_labels(const SoftmaxCrossEntropy& p, std::int64_t first,
-                                            int pixels, const NarrowRows& value, OwnPixels& own) {
-  for (int i = 0; i < kOwnPixels; ++i) {
-    const int pixel = own_pixel(i);
-    const std::int32_t y = pixel < pixels ? p.labels[first + pixel] : kIgnoreLabel;
-    const bool valid = y >= 0 && y < p.classes;
-    own.label[i] = valid ? y : -1;
-    own.weight[i] = valid ? class_weight(p.class_weights, y) : 0.0f;
-    own.chosen[i] = valid ? value[y][pixel] - own.peak[i] : 0.0f;
+/// What a thread keeps of a group of pixels.
+struct OwnPixels {
+  PixelInts label;  // −1: contributes nothing
+  PixelFloats weight;
+  PixelFloats sum;     // Σ exp(x − max x)
+  PixelFloats chosen;  // x_y − max x
+  PixelFloats even;    // Σ w_c (x_c − max x)
+
+  /// s of each pixel.
+  __device__ __forceinline__ PixelFloats both(const Smoothing& smoothing) const {
+    return smoothing.on * weight + same_in_lanes(smoothing.even * smoothing.weights);
   }
+};
+
+__device__ __forceinline__ PixelInts read_labels(const SoftmaxCrossEntropy& p,
+                                                 const PixelTile& tile, int at) {
+  const int count = tile.pixels - at;
+  const auto label = load_group<kPixelLanes>(p.labels + tile.first + at, count);
+  const auto valid = (label > -1) & (label < p.classes) & (lane_index<kPixelLanes>() < count);
+  return select(valid, label, fill_lanes<kPixelLanes>(-1));
 }
 
-__device__ __forceinline__ void sum_exponentials(const SoftmaxCrossEntropy& p,
-                                                 const Smoothing& smoothing, NarrowRows& value,
-                                                 OwnPixels& own) {
-  for (int i = 0; i < kOwnPixels; ++i) own.even[i] = own.sum[i] = 0.0f;
-  for (int c = 0; c < p.classes && smoothing.even != 0.0f; ++c) {
-    const float weight = class_weight(p.class_weights, c);
-    for (int i = 0; i < kOwnPixels; ++i)
-      own.even[i] += weight * (value[c][own_pixel(i)] - own.peak[i]);
+/// value ← exp(value − its pixel's largest). `weights` are of classes; the label's terms are picked
+/// as they pass, which takes no load at an address of its own in every lane.
+__device__ __forceinline__ OwnPixels own_exponentials(const SoftmaxCrossEntropy& p,
+                                                      const Smoothing& smoothing,
+                                                      const float* weights, const PixelTile& tile,
+                                                      int at, NarrowRows& value) {
+  OwnPixels own;
+  own.label = read_labels(p, tile, at);
+  own.weight = own.chosen = own.sum = own.even = same_in_lanes(0.0f);
+  PixelFloats peak = load_row(value, 0, at);
+  for (int c = 0; c < p.classes; ++c) {
+    const PixelFloats x = load_row(value, c, at);
+    peak = select(peak < x, x, peak);  // a NaN elsewhere shows in the sum
+    const auto is_label = own.label == c;
+    own.chosen = select(is_label, x, own.chosen);
+    own.weight = select(is_label, same_in_lanes(weights[c]), own.weight);
   }
-  for (int c = 0; c < p.classes; ++c)
-    for (int i = 0; i < kOwnPixels; ++i) {
-      const float e = exp_float(value[c][own_pixel(i)] - own.peak[i]);
-      value[c][own_pixel(i)] = e;
-      own.sum[i] += e;
-    }
+  own.chosen = own.chosen - peak;
+  for (int c = 0; c < p.classes && smoothing.even != 0.0f; ++c)
+    own.even = own.even + weights[c] * (load_row(value, c, at) - peak);
+  for (int c = 0; c < p.classes; ++c) {
+    const PixelFloats e = exp_below(load_row(value, c, at) - peak);
+    store_row(value, c, at, e);
+    own.sum = own.sum + e;
+  }
+  return own;
+}
+
+/// The weights of classes into shared memory, `smoothing.weights` their sum.
+__device__ __forceinline__ void read_class_weights(const SoftmaxCrossEntropy& p,
+                                                   Smoothing& smoothing,
+                                                   float (&weights)[kNarrow.classes]) {
+  for (int c = block_begin(); c < p.classes; c += block_step())
+    weights[c] = class_weight(p.class_weights, c);
+  for (int c = 0; c < p.classes && smoothing.even != 0.0f; ++c)
+    smoothing.weights += class_weight(p.class_weights, c);
 }
 
 // ---- many classes ------------------------------------------------------------------------------
@@ -165,9 +196,12 @@ struct ClassWeights {
 /// Blocks of either kernel; they share out tiles or pixels among themselves.
 inline std::int64_t cross_entropy_blocks(const SoftmaxCrossEntropy& p) {
   if (p.classes <= 0) return 0;
-  // GPU: a tile or a pixel a block while the machine is not full. Host: some 16 Ki logits a block.
+  // GPU: a tile or a pixel a block while the machine is not full. Host: some 16 Ki logits a block,
+  // but a thousand pixels at most.
   if (p.classes <= kNarrow.classes)
-    return sum_blocks(divide_up(p.pixels, kNarrow.pixels), kStagedOperands ? 1 : 16, 2048);
+    return sum_blocks(divide_up(p.pixels, kNarrow.pixels),
+                      kStagedOperands ? 1 : min_of(32, static_cast<int>(divide_up(512, p.classes))),
+                      2048);
   return sum_blocks(p.pixels, kStagedOperands ? 1 : divide_up(16384, p.classes), 4096);
 }
 

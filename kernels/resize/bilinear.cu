@@ -7,20 +7,15 @@
 // Both overwrite; backward adds to dx first when its epilogue says so. As PyTorch's
 // interpolate(mode="bilinear", align_corners=False). Linear: forward is its own R-pass. A
 // non-finite x makes every output non-finite that reads it, also with a weight of 0 on that axis.
+#include <limits>
+
 #include "exec/pixel_walk.hpp"
 #include "pool/gradient_epilogue.hpp"
+#include "resize/bilinear_rows.hpp"
 #include "resize/launchers.hpp"
-#include "resize/resize_axis.hpp"
 
 namespace curvseg::CURVSEG_TARGET {
 namespace {
-
-template <class Operation>
-struct BilinearParams {
-  Operation operation;
-  ResizeAxis rows, columns;
-  ImageWalkPlan walk;
-};
 
 template <int kWidth>
 __global__ void __launch_bounds__(kGridThreads)
@@ -89,6 +84,14 @@ void bilinear_forward(StreamHandle stream, const BilinearForward& p) {
   const ResizeProblem& c = p.problem;
   const bool wide = wide_lanes(c.c, {{p.x, p.ldx}, {p.y, p.ldy}});
   const auto params = bilinear_params(p, plan_image(c.n, c.p, c.q, c.c, wide));
+  // The host's registers hold 16 channels; offsets within a row are ints there.
+  if constexpr (!kStagedOperands) {
+    if (c.c < kWideLanes && c.w * p.ldx < std::numeric_limits<int>::max())
+      return launch_walk(params.walk.pixels, true, [&]<int kWidth>(dim3 grid) {
+        launch<bilinear_forward_rows_kernel<kWidth>, ForwardRowShared>(stream, grid, kGridThreads,
+                                                                       params);
+      });
+  }
   launch_walk(params.walk.pixels, wide, [&]<int kWidth>(dim3 grid) {
     launch<bilinear_forward_kernel<kWidth>>(stream, grid, kGridThreads, params);
   });
@@ -99,6 +102,13 @@ void bilinear_backward(StreamHandle stream, const BilinearBackward& p) {
   const bool wide =
       wide_lanes(c.c, {{p.dy, p.ldy}, {p.dx, p.ldx}, {p.epilogue.mask, p.epilogue.ld_mask}});
   const auto params = bilinear_params(p, plan_image(c.n, c.h, c.w, c.c, wide));
+  if constexpr (!kStagedOperands) {
+    if (c.p > 0 && c.q > 0 && rows_fit(params.rows, params.columns, c.c))
+      return launch_walk(params.walk.pixels, true, [&]<int kWidth>(dim3 grid) {
+        launch<bilinear_backward_rows_kernel<kWidth>, BackwardRowShared>(stream, grid, kGridThreads,
+                                                                         params);
+      });
+  }
   launch_walk(params.walk.pixels, wide, [&]<int kWidth>(dim3 grid) {
     launch<bilinear_backward_kernel<kWidth>>(stream, grid, kGridThreads, params);
   });

@@ -35,7 +35,7 @@ __global__ void residual_kernel(CgProblem p) {
   const float* __restrict__ const q = p.product;
   const float* __restrict__ const b = p.b;
   double share[Sums];
-  update_and_sum(
+  update_and_sum<Weighted>(
       share, block_span(p.n),
       [&](std::int64_t i) {
         const float residual = b[i] - q[i];
@@ -55,7 +55,7 @@ __global__ void zero_start_kernel(CgProblem p) {
   float* __restrict__ const r = p.r;
   const float* __restrict__ const b = p.b;
   double share[CgProblem::kSums];
-  update_and_sum(
+  update_and_sum<Weighted>(
       share, block_span(p.n),
       [&](std::int64_t i) {
         const float residual = b[i];

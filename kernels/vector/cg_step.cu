@@ -27,7 +27,7 @@ __device__ __forceinline__ void step(const CgProblem& p, double* workspace) {
     return residual;
   };
   double share[3];
-  update_and_sum(
+  update_and_sum<Weighted>(
       share, block_span(p.n),
       [&](std::int64_t i) {
         const float residual = r[i] - alpha * q[i];

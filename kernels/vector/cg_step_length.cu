@@ -4,6 +4,7 @@
 //
 // Overwrites scalars. The norm is summed here and not carried along in recurrences: it costs one
 // more vector to read and stays right when rounding has bent the directions.
+#include "math/product_sums.hpp"
 #include "vector/cg_scalars.hpp"
 #include "vector/launchers.hpp"
 
@@ -17,6 +18,12 @@ __global__ void curvature_kernel(CgProblem p) {
   constexpr int kSums = Truncated ? 4 : 1;
   const Span span = block_span(p.n);
   double share[kSums];
+  if constexpr (!Truncated) {
+    const float* const direction[1] = {p.p};
+    const float* const product[1] = {p.product};
+    thread_products(share, span.first, span.last - span.first, direction, product);
+    return store_partials(share, p.workspace);
+  }
   thread_sums(share, span.last - span.first, [&](std::int64_t offset, int j) {
     const std::int64_t i = span.first + offset;
     const double step = p.p[i];

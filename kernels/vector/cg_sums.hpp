@@ -14,8 +14,9 @@ constexpr __host__ __device__ std::int64_t cg_blocks(std::int64_t n) {
 
 /// This thread's shares of Σ_i term(values, j), where `update(i)` writes element i and returns its
 /// values and `read(i)` returns them afterwards. On a GPU they stay in registers; the host updates
-/// a piece, which vectorises, and reads it again from the first-level cache.
-template <int Count, class Update, class Read, class Term>
+/// a piece, which vectorises, and reads it again from the first-level cache. Sums 0 and 1 are rᵀr
+/// and rᵀz: the same without weights, which are added up once then.
+template <bool Weighted, int Count, class Update, class Read, class Term>
 __device__ __forceinline__ void update_and_sum(double (&sums)[Count], Span span,
                                                const Update& update, const Read& read,
                                                const Term& term) {
@@ -25,7 +26,8 @@ __device__ __forceinline__ void update_and_sum(double (&sums)[Count], Span span,
     for (std::int64_t i = span.first + threadIdx.x; i < span.last; i += blockDim.x) {
       const auto values = update(i);
       CURVSEG_UNROLL
-      for (int j = 0; j < Count; ++j) sums[j] += term(values, j);
+      for (int j = 0; j < Count; ++j)
+        if (Weighted || j != 1) sums[j] += term(values, j);
     }
   } else {
     constexpr std::int64_t kPiece = 1024;
@@ -34,10 +36,12 @@ __device__ __forceinline__ void update_and_sum(double (&sums)[Count], Span span,
       const std::int64_t length = left < kPiece ? left : kPiece;
       for (std::int64_t i = 0; i < length; ++i) update(first + i);
       for (int j = 0; j < Count; ++j)
-        sums[j] +=
-            thread_sum<double>(length, [&](std::int64_t i) { return term(read(first + i), j); });
+        if (Weighted || j != 1)
+          sums[j] +=
+              thread_sum<double>(length, [&](std::int64_t i) { return term(read(first + i), j); });
     }
   }
+  if constexpr (!Weighted) sums[1] = sums[0];
 }
 
 /// partial[j][block] = this block's part of sum j.

@@ -7,6 +7,7 @@
 #include "exec/block_reduce.hpp"
 #include "exec/exec.hpp"
 #include "math/long_sum.hpp"
+#include "math/product_sums.hpp"
 #include "vector/launchers.hpp"
 
 namespace curvseg::CURVSEG_TARGET {
@@ -18,9 +19,7 @@ template <int Count>
 __global__ void dot_products_kernel(DotProducts p) {
   const Span span = block_span(p.n);
   double share[Count];
-  thread_sums(share, span.last - span.first, [&](std::int64_t i, int j) {
-    return static_cast<double>(p.x[j][span.first + i]) * p.y[j][span.first + i];
-  });
+  thread_products(share, span.first, span.last - span.first, p.x, p.y);
   auto& shared = block_shared<SumShared>();
   CURVSEG_UNROLL
   for (int j = 0; j < Count; ++j)

@@ -129,8 +129,8 @@ TEST_P(LossFisherKernels, HandWorkedPixels) {
 }
 
 TEST_P(LossFisherKernels, AgreeWithTheReferenceAtEveryShape) {
-  std::vector<std::pair<int, int>> shapes{{1, 1},    {1, 2},  {3, 2},  {64, 2},  {65, 3},
-                                          {129, 12}, {7, 32}, {5, 33}, {3, 150}, {19, 64}};
+  std::vector<std::pair<int, int>> shapes{{1, 1},  {1, 2},  {3, 2},   {64, 2},  {65, 3}, {129, 12},
+                                          {7, 32}, {5, 33}, {3, 150}, {19, 64}, {3, 300}};
   if (!emulated()) shapes.insert(shapes.end(), {{97 * 143, 3}, {4099, 21}, {1000, 151}});
   unsigned seed = 10;
   for (const auto& [pixels, classes] : shapes)
@@ -157,7 +157,7 @@ TEST_P(LossFisherKernels, AgreeWithTheReferenceAtEveryShape) {
 }
 
 TEST_P(LossFisherKernels, TheirMeanOverSampledLabelsIsTheHessian) {
-  for (const int classes : {3, 40}) {
+  for (const int classes : {3, 40, 300}) {
     Problem p = random_problem(31, classes, 900);
     p.target = Target::kSampled;
     p.weights = uniform_floats(static_cast<std::size_t>(classes), 901);
@@ -193,7 +193,7 @@ TEST_P(LossFisherKernels, NothingToDo) {
 }
 
 TEST_P(LossFisherKernels, EveryScheduleGivesTheSameBits) {
-  for (const int classes : {3, 70})
+  for (const int classes : {3, 70, 300})
     for (const Target target : {Target::kOfTheLoss, Target::kSampled}) {
       SCOPED_TRACE(classes);
       Problem p = random_problem(emulated() ? 300 : 20'011, classes, 50);
@@ -204,7 +204,7 @@ TEST_P(LossFisherKernels, EveryScheduleGivesTheSameBits) {
 
 TEST_P(LossFisherKernels, OffsetsBeyondTwoToTheThirtyOneElements) {
   CURVSEG_SKIP_WITHOUT_FAR_MEMORY();
-  for (const int classes : {3, 50}) {
+  for (const int classes : {3, 50, 300}) {
     Problem p = random_problem(5, classes, 51);
     const std::vector<float> expected = run(p);
     p.layout = kFarPixels;

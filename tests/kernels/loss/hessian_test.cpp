@@ -133,8 +133,8 @@ TEST_P(LossHessianKernels, HandWorkedPixels) {
 }
 
 TEST_P(LossHessianKernels, AgreeWithTheReferenceAtEveryShape) {
-  std::vector<std::pair<int, int>> shapes{{1, 1},    {1, 2},  {3, 2},  {64, 2},  {65, 3},
-                                          {129, 12}, {7, 32}, {5, 33}, {3, 150}, {19, 64}};
+  std::vector<std::pair<int, int>> shapes{{1, 1},  {1, 2},  {3, 2},   {64, 2},  {65, 3}, {129, 12},
+                                          {7, 32}, {5, 33}, {3, 150}, {19, 64}, {3, 300}};
   if (!emulated()) shapes.insert(shapes.end(), {{597 * 43, 3}, {4099, 21}, {1000, 151}});
   unsigned seed = 10;
   for (const auto& [pixels, classes] : shapes)
@@ -155,7 +155,7 @@ TEST_P(LossHessianKernels, AgreeWithTheReferenceAtEveryShape) {
 }
 
 TEST_P(LossHessianKernels, ExtremeLogitsGiveNoCurvature) {
-  for (const int classes : {3, 40}) {
+  for (const int classes : {3, 40, 300}) {
     Problem p = random_problem(1, classes, 3);
     p.labels = {1};
     p.x.assign(p.x.size(), 0.0f);
@@ -171,7 +171,7 @@ TEST_P(LossHessianKernels, NothingToDo) {
 }
 
 TEST_P(LossHessianKernels, EveryScheduleGivesTheSameBits) {
-  for (const int classes : {3, 70}) {
+  for (const int classes : {3, 70, 300}) {
     SCOPED_TRACE(classes);
     Problem p = random_problem(emulated() ? 300 : 20'011, classes, 40);
     p.smoothing = 0.1f;
@@ -181,7 +181,7 @@ TEST_P(LossHessianKernels, EveryScheduleGivesTheSameBits) {
 
 TEST_P(LossHessianKernels, OffsetsBeyondTwoToTheThirtyOneElements) {
   CURVSEG_SKIP_WITHOUT_FAR_MEMORY();
-  for (const int classes : {3, 50}) {
+  for (const int classes : {3, 50, 300}) {
     Problem p = random_problem(5, classes, 41);
     const std::vector<float> expected = run(p);
     p.layout = kFarPixels;

@@ -103,8 +103,8 @@ void expect_is_the_class_of_u(const Problem& p, const Labels& sampled) {
 }
 
 TEST_P(SampleLabelsKernels, DrawTheClassOfTheirRandomNumber) {
-  std::vector<std::pair<int, int>> shapes{{1, 1},    {1, 2},  {3, 2},  {64, 2},  {65, 3},
-                                          {129, 12}, {7, 32}, {5, 33}, {3, 150}, {19, 64}};
+  std::vector<std::pair<int, int>> shapes{{1, 1},  {1, 2},  {3, 2},   {64, 2},  {65, 3}, {129, 12},
+                                          {7, 32}, {5, 33}, {3, 150}, {19, 64}, {3, 300}};
   if (!emulated()) shapes.insert(shapes.end(), {{97 * 143, 3}, {4099, 21}, {1000, 151}});
   unsigned seed = 10;
   for (const auto& [pixels, classes] : shapes)
@@ -119,7 +119,7 @@ TEST_P(SampleLabelsKernels, DrawTheClassOfTheirRandomNumber) {
 
 TEST_P(SampleLabelsKernels, OffsetsBeyondTwoToTheThirtyOneElements) {
   CURVSEG_SKIP_WITHOUT_FAR_MEMORY();
-  for (const int classes : {3, 50}) {
+  for (const int classes : {3, 50, 300}) {
     Problem p = random_problem(5, classes, 9);
     const Labels expected = run(p);
     p.layout = kFarPixels;
@@ -200,7 +200,7 @@ TEST_P(SampleLabelsKernels, TheSameOnEveryTargetAndSchedule) {
 }
 
 TEST_P(SampleLabelsKernels, LogitsThatAreNotFiniteGiveSomeClass) {
-  for (const int classes : {3, 40}) {
+  for (const int classes : {3, 40, 300}) {
     Problem p = random_problem(20, classes, 5);
     for (std::size_t i = 0; i < p.x.size(); i += 7) p.x[i] = NAN;
     p.x[1] = std::numeric_limits<float>::infinity();

@@ -199,9 +199,10 @@ TEST_P(CrossEntropyKernels, HandWorkedPixels) {
 }
 
 TEST_P(CrossEntropyKernels, AgreeWithTheReferenceAtEveryShape) {
-  std::vector<std::pair<int, int>> shapes{{1, 1},   {1, 2},    {3, 2},   {64, 2},
-                                          {65, 3},  {129, 12}, {7, 32},  {5, 33},
-                                          {3, 150}, {2, 999},  {19, 64}, {1, 2049}};
+  std::vector<std::pair<int, int>> shapes{{1, 1},    {1, 2},    {3, 2},    {64, 2},  {65, 3},
+                                          {129, 12}, {7, 32},   {5, 33},   {3, 150}, {2, 999},
+                                          {19, 64},  {1, 2049}, {33, 256}, {3, 257}};
+  for (int classes = 1; classes <= 17; ++classes) shapes.emplace_back(27 + classes, classes);
   if (!emulated())
     shapes.insert(shapes.end(), {{597 * 43, 3}, {4099, 21}, {1000, 151}, {128, 1000}});
   unsigned seed = 10;
@@ -226,7 +227,7 @@ TEST_P(CrossEntropyKernels, FullSmoothingForgetsTheLabel) {
 }
 
 TEST_P(CrossEntropyKernels, ExtremeLogitsStayFinite) {
-  for (const int classes : {3, 40}) {
+  for (const int classes : {3, 40, 300}) {
     SCOPED_TRACE(classes);
     Problem p;
     p.pixels = 4;
@@ -251,7 +252,7 @@ TEST_P(CrossEntropyKernels, ExtremeLogitsStayFinite) {
 }
 
 TEST_P(CrossEntropyKernels, NotFiniteLogitsShow) {
-  for (const int classes : {4, 35}) {
+  for (const int classes : {4, 35, 300}) {
     SCOPED_TRACE(classes);
     Problem p = random_problem(5, classes, 7);
     p.labels = {0, 1, 2, 3, 0};
@@ -278,8 +279,23 @@ TEST_P(CrossEntropyKernels, NotFiniteLogitsShow) {
   }
 }
 
+// A pixel of −inf alone has no largest logit to subtract: its differences are not numbers.
+TEST_P(CrossEntropyKernels, APixelOfImpossibleClassesShows) {
+  for (const int classes : {1, 2, 5, 35, 300}) {
+    SCOPED_TRACE(classes);
+    Problem p = random_problem(37, classes, 8);
+    std::fill(p.labels.begin(), p.labels.end(), 0);
+    const auto c = static_cast<std::size_t>(classes);
+    std::fill_n(p.x.begin() + 3 * classes, c, -kInfinity);
+    const Result result = run(p, 37.0f);
+    EXPECT_TRUE(std::isnan(result.loss));
+    for (std::size_t i = 0; i < p.x.size(); ++i)
+      EXPECT_EQ(std::isnan(result.dx[i]), i / c == 3) << i;
+  }
+}
+
 TEST_P(CrossEntropyKernels, WithoutAValidPixelLossAndGradientAreZero) {
-  for (const int classes : {3, 50}) {
+  for (const int classes : {3, 50, 300}) {
     Problem p = random_problem(70, classes, 8);
     std::fill(p.labels.begin(), p.labels.end(), kIgnoreLabel);
     std::fill(p.labels.begin() + 35, p.labels.end(), classes + 200);
@@ -299,7 +315,7 @@ TEST_P(CrossEntropyKernels, WithoutAValidPixelLossAndGradientAreZero) {
 }
 
 TEST_P(CrossEntropyKernels, NoPixels) {
-  for (const int classes : {3, 50}) {
+  for (const int classes : {3, 50, 300}) {
     Problem p;
     p.classes = classes;
     const float old = 2.5f;
@@ -312,7 +328,7 @@ TEST_P(CrossEntropyKernels, NoPixels) {
 }
 
 TEST_P(CrossEntropyKernels, MiniBatchesAddUpToTheBatch) {
-  for (const int classes : {5, 40}) {
+  for (const int classes : {5, 40, 300}) {
     SCOPED_TRACE(classes);
     Problem whole = random_problem(150, classes, 11);
     whole.weights = random_weights(classes, 12);
@@ -348,7 +364,7 @@ TEST_P(CrossEntropyKernels, AMillionPixelsLoseNoAccuracy) {
 }
 
 TEST_P(CrossEntropyKernels, EveryScheduleGivesTheSameBits) {
-  for (const int classes : {3, 70}) {
+  for (const int classes : {3, 70, 300}) {
     SCOPED_TRACE(classes);
     Problem p = random_problem(emulated() ? 300 : 20'011, classes, 14);
     p.weights = random_weights(classes, 15);
@@ -372,7 +388,7 @@ TEST_P(CrossEntropyKernels, GradientHasTheSameBitsOnEveryTarget) {
 
 TEST_P(CrossEntropyKernels, OffsetsBeyondTwoToTheThirtyOneElements) {
   CURVSEG_SKIP_WITHOUT_FAR_MEMORY();
-  for (const int classes : {3, 50}) {
+  for (const int classes : {3, 50, 300}) {
     Problem p = random_problem(5, classes, 18);
     const Result expected = run(p, 5.0f);
     p.x_layout = p.dx_layout = kFarPixels;

@@ -1,4 +1,4 @@
-// exp_float and log_float against double precision, over samples of all floats.
+// exp_float, exp_below and log_float against double precision, over samples of all floats.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -17,6 +17,7 @@
 namespace curvseg::testing {
 namespace {
 
+using elementary_test::exp_below;
 using elementary_test::exp_float;
 using elementary_test::log_float;
 
@@ -91,6 +92,61 @@ TEST(Elementary, LogAtTheEnds) {
 TEST(Elementary, ExpOfASubnormalResultIsRoundedOnce) {
   for (float x = -87.0f; x > -104.5f; x -= 0.0009765625f)
     expect_within_ulp(x, exp_float(x), std::exp(static_cast<double>(x)), 1.0);
+}
+
+// ---- the forms that kernels take --------------------------------------------------------------
+
+/// `f` of every sample by lanes, kCount at a time.
+template <class F>
+std::vector<float> by_lanes(const std::vector<float>& x, F f) {
+  constexpr int kCount = 32;
+  std::vector<float> result(x.size());
+  for (std::size_t i = 0; i < x.size(); i += kCount) {
+    const int count = static_cast<int>(std::min<std::size_t>(kCount, x.size() - i));
+    const auto lanes = elementary_test::load_group<kCount>(&x[i], count);
+    elementary_test::store_group(&result[i], f(lanes), count);
+  }
+  return result;
+}
+
+/// The same bits, or both of them not a number.
+void expect_same(const std::vector<float>& x, const std::vector<float>& actual,
+                 float (*expected)(float)) {
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const float value = expected(x[i]);
+    if (std::isnan(value))
+      ASSERT_TRUE(std::isnan(actual[i])) << x[i];
+    else
+      ASSERT_EQ(std::bit_cast<std::uint32_t>(actual[i]), std::bit_cast<std::uint32_t>(value))
+          << x[i];
+  }
+}
+
+std::vector<float> samples_below() {
+  std::vector<float> below;
+  for (const float x : samples())
+    if (!(x > 0.0f)) below.push_back(x);
+  below.insert(below.end(), {0.0f, -0.0f, -kInfinity, kNan, -kNan, -103.9f, -103.98f, -87.4f});
+  return below;
+}
+
+TEST(Elementary, ExpBelowIsExpWhereItsArgumentIsNotPositive) {
+  const std::vector<float> x = samples_below();
+  std::vector<float> actual;
+  for (const float value : x) actual.push_back(exp_below(value));
+  expect_same(x, actual, [](float value) { return exp_float(value); });
+}
+
+TEST(Elementary, LanesHaveTheBitsOfNumbers) {
+  const std::vector<float> below = samples_below();
+  expect_same(below, by_lanes(below, [](const auto& lanes) { return exp_below(lanes); }),
+              [](float value) { return exp_float(value); });
+  std::vector<float> all = samples();
+  all.insert(all.end(),
+             {0.0f, -0.0f, kInfinity, -kInfinity, kNan, std::numeric_limits<float>::denorm_min(),
+              std::numeric_limits<float>::min()});
+  expect_same(all, by_lanes(all, [](const auto& lanes) { return log_float(lanes); }),
+              [](float value) { return log_float(value); });
 }
 
 // Whatever compiled this file gets these bits; so do the kernels of every target, whose results

@@ -35,15 +35,16 @@ std::vector<Case> small_cases() {
       {"halved", {1, 8, 10, 4, 4, 5}},
       {"shrunk_oddly", {1, 13, 17, 6, 5, 3}},
       {"grows_and_shrinks", {1, 3, 11, 20, 7, 4}},
+      {"times_fifty", {1, 2, 3, 2, 100, 24}},
+      {"wider_than_a_strip", {2, 2, 301, 4, 3, 602}},
   };
 }
 
 std::vector<Case> large_cases() {
   return {
-      {"odd_image", {1, 149, 11, 3, 597, 43}},
-      {"class_scores", {1, 23, 30, 12, 180, 240}},
-      {"wide_channels", {1, 14, 9, 515, 28, 18}},
-      {"shrunk_image", {1, 201, 303, 5, 67, 100}},
+      {"odd_image", {1, 149, 11, 3, 597, 43}},    {"class_scores", {1, 23, 30, 12, 180, 240}},
+      {"wide_channels", {1, 14, 9, 515, 28, 18}}, {"shrunk_image", {1, 201, 303, 5, 67, 100}},
+      {"long_lines", {2, 3, 1100, 1, 5, 4500}},   {"long_lines_shrunk", {1, 5, 4500, 3, 3, 1100}},
   };
 }
 
