@@ -4,6 +4,8 @@
 set(CURVSEG_KERNEL_SOURCES
   conv2d/conv2d_gather.cu
   conv2d/conv2d_weight_gradient.cu
+  conv2d/conv2d_winograd.cu
+  conv2d/conv2d_winograd_weights.cu
   loss/mean_squared_error.cu
   loss/sample_labels.cu
   loss/softmax_cross_entropy.cu
@@ -52,6 +54,7 @@ function(curvseg_add_cxx_kernels name)
     target_compile_options(curvseg_${name}_objects PRIVATE -fno-gnu-unique)
   endif()
   target_link_libraries(curvseg_${name}_objects PRIVATE curvseg_flags)
+  set_target_properties(curvseg_${name}_objects PROPERTIES UNITY_BUILD OFF)  # one kernel, one file
 endfunction()
 
 # What a host target takes from a library of headers instead of a kernel: its own source, and Eigen,

@@ -35,8 +35,9 @@ std::vector<double> expected_result(const Conv2dCase& c, const ConvolutionShapes
 
 class ConvolutionOperation final : public Operation {
  public:
-  ConvolutionOperation(const Stream& stream, const Conv2dCase& c, Direction direction)
-      : stream_(stream), case_(c), direction_(direction) {}
+  ConvolutionOperation(const Stream& stream, const Conv2dCase& c, Direction direction,
+                       ConvAlgorithm algorithm)
+      : stream_(stream), case_(c), direction_(direction), algorithm_(algorithm) {}
 
   /// The same channels and geometry on a small image: the same tiles, with edges, in little time.
   void check() override {
@@ -44,12 +45,12 @@ class ConvolutionOperation final : public Operation {
     small.n = 2;
     small.h = std::min(small.h, 11);
     small.w = std::min(small.w, 14);
-    Convolution convolution(stream_, small, direction_, false);
+    Convolution convolution(stream_, small, direction_, false, algorithm_);
     convolution.run();
     require_equal(case_.name, convolution.result(),
                   expected_result(small, convolution.shapes(), direction_));
   }
-  void prepare() override { timed_.emplace(stream_, case_, direction_, true); }
+  void prepare() override { timed_.emplace(stream_, case_, direction_, true, algorithm_); }
   Work work() const override { return {.flops = timed_->shapes().flops()}; }
   void run() override { timed_->run(); }
 
@@ -57,6 +58,7 @@ class ConvolutionOperation final : public Operation {
   Stream stream_;
   Conv2dCase case_;
   Direction direction_;
+  ConvAlgorithm algorithm_;
   std::optional<Convolution> timed_;
 };
 
@@ -64,10 +66,16 @@ class ConvolutionOperation final : public Operation {
 
 void register_benchmarks() {
   for (const Conv2dCase& c : kConv2dCases)
-    for (const auto& [name, direction] : directions(c))
-      add(std::string(name) + "/" + c.name, [c, direction = direction](const Stream& stream) {
-        return std::make_unique<ConvolutionOperation>(stream, c, direction);
-      });
+    for (const auto& [name, direction] : directions(c)) {
+      const auto with = [c, direction = direction](ConvAlgorithm algorithm) {
+        return [c, direction, algorithm](const Stream& stream) {
+          return std::make_unique<ConvolutionOperation>(stream, c, direction, algorithm);
+        };
+      };
+      add(std::string(name) + "/" + c.name, with(ConvAlgorithm::kAutomatic));
+      if (c.has_choice())
+        add(std::string(name) + "_direct/" + c.name, with(ConvAlgorithm::kDirect));
+    }
 }
 
 }  // namespace curvseg::perf

@@ -168,9 +168,13 @@ struct Ratio {
 };
 
 void answer_demands(const Device& device, Products& products) {
-  std::printf("{\"name\": \"curvseg, %s\", \"parameters\": %lld, \"threads\": %d}\n",
-              device.info().instruction_set.c_str(), static_cast<long long>(products.parameters()),
-              threads());
+  std::printf(
+      "{\"name\": \"curvseg, %s\", \"parameters\": %lld, \"threads\": %d, "
+      "\"planned_bytes\": {\"gradient\": %zu",
+      device.info().instruction_set.c_str(), static_cast<long long>(products.parameters()),
+      threads(), products.training_bytes());
+  for (const auto& [name, bytes] : products.memory()) std::printf(", \"%s\": %zu", name, bytes);
+  std::printf("}}\n");
   std::fflush(stdout);
   for (std::string work; std::getline(std::cin, work);) {
     const double wall = seconds(Clock::kWall), cpu = seconds(Clock::kCpu);

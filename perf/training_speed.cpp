@@ -7,9 +7,9 @@
 
 #include <cstdio>
 
-#include "perf/support/allocations.hpp"
 #include "perf/support/arguments.hpp"
 #include "perf/support/unet_work.hpp"
+#include "tests/support/allocations.hpp"
 
 namespace curvseg::perf {
 namespace {
@@ -42,11 +42,11 @@ void print_about(const Device& device, const UnetWork& work, long memory) {
 }
 
 void print_sample(UnetWork& work, int steps, int batch) {
-  const std::uint64_t allocations = heap_allocations();
+  const std::uint64_t allocations = testing::heap_allocations();
   const double wall = seconds(Clock::kWall), cpu = seconds(Clock::kCpu);
   for (int i = 0; i < steps; ++i) work.run();
   const double wall_time = seconds(Clock::kWall) - wall, cpu_time = seconds(Clock::kCpu) - cpu;
-  const auto allocated = static_cast<unsigned long long>(heap_allocations() - allocations);
+  const auto allocated = static_cast<unsigned long long>(testing::heap_allocations() - allocations);
   std::printf(
       "{\"seconds\": %.9f, \"cpu_seconds\": %.9f, \"images_per_second\": %.3f, "
       "\"allocations\": %llu}\n",

@@ -24,7 +24,7 @@ constexpr const char* kDescription =
     "the trace of each layer. Writes OUT/curvature.json, everything as numbers, and "
     "OUT/spectrum.png, a picture of the densities.";
 
-constexpr const char* kFooter = R"help(What the numbers are:
+constexpr const char* kCurvatureFooter = R"help(What the numbers are:
   largest, smallest     eigenvalues λ at the ends of the spectrum; behind ± how far away from the
                         value an eigenvalue can lie. More --steps make it smaller
   trace                 sum of all eigenvalues; behind ± the standard error over --probes
@@ -137,7 +137,7 @@ void add_curvature(CLI::App& program, int& exit_code) {
       ->type_name("DIR")
       ->check(not_empty());
   app->add_flag("--json", arguments->json, "Print JSON in place of the tables");
-  app->footer(kFooter);
+  app->footer(kCurvatureFooter);
   app->callback([arguments, &exit_code] { exit_code = curvature(*arguments); });
 }
 

@@ -42,7 +42,7 @@ float coupled_l2(const OptimizerOptions& o) {
 }
 
 /// The split to look at: the one asked for, else what the network was trained on.
-std::string wanted_split(const ModelArguments& arguments, const std::string& spec) {
+std::string split_to_measure(const ModelArguments& arguments, const std::string& spec) {
   if (!arguments.split.empty()) {
     return arguments.split;
   }
@@ -212,7 +212,7 @@ CurvatureReport measure_curvature(const CurvatureArguments& arguments) {
   Trainer trainer = open_trainer(arguments.model, state);
   CurvatureReport report = describe(arguments, state, trainer);
   report.data = settings.spec;
-  report.split = wanted_split(arguments.model, settings.spec);
+  report.split = split_to_measure(arguments.model, settings.spec);
   const auto dataset = open_for_model(settings, report.split, state, arguments.model.checkpoint);
   check_kind(trainer.model(), *dataset);
   const Augment augment = wanted_crop(arguments, state, *dataset);

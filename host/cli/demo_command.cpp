@@ -10,7 +10,7 @@
 namespace curvseg::cli {
 namespace {
 
-constexpr const char* kFooter = R"help(Afterwards, look at runs/demo/gallery.png, or try
+constexpr const char* kDemoFooter = R"help(Afterwards, look at runs/demo/gallery.png, or try
   curvseg evaluate --checkpoint runs/demo/best.safetensors
   curvseg predict --checkpoint runs/demo/best.safetensors --out runs/demo/predictions
 )help";
@@ -80,7 +80,7 @@ void add_demo(CLI::App& program, int& exit_code) {
   app->add_flag("--overwrite", demo->overwrite,
                 "Replace what --out holds, also when it is not an earlier demo");
   app->add_flag("--quiet", demo->quiet, "Print nothing but the final table and warnings");
-  app->footer(kFooter);
+  app->footer(kDemoFooter);
   app->callback([demo, &exit_code] { exit_code = run_training(demo_training(*demo)); });
 }
 

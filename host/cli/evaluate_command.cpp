@@ -17,7 +17,7 @@ namespace {
 
 constexpr const char* kResult = "evaluation.json";
 
-constexpr const char* kFooter = R"help(Examples:
+constexpr const char* kEvaluateFooter = R"help(Examples:
   curvseg evaluate --checkpoint runs/cells-1/best.safetensors
       on the data of the training
   curvseg evaluate --checkpoint runs/cells-1/best.safetensors --data DIR --split test --json
@@ -116,7 +116,7 @@ void add_evaluate(CLI::App& program, int& exit_code) {
   app->add_flag("--json", arguments->json,
                 "Print JSON in place of the table, with the confusion matrix (row after row, a row "
                 "per true class)");
-  app->footer(kFooter);
+  app->footer(kEvaluateFooter);
   app->callback([arguments, &exit_code] { exit_code = evaluate(*arguments); });
 }
 

@@ -18,7 +18,7 @@
 namespace curvseg::cli {
 namespace {
 
-constexpr const char* kFooter = R"help(Examples:
+constexpr const char* kInfoFooter = R"help(Examples:
   curvseg info
   curvseg info --checkpoint runs/cells-1/best.safetensors
 )help";
@@ -132,7 +132,7 @@ void add_info(CLI::App& program, int& exit_code) {
       ->type_name("FILE")
       ->check(not_empty());
   app->add_flag("--json", arguments->json, "Print JSON");
-  app->footer(kFooter);
+  app->footer(kInfoFooter);
   app->callback([arguments, &exit_code] {
     info(*arguments);
     exit_code = kSuccess;

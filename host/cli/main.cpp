@@ -14,7 +14,7 @@
 namespace curvseg::cli {
 namespace {
 
-constexpr const char* kFooter = R"(Begin with:
+constexpr const char* kProgramFooter = R"(Begin with:
   curvseg demo                          a first, short training, pictures in runs/demo
   curvseg train --data DIR              your own images, see curvseg train --help
   curvseg predict --checkpoint runs/DIR-1/best.safetensors --data IMAGES --out OUT
@@ -35,7 +35,7 @@ int run(int argc, char** argv) {
   program.require_subcommand(1);
   // Given twice, the last one counts: scripts put their defaults in front of what they were given.
   program.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-  program.footer(kFooter);
+  program.footer(kProgramFooter);
   int exit_code = kSuccess;
   add_train(program, exit_code);
   add_evaluate(program, exit_code);

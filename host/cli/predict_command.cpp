@@ -20,7 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kFooter = R"help(Examples:
+constexpr const char* kPredictFooter = R"help(Examples:
   curvseg predict --checkpoint runs/first/best.safetensors --data photo.jpg --out predicted
   curvseg predict --checkpoint runs/first/best.safetensors --data FOLDER --out predicted
       every PNG and JPEG in FOLDER, or in FOLDER/images; masks are not needed
@@ -37,7 +37,7 @@ struct PredictArguments {
 
 /// The split of a data set that is to be predicted: the one asked for, else the one that training
 /// saw least of.
-std::string wanted_split(const ModelArguments& arguments, const std::string& spec) {
+std::string split_to_predict(const ModelArguments& arguments, const std::string& spec) {
   if (!arguments.split.empty()) {
     return arguments.split;
   }
@@ -86,7 +86,7 @@ Images open_images(const ModelArguments& arguments, const TrainingState& state) 
       return {open_image_files(folder.images, state), others};
     }
   }
-  return {open_for_model(settings, wanted_split(arguments, spec), state, arguments.checkpoint,
+  return {open_for_model(settings, split_to_predict(arguments, spec), state, arguments.checkpoint,
                          /*masks_optional=*/true),
           {}};
 }
@@ -154,8 +154,8 @@ ConfusionCounts predict_all(Trainer& trainer, const Dataset& dataset,
   }
   clear_status();
   if (!is_classifier && !arguments.no_overlays) {
-    constexpr int kWidth = 1024;
-    write_png(legend_path(arguments), legend(names, confusion.total() > 0, kWidth));
+    constexpr int kLegendWidth = 1024;
+    write_png(legend_path(arguments), legend(names, confusion.total() > 0, kLegendWidth));
   }
   if (is_classifier) {
     write_file_atomically(arguments.out / kTable, csv);
@@ -260,7 +260,7 @@ void add_predict(CLI::App& program, int& exit_code) {
       ->type_name("DIR")
       ->check(not_empty());
   app->add_flag("--no-overlays", arguments->no_overlays, "Write the class indices only");
-  app->footer(kFooter);
+  app->footer(kPredictFooter);
   app->callback([arguments, &exit_code] { exit_code = predict(*arguments); });
 }
 

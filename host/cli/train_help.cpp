@@ -11,7 +11,7 @@
 namespace curvseg::cli {
 namespace {
 
-constexpr const char* kFooter = R"help(Examples:
+constexpr const char* kTrainFooter = R"help(Examples:
   curvseg train --data builtin:cells
       generated images, to try things out: look at runs/cells-1/gallery.png afterwards
   curvseg train --data DIR --out runs/first --epochs 50
@@ -249,7 +249,7 @@ void add_train_options(CLI::App& app, TrainArguments& arguments) {
   add_optimizer_options(app, arguments);
   add_length_options(app, arguments);
   add_run_options(app, arguments);
-  app.footer(kFooter);
+  app.footer(kTrainFooter);
 }
 
 }  // namespace curvseg::cli

@@ -56,6 +56,9 @@ class TrainRun {
   bool on_step(const StepReport& report);
   bool on_evaluation(const EvaluationReport& report);
   bool on_epoch(const EpochReport& report);
+  /// What the optimiser rejected or took back, where that is news.
+  void say_rejected(const StepReport& report);
+  void say_taken_back(std::uint64_t step, std::optional<double> loss);
   /// Parameters of best.safetensors into the trainer.
   void take_best();
   std::vector<SplitResult> evaluate_splits();
@@ -74,6 +77,8 @@ class TrainRun {
   FitResult fit_;
   std::filesystem::path saved_;  // where the last state is, to go on from; empty: there is none
   std::uint64_t saved_step_ = 0;
+  std::uint64_t rejected_gradients_ = 0;          // that were said
+  std::optional<std::uint64_t> taken_back_step_;  // that was said last
   bool interrupted_ = false;
 };
 

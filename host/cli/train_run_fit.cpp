@@ -17,7 +17,10 @@ namespace fs = std::filesystem;
 
 void TrainRun::fit() {
   const std::uint64_t before = trainer_->steps_done();
+  rejected_gradients_ =
+      start_ && !arguments_.resume.empty() ? start_->progress.rejected_gradients : 0;
   fit_ = trainer_->fit(*data_.train, data_.val.get(), events());
+  say_taken_back(fit_.steps, fit_.taken_back);
   progress_->finish();
   clear_status();
   if (fit_.steps == before && !interrupted_) {
@@ -43,6 +46,10 @@ bool TrainRun::on_step(const StepReport& report) {
   if (report.gradient_norm) {
     line["gradient_norm"] = *report.gradient_norm;
   }
+  if (report.rejected_gradients > 0) {
+    line["rejected_gradients"] = report.rejected_gradients;
+  }
+  say_rejected(report);
   for (const NamedNumber& number : report.optimizer) {
     Json& value = line["optimizer"][number.name];
     if (number.text.empty()) {
@@ -57,11 +64,31 @@ bool TrainRun::on_step(const StepReport& report) {
   return !interrupted_;
 }
 
+void TrainRun::say_rejected(const StepReport& report) {
+  const std::uint64_t more = report.rejected_gradients - rejected_gradients_;
+  rejected_gradients_ = report.rejected_gradients;
+  if (more > 0) {
+    say("step {}: the gradient was not finite in {} of the steps since the last report; rejected",
+        report.step, more);
+  }
+}
+
+void TrainRun::say_taken_back(std::uint64_t step, std::optional<double> loss) {
+  if (loss && taken_back_step_ != step) {
+    taken_back_step_ = step;
+    say("step {}: it led to a loss of {:.4g} on its own batch, and is taken back", step, *loss);
+  }
+}
+
 bool TrainRun::on_evaluation(const EvaluationReport& report) {
   Json line = {{"event", "evaluation"}, {"split", "val"},
                {"step", report.step},   {"epoch", report.epoch},
                {"best", report.best},   {"training_seconds", report.training_seconds}};
   line.update(to_json(report.result));
+  if (report.taken_back) {
+    line["taken_back"] = *report.taken_back;
+  }
+  say_taken_back(report.step, report.taken_back);
   metrics_->write(line);
   progress_->on_evaluation(report);
   if (report.best) {
@@ -147,7 +174,11 @@ std::string TrainRun::divergence_hint() const {
 }
 
 void TrainRun::tell_how_to_resume() {
-  metrics_->write({{"event", "end"}, {"step", fit_.steps}, {"reason", "interrupted"}});
+  Json line = {{"event", "end"}, {"step", fit_.steps}, {"reason", "interrupted"}};
+  if (fit_.taken_back) {
+    line["taken_back"] = *fit_.taken_back;
+  }
+  metrics_->write(line);
   say("stopped after step {}; to continue: curvseg train --resume {}", fit_.steps,
       paths_.checkpoint().string());
 }
@@ -193,6 +224,9 @@ void TrainRun::finish() {
                {"best_step", fit_.best_step},
                {"seconds", fit_.seconds},
                {"images_per_second", progress_->images_per_second()}};
+  if (fit_.taken_back) {
+    line["taken_back"] = *fit_.taken_back;
+  }
   for (const SplitResult& each : results) {
     line[each.split] = to_json(each.result);
   }

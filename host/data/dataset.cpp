@@ -41,25 +41,37 @@ Normalisation measure_normalisation(const Dataset& dataset, std::size_t max_samp
   const auto channels = static_cast<std::size_t>(dataset.channels());
   // Sums about 0.5 keep the cancellation in E[x^2] - E[x]^2 far from the precision of a double.
   constexpr double kPivot = 0.5;
-  std::vector<double> sum(channels, 0.0);
-  std::vector<double> squares(channels, 0.0);
-  double pixels = 0.0;
-  for (std::size_t k = 0; k < count; ++k) {
+  struct Sums {
+    std::vector<double> values, squares;  // by channel
+    double pixels = 0.0;
+    explicit Sums(std::size_t channels) : values(channels, 0.0), squares(channels, 0.0) {}
+  };
+  std::vector<Sums> sums(count, Sums(channels));
+  // Before the first step everybody waits for this: decoding takes all cores.
+  parallel_for_each_index(count, [&](std::size_t k) {
     const Sample sample = dataset.get(k * size / count);
+    Sums& own = sums[k];
     for (std::size_t i = 0; i < sample.image.size(); i += channels) {
       for (std::size_t c = 0; c < channels; ++c) {
         const double value = static_cast<double>(sample.image[i + c]) - kPivot;
-        sum[c] += value;
-        squares[c] += value * value;
+        own.values[c] += value;
+        own.squares[c] += value * value;
       }
     }
-    const std::size_t sample_pixels = sample.image.size() / channels;
-    pixels += static_cast<double>(sample_pixels);
+    own.pixels = static_cast<double>(sample.image.size() / channels);
+  });
+  Sums all(channels);
+  for (const Sums& each : sums) {  // in this order whatever the number of cores
+    for (std::size_t c = 0; c < channels; ++c) {
+      all.values[c] += each.values[c];
+      all.squares[c] += each.squares[c];
+    }
+    all.pixels += each.pixels;
   }
   Normalisation result;
   for (std::size_t c = 0; c < channels; ++c) {
-    const double mean = sum[c] / pixels;
-    const double variance = squares[c] / pixels - mean * mean;
+    const double mean = all.values[c] / all.pixels;
+    const double variance = all.squares[c] / all.pixels - mean * mean;
     const bool constant = !(variance > 1e-12);
     result.mean.push_back(static_cast<float>(mean + kPivot));
     result.stddev.push_back(constant ? 1.0F : static_cast<float>(std::sqrt(variance)));

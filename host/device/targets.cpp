@@ -1,6 +1,8 @@
 #include "host/device/targets.hpp"
 
+#include <cstddef>
 #include <cstdlib>
+#include <string>
 #include <string_view>
 
 #include "curvseg/error.hpp"
@@ -14,10 +16,8 @@
 
 extern "C" {
 const curvseg::Kernels* curvseg_kernels_target_host_baseline();
-#ifdef CURVSEG_HAS_X86_SETS
 const curvseg::Kernels* curvseg_kernels_target_host_v3();
 const curvseg::Kernels* curvseg_kernels_target_host_v4();
-#endif
 const curvseg::Kernels* curvseg_kernels_target_emulated();
 const curvseg::Kernels* curvseg_kernels_target_cuda();
 }
@@ -30,35 +30,49 @@ struct InstructionSet {
   const Kernels* (*kernels)();
 };
 
-/// Narrowest first.
+/// Those of this build, narrowest first.
 constexpr InstructionSet kSets[] = {
+#ifdef CURVSEG_HAS_HOST_BASELINE
     {"x86-64", curvseg_kernels_target_host_baseline},
-#ifdef CURVSEG_HAS_X86_SETS
+#endif
+#ifdef CURVSEG_HAS_HOST_V3
     {"x86-64-v3", curvseg_kernels_target_host_v3},
+#endif
+#ifdef CURVSEG_HAS_HOST_V4
     {"x86-64-v4", curvseg_kernels_target_host_v4},
 #endif
 };
 
+/// 0 for what every processor has. "portable" is other processors' name for that.
+std::size_t width(std::string_view set) {
+  return set == "x86-64-v4" ? 2 : set == "x86-64-v3" ? 1 : 0;
+}
+
 const Kernels* host_kernels() {
   const std::string_view widest = host_instruction_set();
   const char* asked = std::getenv("CURVSEG_INSTRUCTION_SET");
-  const Kernels* chosen = kSets[0].kernels();
-  bool known = asked == nullptr;
+  const Kernels* chosen = nullptr;
+  std::string built;
   for (const InstructionSet& set : kSets) {
-    chosen = set.kernels();
-    if (asked && set.name == asked) known = true;
-    if (set.name == widest || (asked && set.name == asked)) break;
+    built += built.empty() ? set.name : ", " + std::string(set.name);
+    if (width(set.name) <= width(widest) && (!asked || set.name == asked)) chosen = set.kernels();
   }
-  if (!known)
+  if (!chosen && asked)
     throw InputError(std::string("CURVSEG_INSTRUCTION_SET is ") + asked + ", this processor has " +
-                     std::string(widest) + " and narrower ones");
+                     std::string(widest) + " and narrower ones, this build " + built);
+  if (!chosen)
+    throw TargetError("this build has kernels for " + built + ", this processor has " +
+                      std::string(widest));
   return chosen;
 }
 
 std::vector<NamedTarget> make_targets() {
   static const Target host{&host_runtime(), host_kernels()};
+  std::vector<NamedTarget> result{{"host", &host}};
+#ifdef CURVSEG_HAS_HOST_BASELINE
   static const Target baseline{&host_runtime(), curvseg_kernels_target_host_baseline()};
-  std::vector<NamedTarget> result{{"host", &host}, {"host_baseline", &baseline}};
+  result.push_back({"host_baseline", &baseline});
+#endif
 #ifdef CURVSEG_HAS_EMULATED
   static const Target emulated{&emulated_runtime(), curvseg_kernels_target_emulated()};
   result.push_back({"emulated", &emulated});

@@ -76,7 +76,7 @@ void check_index_size(int height, int width, std::size_t count) {
 
 /// PNG colour types that a mask may have.
 constexpr int kGrey = 0;
-constexpr int kPalette = 3;
+constexpr int kPaletteColor = 3;
 
 std::string describe_color(const codec::PngHeader& header) {
   static constexpr std::array<const char*, 7> kNames = {
@@ -119,7 +119,7 @@ ImageInfo read_image_info(const std::filesystem::path& path) {
   info.bit_depth = header.bit_depth;
   info.channels = codec::png_channels(header);
   info.is_index =
-      (header.color_type == kGrey || header.color_type == kPalette) && header.bit_depth <= 8;
+      (header.color_type == kGrey || header.color_type == kPaletteColor) && header.bit_depth <= 8;
   return info;
 }
 
@@ -175,7 +175,7 @@ MaskImage read_mask_png(const std::filesystem::path& path) {
                                           : ": not a PNG"));
   }
   const codec::PngHeader header = codec::parse_png_header(bytes, path.string());
-  if ((header.color_type != kGrey && header.color_type != kPalette) || header.bit_depth > 8) {
+  if ((header.color_type != kGrey && header.color_type != kPaletteColor) || header.bit_depth > 8) {
     throw InputError(path.string() + ": " + describe_color(header) +
                      ", a mask needs class indices: grey or palette of 1 to 8 bits");
   }

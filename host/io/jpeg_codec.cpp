@@ -14,7 +14,7 @@ namespace curvseg::codec {
 namespace {
 
 /// All state of one decoding; trivially destructible, so a longjmp past it is harmless.
-struct Decoder {
+struct JpegDecoder {
   jpeg_decompress_struct jpeg;
   jpeg_error_mgr errors;
   std::jmp_buf jump;
@@ -23,7 +23,7 @@ struct Decoder {
 };
 
 [[noreturn]] void on_error(j_common_ptr jpeg) {
-  auto* decoder = static_cast<Decoder*>(jpeg->client_data);
+  auto* decoder = static_cast<JpegDecoder*>(jpeg->client_data);
   jpeg->err->format_message(jpeg, decoder->message);
   std::longjmp(decoder->jump, 1);
 }
@@ -31,7 +31,7 @@ struct Decoder {
 /// libjpeg only warns of a truncated file and paints the rest grey. For training data that is an
 /// error; other warnings (stray bytes, odd metadata) leave the pixels whole.
 void on_message(j_common_ptr jpeg, int level) {
-  auto* decoder = static_cast<Decoder*>(jpeg->client_data);
+  auto* decoder = static_cast<JpegDecoder*>(jpeg->client_data);
   const int code = jpeg->err->msg_code;
   const bool loses_pixels = code == JWRN_JPEG_EOF || code == JWRN_HIT_MARKER ||
                             code == JWRN_HUFF_BAD_CODE || code == JWRN_ARITH_BAD_CODE ||
@@ -42,16 +42,16 @@ void on_message(j_common_ptr jpeg, int level) {
   }
 }
 
-struct DecoderGuard {
-  Decoder& decoder;
-  explicit DecoderGuard(Decoder& d) : decoder(d) {}
-  ~DecoderGuard() { jpeg_destroy_decompress(&decoder.jpeg); }
-  DecoderGuard(const DecoderGuard&) = delete;
-  DecoderGuard& operator=(const DecoderGuard&) = delete;
+struct JpegDecoderGuard {
+  JpegDecoder& decoder;
+  explicit JpegDecoderGuard(JpegDecoder& d) : decoder(d) {}
+  ~JpegDecoderGuard() { jpeg_destroy_decompress(&decoder.jpeg); }
+  JpegDecoderGuard(const JpegDecoderGuard&) = delete;
+  JpegDecoderGuard& operator=(const JpegDecoderGuard&) = delete;
 };
 
 /// False after an error, with decoder.message filled.
-bool read_header(Decoder& decoder, const unsigned char* data, unsigned long size) {
+bool read_header(JpegDecoder& decoder, const unsigned char* data, unsigned long size) {
   if (setjmp(decoder.jump) != 0) {
     return false;
   }
@@ -61,7 +61,7 @@ bool read_header(Decoder& decoder, const unsigned char* data, unsigned long size
 }
 
 /// False after an error.
-bool decode_rows(Decoder& decoder, unsigned char* out, std::size_t row_bytes) {
+bool decode_rows(JpegDecoder& decoder, unsigned char* out, std::size_t row_bytes) {
   if (setjmp(decoder.jump) != 0) {
     return false;
   }
@@ -84,14 +84,14 @@ bool is_jpeg(std::span<const std::byte> bytes) {
 }
 
 Image decode_jpeg(std::span<const std::byte> bytes, const std::string& name) {
-  Decoder decoder{};
+  JpegDecoder decoder{};
   decoder.jpeg.err = jpeg_std_error(&decoder.errors);
   decoder.errors.error_exit = on_error;
   decoder.errors.emit_message = on_message;
   decoder.jpeg.client_data = &decoder;
   // Creating fails only for a library of another version, before anything is allocated.
   jpeg_create_decompress(&decoder.jpeg);
-  const DecoderGuard guard(decoder);
+  const JpegDecoderGuard guard(decoder);
   if (!read_header(decoder, reinterpret_cast<const unsigned char*>(bytes.data()),
                    static_cast<unsigned long>(bytes.size()))) {
     throw InputError(name + ": damaged JPEG: " + decoder.message);

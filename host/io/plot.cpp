@@ -10,17 +10,18 @@
 namespace curvseg {
 namespace {
 
-constexpr int kZoom = 2;  // letters of 14 pixels: what screens and papers show at the usual size
-constexpr int kTextHeight = kLetterHeight * kZoom;
+constexpr int kTextZoom =
+    2;  // letters of 14 pixels: what screens and papers show at the usual size
+constexpr int kTextHeight = kLetterHeight * kTextZoom;
 constexpr int kTop = 74;      // of the first panel: the title and the y axis's name are above it
 constexpr int kLeft = 92;     // of all panels: the numbers of the y axis are beside them
 constexpr int kRight = 28;    // from the panels to the edge
 constexpr int kBetween = 26;  // panels
 constexpr int kBottom = 74;   // below the last panel: numbers and name of the x axis
-constexpr Rgb kInk{40, 40, 40};
+constexpr Rgb kTextColor{40, 40, 40};
 constexpr Rgb kPale{110, 110, 110};
 constexpr Rgb kGrid{228, 228, 228};
-constexpr Rgb kFrame{120, 120, 120};
+constexpr Rgb kFrameColor{120, 120, 120};
 
 struct Axes {
   double x_low, x_high;
@@ -101,7 +102,8 @@ void draw_grid(Canvas& canvas, const Axes& axes, const std::vector<PlotTick>& ti
     canvas.fill(top + axes.at_y(d) - 0.5, kLeft, 1.0, axes.width, kGrid);
   for (const PlotTick& tick : ticks)
     if (axes.holds(tick.at))
-      canvas.fill(top, axes.at_x(tick.at) - 0.5, axes.height, 1.0, tick.at == 0.0 ? kFrame : kGrid);
+      canvas.fill(top, axes.at_x(tick.at) - 0.5, axes.height, 1.0,
+                  tick.at == 0.0 ? kFrameColor : kGrid);
 }
 
 void draw_curve(Canvas& canvas, const Axes& axes, const PlotPanel& panel, int top) {
@@ -125,26 +127,26 @@ void draw_curve(Canvas& canvas, const Axes& axes, const PlotPanel& panel, int to
 }
 
 void draw_frame(Canvas& canvas, const Axes& axes, int top) {
-  canvas.fill(top, kLeft, 1.0, axes.width, kFrame);
-  canvas.fill(top + axes.height - 1.0, kLeft, 1.0, axes.width, kFrame);
-  canvas.fill(top, kLeft, axes.height, 1.0, kFrame);
-  canvas.fill(top, kLeft + axes.width - 1.0, axes.height, 1.0, kFrame);
+  canvas.fill(top, kLeft, 1.0, axes.width, kFrameColor);
+  canvas.fill(top + axes.height - 1.0, kLeft, 1.0, axes.width, kFrameColor);
+  canvas.fill(top, kLeft, axes.height, 1.0, kFrameColor);
+  canvas.fill(top, kLeft + axes.width - 1.0, axes.height, 1.0, kFrameColor);
 }
 
 void draw_marks(Canvas& canvas, const Axes& axes, const PlotPanel& panel, int top) {
   constexpr double kSide = 9.0;
   for (const double x : panel.marks)
-    canvas.triangle(top + axes.height - 1.0, axes.at_x(x), kSide, kInk);
+    canvas.triangle(top + axes.height - 1.0, axes.at_x(x), kSide, kTextColor);
 }
 
 void draw_right(Image& to, const std::string& text, int top, int right, Rgb color) {
-  draw_text(to, text, top, right - text_width(text) * kZoom, kZoom, color);
+  draw_text(to, text, top, right - text_width(text) * kTextZoom, kTextZoom, color);
 }
 
 void draw_centred(Image& to, const std::string& text, int top, double centre, Rgb color) {
-  const int width = text_width(text) * kZoom;
+  const int width = text_width(text) * kTextZoom;
   const int left = static_cast<int>(std::lround(centre)) - width / 2;
-  draw_text(to, text, top, std::clamp(left, 0, std::max(0, to.width - width)), kZoom, color);
+  draw_text(to, text, top, std::clamp(left, 0, std::max(0, to.width - width)), kTextZoom, color);
 }
 
 void write_panel(Image& to, const Axes& axes, const PlotPanel& panel, int top) {
@@ -152,7 +154,8 @@ void write_panel(Image& to, const Axes& axes, const PlotPanel& panel, int top) {
   const int right = kLeft + axes.width - kInset;
   draw_right(to, panel.title, top + kInset, right, panel.color);
   for (std::size_t i = 0; i < panel.notes.size(); ++i)
-    draw_right(to, panel.notes[i], top + kInset + kLine * (static_cast<int>(i) + 1), right, kInk);
+    draw_right(to, panel.notes[i], top + kInset + kLine * (static_cast<int>(i) + 1), right,
+               kTextColor);
   const int step = decade_step(axes);
   for (int d = axes.decade_high; d >= axes.decade_low; d -= step) {
     const int middle = top + static_cast<int>(std::lround(axes.at_y(d)));
@@ -179,15 +182,15 @@ Image draw_log_panels(const std::vector<PlotPanel>& panels, const PlotOptions& o
     draw_marks(canvas, axes, panel, top);
   }
   Image picture = canvas.image();
-  draw_text(picture, options.title, 18, kLeft, kZoom, kInk);
-  draw_text(picture, options.y_label, 18 + kTextHeight + 12, kLeft, kZoom, kPale);
+  draw_text(picture, options.title, 18, kLeft, kTextZoom, kTextColor);
+  draw_text(picture, options.y_label, 18 + kTextHeight + 12, kLeft, kTextZoom, kPale);
   for (int i = 0; i < count; ++i)
     write_panel(picture, axes, panels[static_cast<std::size_t>(i)], kTop + i * advance);
   for (const PlotTick& tick : options.ticks)
     if (axes.holds(tick.at))
       draw_centred(picture, tick.text, bottom + 10, axes.at_x(tick.at), kPale);
   draw_centred(picture, options.x_label, bottom + 10 + kTextHeight + 14, kLeft + axes.width / 2.0,
-               kInk);
+               kTextColor);
   return picture;
 }
 

@@ -22,7 +22,7 @@ std::uint32_t big_endian(std::span<const std::byte> bytes, std::size_t at) {
 }
 
 /// All state of one decoding; trivially destructible, so a longjmp past it is harmless.
-struct Decoder {
+struct PngDecoder {
   png_structp png;
   png_infop info;
   const std::byte* data;
@@ -32,7 +32,7 @@ struct Decoder {
 };
 
 /// All state of one encoding.
-struct Encoder {
+struct PngEncoder {
   png_structp png;
   png_infop info;
   std::vector<std::byte>* out;
@@ -42,12 +42,12 @@ struct Encoder {
 void copy_message(char (&to)[160], const char* from) { std::snprintf(to, sizeof to, "%s", from); }
 
 [[noreturn]] void on_decode_error(png_structp png, png_const_charp message) {
-  copy_message(static_cast<Decoder*>(png_get_error_ptr(png))->message, message);
+  copy_message(static_cast<PngDecoder*>(png_get_error_ptr(png))->message, message);
   png_longjmp(png, 1);
 }
 
 [[noreturn]] void on_encode_error(png_structp png, png_const_charp message) {
-  copy_message(static_cast<Encoder*>(png_get_error_ptr(png))->message, message);
+  copy_message(static_cast<PngEncoder*>(png_get_error_ptr(png))->message, message);
   png_longjmp(png, 1);
 }
 
@@ -55,7 +55,7 @@ void copy_message(char (&to)[160], const char* from) { std::snprintf(to, sizeof 
 void on_warning(png_structp, png_const_charp) {}
 
 void on_read(png_structp png, png_bytep to, std::size_t count) {
-  auto* decoder = static_cast<Decoder*>(png_get_io_ptr(png));
+  auto* decoder = static_cast<PngDecoder*>(png_get_io_ptr(png));
   if (count > decoder->size - decoder->position) {
     png_error(png, "the file ends too early (truncated)");
   }
@@ -66,7 +66,7 @@ void on_read(png_structp png, png_bytep to, std::size_t count) {
 void on_write(png_structp png, png_bytep from, std::size_t count) {
   bool failed = false;
   try {  // an exception must not travel through C code
-    auto* out = static_cast<Encoder*>(png_get_io_ptr(png))->out;
+    auto* out = static_cast<PngEncoder*>(png_get_io_ptr(png))->out;
     const auto* bytes = reinterpret_cast<const std::byte*>(from);
     out->insert(out->end(), bytes, bytes + count);
   } catch (...) {
@@ -80,24 +80,24 @@ void on_write(png_structp png, png_bytep from, std::size_t count) {
 void on_flush(png_structp) {}
 
 /// Releases what libpng holds, on every way out.
-struct DecoderGuard {
-  Decoder& decoder;
-  explicit DecoderGuard(Decoder& d) : decoder(d) {}
-  ~DecoderGuard() { png_destroy_read_struct(&decoder.png, &decoder.info, nullptr); }
-  DecoderGuard(const DecoderGuard&) = delete;
-  DecoderGuard& operator=(const DecoderGuard&) = delete;
+struct PngDecoderGuard {
+  PngDecoder& decoder;
+  explicit PngDecoderGuard(PngDecoder& d) : decoder(d) {}
+  ~PngDecoderGuard() { png_destroy_read_struct(&decoder.png, &decoder.info, nullptr); }
+  PngDecoderGuard(const PngDecoderGuard&) = delete;
+  PngDecoderGuard& operator=(const PngDecoderGuard&) = delete;
 };
 
 struct EncoderGuard {
-  Encoder& encoder;
-  explicit EncoderGuard(Encoder& e) : encoder(e) {}
+  PngEncoder& encoder;
+  explicit EncoderGuard(PngEncoder& e) : encoder(e) {}
   ~EncoderGuard() { png_destroy_write_struct(&encoder.png, &encoder.info); }
   EncoderGuard(const EncoderGuard&) = delete;
   EncoderGuard& operator=(const EncoderGuard&) = delete;
 };
 
 /// Sets up the transformations of @p mode. False after an error, with decoder.message filled.
-bool start_decoding(Decoder& decoder, PngMode mode) {
+bool start_decoding(PngDecoder& decoder, PngMode mode) {
   if (setjmp(png_jmpbuf(decoder.png)) != 0) {
     return false;
   }
@@ -132,7 +132,7 @@ bool start_decoding(Decoder& decoder, PngMode mode) {
 }
 
 /// Reads all rows to @p out. False after an error.
-bool decode_rows(Decoder& decoder, png_bytep out, std::size_t row_bytes, png_uint_32 height,
+bool decode_rows(PngDecoder& decoder, png_bytep out, std::size_t row_bytes, png_uint_32 height,
                  int passes) {
   if (setjmp(png_jmpbuf(decoder.png)) != 0) {
     return false;
@@ -150,12 +150,12 @@ template <typename T>
 BasicImage<T> decode(std::span<const std::byte> bytes, PngMode mode, std::vector<Rgb>* palette,
                      const std::string& name) {
   const PngHeader header = parse_png_header(bytes, name);
-  Decoder decoder{};
+  PngDecoder decoder{};
   decoder.data = bytes.data();
   decoder.size = bytes.size();
   decoder.png =
       png_create_read_struct(PNG_LIBPNG_VER_STRING, &decoder, on_decode_error, on_warning);
-  const DecoderGuard guard(decoder);
+  const PngDecoderGuard guard(decoder);
   decoder.info = decoder.png != nullptr ? png_create_info_struct(decoder.png) : nullptr;
   if (decoder.info == nullptr) {
     throw Error("libpng could not be set up");
@@ -195,7 +195,7 @@ BasicImage<T> decode(std::span<const std::byte> bytes, PngMode mode, std::vector
 }
 
 /// False after an error. Only trivial objects here: see codecs.hpp.
-bool encode_rows(Encoder& encoder, const std::uint8_t* pixels, std::size_t row_bytes, int height,
+bool encode_rows(PngEncoder& encoder, const std::uint8_t* pixels, std::size_t row_bytes, int height,
                  int width, int color_type, const png_color* palette, int palette_size) {
   if (setjmp(png_jmpbuf(encoder.png)) != 0) {
     return false;
@@ -295,7 +295,7 @@ std::vector<std::byte> encode_png(const Image& image, std::span<const Rgb> palet
                          : image.channels == 3 ? PNG_COLOR_TYPE_RGB
                                                : PNG_COLOR_TYPE_RGB_ALPHA;
   std::vector<std::byte> out;
-  Encoder encoder{};
+  PngEncoder encoder{};
   encoder.out = &out;
   encoder.png =
       png_create_write_struct(PNG_LIBPNG_VER_STRING, &encoder, on_encode_error, on_warning);

@@ -2,6 +2,7 @@
 // comes after the nodes it reads, and the last one is the model's output.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -10,6 +11,9 @@
 #include "curvseg/model.hpp"
 
 namespace curvseg {
+
+/// The number of a node or tensor as an index.
+inline std::size_t at(int i) { return static_cast<std::size_t>(i); }
 
 enum class NodeKind : std::uint8_t {
   kInput,

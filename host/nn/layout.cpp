@@ -5,8 +5,6 @@
 namespace curvseg {
 namespace {
 
-std::size_t at(int i) { return static_cast<std::size_t>(i); }
-
 constexpr Slice kOwnMemory{-1, 0};
 
 class LayoutPlanner {

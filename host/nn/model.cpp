@@ -1,5 +1,7 @@
 #include <cmath>
+#include <memory>
 #include <stdexcept>
+#include <utility>
 
 #include "host/nn/model_state.hpp"
 #include "target.hpp"
@@ -42,6 +44,14 @@ int Model::classes() const { return state_->nodes.back().channels; }
 const std::vector<Parameter>& Model::parameters() const { return state_->parameters; }
 std::int64_t Model::parameter_count() const { return state_->parameter_count; }
 const std::vector<Node>& Model::nodes() const { return state_->nodes; }
+
+Model Model::with_convolutions(ConvAlgorithm algorithm) const {
+  auto state = std::make_shared<State>(*state_);
+  for (Node& node : state->nodes) node.geometry.algorithm = algorithm;
+  Model model;
+  model.state_ = std::move(state);
+  return model;
+}
 
 Shape Model::fixed_input() const { return {0, state_->image_h, state_->image_w, in_channels()}; }
 

@@ -13,8 +13,6 @@ namespace {
 /// Parameters begin at multiples of this many floats, one cache line: wide loads stay aligned.
 constexpr std::int64_t kParameterAlignment = 16;
 
-std::size_t at(int i) { return static_cast<std::size_t>(i); }
-
 [[noreturn]] void refuse(const std::string& layer, const std::string& why) {
   throw std::invalid_argument(layer + ": " + why);
 }

@@ -117,18 +117,18 @@ struct Plan::State {
 
   void check_call(const char* pass, const Stream& stream, const ConstVectorView& theta,
                   const ConstTensorView& x) const {
-    const std::string where = model.name() + ": " + pass + ": ";
+    const auto where = [&] { return model.name() + ": " + pass + ": "; };
     if (!(stream.device() == device))
-      throw std::invalid_argument(where + "the stream belongs to another device than the plan");
+      throw std::invalid_argument(where() + "the stream belongs to another device than the plan");
     if (theta.size != model.parameter_count())
-      throw std::invalid_argument(where + "theta has " + std::to_string(theta.size) +
+      throw std::invalid_argument(where() + "theta has " + std::to_string(theta.size) +
                                   " elements, the model has " +
                                   std::to_string(model.parameter_count()));
     if (!(x.shape == input))
-      throw std::invalid_argument(where + "x is " + to_string(x.shape) +
+      throw std::invalid_argument(where() + "x is " + to_string(x.shape) +
                                   ", the plan was made for " + to_string(input));
     if (dense_image && !x.dense())
-      throw std::invalid_argument(where + "x has pixel stride " + std::to_string(x.ld) +
+      throw std::invalid_argument(where() + "x has pixel stride " + std::to_string(x.ld) +
                                   ", its first layer is dense and needs " +
                                   std::to_string(x.shape.c));
   }

@@ -11,8 +11,6 @@
 namespace curvseg {
 namespace {
 
-std::size_t at(int i) { return static_cast<std::size_t>(i); }
-
 class BackwardPlanner {
  public:
   explicit BackwardPlanner(ScheduleBuilder& builder)

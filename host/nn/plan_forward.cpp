@@ -4,8 +4,6 @@
 namespace curvseg {
 namespace {
 
-std::size_t at(int i) { return static_cast<std::size_t>(i); }
-
 Step layer_step(ScheduleBuilder& builder, StepKind kind, int i) {
   Step step;
   step.kind = kind;

@@ -11,8 +11,6 @@
 namespace curvseg {
 namespace {
 
-std::size_t at(int i) { return static_cast<std::size_t>(i); }
-
 class RForwardPlanner {
  public:
   explicit RForwardPlanner(ScheduleBuilder& builder) : builder_(builder) {}

@@ -6,8 +6,6 @@
 namespace curvseg {
 namespace {
 
-std::size_t at(int i) { return static_cast<std::size_t>(i); }
-
 constexpr int kUnused = std::numeric_limits<int>::max();
 
 /// More gaps than this are zeroed by one fill of the whole gradient: a launch costs more than

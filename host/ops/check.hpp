@@ -35,12 +35,16 @@ void check_tensor(std::string_view operation, const char* name, const BasicTenso
 /// A matrix that a kernel may touch.
 template <class T>
 void check_matrix(std::string_view operation, const char* name, const BasicMatrixView<T>& view) {
-  const std::string size =
-      std::string(name) + " is " + std::to_string(view.rows) + "x" + std::to_string(view.columns);
-  if (view.rows < 0 || view.columns < 0) refuse(operation, size);
+  // Written only when it is needed: a step that is as planned takes nothing from the heap.
+  const auto size = [&] {
+    return std::string(name) + " is " + std::to_string(view.rows) + "x" +
+           std::to_string(view.columns);
+  };
+  if (view.rows < 0 || view.columns < 0) refuse(operation, size());
   if (view.ld < view.columns)
-    refuse(operation, size + ", more than its row stride of " + std::to_string(view.ld));
-  if (!view.data && view.rows > 0 && view.columns > 0) refuse(operation, size + " without memory");
+    refuse(operation, size() + ", more than its row stride of " + std::to_string(view.ld));
+  if (!view.data && view.rows > 0 && view.columns > 0)
+    refuse(operation, size() + " without memory");
 }
 
 inline void check_same_shape(std::string_view operation, const char* a_name, const Shape& a,

@@ -1,5 +1,7 @@
 // Convolutions: checks, then kernels/conv2d. A transposed convolution is the data gradient of the
 // convolution that its filter belongs to, so everything below is three functions with two callers.
+#include <array>
+
 #include "host/ops/check.hpp"
 
 namespace curvseg {
@@ -57,11 +59,14 @@ Conv2dProblem problem_of(std::string_view op, const char* x_name, const Shape& x
   p.pad_h = g.pad_h, p.pad_w = g.pad_w;
   p.dilation_h = g.dilation_h, p.dilation_w = g.dilation_w;
   p.groups = g.groups;
+  p.algorithm = g.algorithm;
   return p;
 }
 
+constexpr std::size_t kMostTerms = 2;
+
 void check_terms(std::string_view op, std::size_t terms) {
-  if (terms < 1 || terms > 2)
+  if (terms < 1 || terms > kMostTerms)
     refuse(op, std::to_string(terms) + " terms were given, 1 or 2 are possible");
 }
 
@@ -155,13 +160,6 @@ Conv2dProblem problem_from(std::string_view op, const Shape& x, const ConstFilte
                            const Conv2dGeometry& g) {
   check_geometry(op, g, w);
   return problem_of(op, "x", x, "y", conv2d_output_shape(x, w, g), w, g);
-}
-
-/// A transposed convolution's operands seen from the convolution it is the adjoint of.
-std::vector<Conv2dGradientOperands> swapped(std::span<const Conv2dGradientOperands> terms) {
-  std::vector<Conv2dGradientOperands> result;
-  for (const Conv2dGradientOperands& t : terms) result.push_back({t.dy, t.x});
-  return result;
 }
 
 }  // namespace
@@ -301,8 +299,12 @@ void conv2d_transpose_backward_weights(const Stream& stream,
                                        std::span<const Conv2dGradientOperands> terms,
                                        const Conv2dGeometry& geometry, bool accumulate,
                                        Workspace workspace, FilterView dw) {
-  const auto conv_terms = swapped(terms);
-  weight_gradient("conv2d_transpose_backward_weights", stream, conv_terms, geometry, accumulate,
+  constexpr const char* kOp = "conv2d_transpose_backward_weights";
+  check_terms(kOp, terms.size());
+  // As seen from the convolution that it is the adjoint of.
+  std::array<Conv2dGradientOperands, kMostTerms> swapped;
+  for (std::size_t t = 0; t < terms.size(); ++t) swapped[t] = {terms[t].dy, terms[t].x};
+  weight_gradient(kOp, stream, std::span(swapped).first(terms.size()), geometry, accumulate,
                   workspace, dw, "dy", "x");
 }
 

@@ -20,6 +20,8 @@ class Auto final : public Optimizer {
   CurvatureKind curvature() const override { return CurvatureKind::kGaussNewton; }
   bool recovers() const override { return true; }
   void step(const StepContext& context) override;
+  bool failed(const StepContext& context) override { return stepper_.failed(context); }
+  void take_back(const StepContext& context) override { stepper_.take_back(context); }
   OptimizerState state() override;
   std::size_t state_bytes() const override;
   /// Without "model_decrease" once SOAP moves: its steps are of a rate, not of a model of the

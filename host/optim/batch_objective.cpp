@@ -19,7 +19,12 @@ BatchObjective::BatchObjective(const Stream& stream, std::int64_t parameters, fl
 double BatchObjective::begin(const StepContext& context) {
   if (l2_ > 0.0f)
     linear_combination(context.stream, {{context.grad}, {context.theta, l2_}}, context.grad);
-  return value(context, context.theta);
+  // Read back with the loss.
+  if (context.squared_norm)
+    linear_combination(context.stream, {{{context.squared_norm, 1}}}, {numbers_.data() + 2, 1});
+  const double loss = value(context, context.theta);
+  return context.squared_norm && !std::isfinite(read_[2]) ? std::numeric_limits<double>::quiet_NaN()
+                                                          : loss;
 }
 
 double BatchObjective::trial(const StepContext& context, ConstVectorView d, double scale) {

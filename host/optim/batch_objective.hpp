@@ -17,7 +17,7 @@ class BatchObjective {
  public:
   BatchObjective(const Stream& stream, std::int64_t parameters, float l2);
 
-  /// f(θ) of a step's context; its gradient becomes that of f.
+  /// f(θ) of a step's context, a NaN where the gradient is not finite; that becomes the one of f.
   double begin(const StepContext& context);
   /// f(θ + scale·d). The batch's loss is linearised there afterwards.
   double trial(const StepContext& context, ConstVectorView d, double scale);

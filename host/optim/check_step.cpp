@@ -1,17 +1,10 @@
 #include "host/optim/check_step.hpp"
 
-#include <stdexcept>
 #include <string>
 
+#include "host/ops/check.hpp"
+
 namespace curvseg {
-namespace {
-
-[[noreturn]] void refuse(std::string_view optimizer, const std::string& why) {
-  throw std::invalid_argument(std::string(optimizer) + ": " + why);
-}
-
-}  // namespace
-
 void check_step(std::string_view optimizer, const StepContext& context, std::int64_t parameters) {
   if (context.theta.size != parameters || context.grad.size != parameters)
     refuse(optimizer, "theta has " + std::to_string(context.theta.size) + " elements and grad " +

@@ -4,18 +4,13 @@
 #include <string>
 
 #include "curvseg/error.hpp"
+#include "host/ops/check.hpp"
 #include "host/optim/bias_correction.hpp"
 #include "host/optim/check_step.hpp"
 #include "host/optim/flat_vector.hpp"
 #include "kernels/target.hpp"
 
 namespace curvseg {
-namespace {
-
-const Kernels& kernels_of(const Stream& stream) { return *stream.device().target().kernels; }
-
-}  // namespace
-
 DampedDiagonalOptions damped_diagonal_preset(std::string_view name) {
   DampedDiagonalOptions o;  // Sophia's
   o.preset = "";
@@ -56,7 +51,9 @@ DampedDiagonal::DampedDiagonal(const Stream& stream, const DampedDiagonalOptions
       m_(zeroed_vector(stream, parameters_)),
       h_(zeroed_vector(stream, parameters_)),
       d_(zeroed_vector(stream, parameters_)),
-      weights_(zeroed_vector(stream, MeanWeights::kFloats)) {
+      weights_(zeroed_vector(stream, MeanWeights::kFloats)),
+      estimate_norm_(stream.device(), parameters_),
+      estimate_squared_norm_(stream.device(), 1) {
   if (options_.estimator == DiagonalEstimator::kHutchinson) {
     hutchinson_.emplace(stream, parameters_, 1);
     mask_ = zeroed_vector(stream, parameters_);
@@ -88,8 +85,10 @@ void DampedDiagonal::refresh(const StepContext& context) {
     estimate_hessian(context);
   else
     estimate_gauss_newton(context);
+  estimate_norm_.compute(stream, view(d_), estimate_squared_norm_.data());
   AdvanceMean advance;
   advance.accepted = guard_.accepted();
+  advance.squared_norm = estimate_squared_norm_.data();
   advance.weights = weights();
   advance.decay = options_.beta2;
   DiagonalMean mean;
@@ -156,8 +155,8 @@ OptimizerState DampedDiagonal::state() {
 }
 
 std::size_t DampedDiagonal::state_bytes() const {
-  return guard_.bytes() + m_.bytes() + h_.bytes() + d_.bytes() + weights_.bytes() + mask_.bytes() +
-         (hutchinson_ ? hutchinson_->memory_bytes() : 0);
+  return guard_.bytes() + estimate_norm_.memory_bytes() + m_.bytes() + h_.bytes() + d_.bytes() +
+         weights_.bytes() + mask_.bytes() + (hutchinson_ ? hutchinson_->memory_bytes() : 0);
 }
 
 }  // namespace curvseg

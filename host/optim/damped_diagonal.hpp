@@ -7,6 +7,7 @@
 
 #include "curvseg/optim.hpp"
 #include "curvseg/solvers.hpp"
+#include "host/optim/gradient_norm.hpp"
 #include "host/optim/step_guard.hpp"
 #include "host/optim/upload_ring.hpp"
 #include "kernels/update/update.hpp"
@@ -32,6 +33,8 @@ class DampedDiagonal final : public Optimizer {
   }
   bool recovers() const override { return true; }
   void step(const StepContext& context) override;
+  bool failed(const StepContext& context) override { return guard_.failed(context); }
+  void take_back(const StepContext& context) override { guard_.take_back(context); }
   OptimizerState state() override;
   std::size_t state_bytes() const override;
   std::vector<NamedNumber> report(const Stream& stream) override { return guard_.report(stream); }
@@ -50,6 +53,8 @@ class DampedDiagonal final : public Optimizer {
   UploadRing<UpdateScalars> scalars_;
   UploadRing<unsigned long long> seed_;
   DeviceArray<float> m_, h_, d_, weights_;
+  GradientNorm estimate_norm_;  // of d_: products overflow where gradients do not
+  DeviceArray<float> estimate_squared_norm_;
   std::optional<Hutchinson> hutchinson_;
   DeviceArray<float> mask_;  // of the parameters, for random signs
 };

@@ -22,6 +22,8 @@ class Foof final : public Optimizer {
   CurvatureKind curvature() const override { return CurvatureKind::kGaussNewton; }
   bool recovers() const override { return true; }
   void step(const StepContext& context) override;
+  bool failed(const StepContext& context) override { return stepper_.failed(context); }
+  void take_back(const StepContext& context) override { stepper_.take_back(context); }
   OptimizerState state() override;
   std::size_t state_bytes() const override;
   std::vector<NamedNumber> report(const Stream& stream) override { return stepper_.report(stream); }

@@ -5,14 +5,13 @@
 
 #include "curvseg/error.hpp"
 #include "curvseg/ops.hpp"
+#include "host/ops/check.hpp"
 #include "host/optim/check_step.hpp"
 #include "host/optim/flat_vector.hpp"
 #include "kernels/target.hpp"
 
 namespace curvseg {
 namespace {
-
-const Kernels& kernels_of(const Stream& stream) { return *stream.device().target().kernels; }
 
 UpdateScalars scalars_of(const StepContext& context) {
   UpdateScalars scalars;

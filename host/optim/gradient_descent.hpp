@@ -22,6 +22,8 @@ class GradientDescent final : public Optimizer {
   std::string_view name() const override { return name_; }
   bool recovers() const override { return true; }
   void step(const StepContext& context) override;
+  bool failed(const StepContext& context) override { return guard_.failed(context); }
+  void take_back(const StepContext& context) override { guard_.take_back(context); }
   OptimizerState state() override;
   std::size_t state_bytes() const override { return guard_.bytes() + workspace_.bytes(); }
   std::vector<NamedNumber> report(const Stream& stream) override { return guard_.report(stream); }
@@ -50,6 +52,8 @@ class PreconditionedGd final : public Optimizer {
   }
   bool recovers() const override { return true; }
   void step(const StepContext& context) override;
+  bool failed(const StepContext& context) override { return guard_.failed(context); }
+  void take_back(const StepContext& context) override { guard_.take_back(context); }
   OptimizerState state() override;
   std::size_t state_bytes() const override;
   std::vector<NamedNumber> report(const Stream& stream) override { return guard_.report(stream); }

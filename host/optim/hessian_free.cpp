@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <string>
 
 #include "curvseg/ops.hpp"
@@ -71,11 +72,12 @@ const ConjugateGradientsReport& HessianFree::solve(const StepContext& context) {
   linear_combination(stream, {{context.grad, -1.0f}}, view(b_));
   problem.warm_start = has_solution_ && options_.warm_start > 0.0f;
   if (problem.warm_start) linear_combination(stream, {{view(x_), options_.warm_start}}, view(x_));
-  const LinearMap damped = [&](ConstVectorView v, VectorView product) {
+  const auto damped = [&](ConstVectorView v, VectorView product) {
     loss.ggnvp(v, product);
     linear_combination(stream, {{product}, {v, 1.0f, shift_.device()}}, product);
   };
-  return solver_.solve(damped, problem, view(x_));
+  // By reference, which takes no memory from the heap.
+  return solver_.solve(std::cref(damped), problem, view(x_));
 }
 
 /// Back over the kept iterates as long as the loss prefers the earlier one.

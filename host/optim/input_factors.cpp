@@ -50,6 +50,7 @@ void InputFactors::add_factor(const Stream& stream, const LayerMatrix& layer) {
   f.mean = zeroed_vector(stream, elements);
   f.inverse = zeroed_vector(stream, elements);
   f.contiguous = !f.has_bias || layer.bias == layer.weight + layer.elements();
+  inversions_.push_back({{f.mean.data(), f.n, f.n}, {f.inverse.data(), f.n, f.n}});
   factors_.push_back(std::move(f));
 }
 
@@ -108,12 +109,8 @@ void InputFactors::observe(const Stream& stream, const BatchLoss& loss, std::siz
 
 void InputFactors::invert(const Stream& stream) {
   for_each_batch(factors_.size(), [&](std::size_t first, std::size_t count) {
-    std::vector<InverseSpdOperands> matrices;
-    for (std::size_t i = first; i < first + count; ++i) {
-      const Factor& f = factors_[i];
-      matrices.push_back({{f.mean.data(), f.n, f.n}, {f.inverse.data(), f.n, f.n}});
-    }
-    inverse_spd(stream, matrices, {.relative = options_.damping}, workspace());
+    inverse_spd(stream, std::span(inversions_).subspan(first, count),
+                {.relative = options_.damping}, workspace());
   });
 }
 

@@ -73,6 +73,7 @@ class InputFactors {
   InputFactorOptions options_;
   Model model_;
   std::vector<Factor> factors_;
+  std::vector<InverseSpdOperands> inversions_;  // of each factor
   UploadRing<Draw> draw_;
   DeviceArray<float> weights_;  // MeanWeights
   DeviceArray<float> rows_, staged_m_, staged_d_, workspace_;

@@ -29,6 +29,8 @@ class Muon final : public Optimizer {
   std::string_view name() const override { return "muon"; }
   bool recovers() const override { return true; }
   void step(const StepContext& context) override;
+  bool failed(const StepContext& context) override { return guard_.failed(context); }
+  void take_back(const StepContext& context) override { guard_.take_back(context); }
   OptimizerState state() override;
   std::size_t state_bytes() const override;
   std::vector<NamedNumber> report(const Stream& stream) override { return guard_.report(stream); }

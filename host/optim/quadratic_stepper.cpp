@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "curvseg/ops.hpp"
+#include "host/ops/check.hpp"
 #include "host/optim/flat_vector.hpp"
 #include "kernels/target.hpp"
 
@@ -13,8 +14,6 @@ namespace {
 constexpr std::int64_t kScratch = 8;  // three numbers of the form, five products
 constexpr int kProducts = 5;
 
-const Kernels& kernels_of(const Stream& stream) { return *stream.device().target().kernels; }
-
 }  // namespace
 
 QuadraticStepper::QuadraticStepper(const Stream& stream, const QuadraticStepperOptions& options,
@@ -22,6 +21,7 @@ QuadraticStepper::QuadraticStepper(const Stream& stream, const QuadraticStepperO
     : options_(options),
       numbers_(zeroed_vector(stream, QuadraticState::kFloats)),
       rate_(zeroed_vector(stream, RateState::kFloats)),
+      trial_(zeroed_vector(stream, QuadraticState::kFloats)),
       mean_gradient_(zeroed_vector(stream, parameters)),
       previous_(zeroed_vector(stream, parameters)),
       scratch_(zeroed_vector(stream, kScratch)),
@@ -32,9 +32,14 @@ QuadraticStepper::QuadraticStepper(const Stream& stream, const QuadraticStepperO
 
 void QuadraticStepper::judge(const StepContext& context) {
   factor_.upload(context.stream, context.learning_rate);
+  judge(context, numbers_);
+}
+
+void QuadraticStepper::judge(const StepContext& context, const DeviceArray<float>& state) const {
   JudgeLoss p;
   p.loss = context.batch->loss();
-  p.state = state();
+  p.squared_norm = context.squared_norm;
+  p.state = reinterpret_cast<QuadraticState*>(state.data());
   p.momentum = options_.momentum;
   const CurrentDevice current(context.stream.device());
   kernels_of(context.stream).judge_loss(context.stream.native(), p);
@@ -110,6 +115,19 @@ void QuadraticStepper::move(const StepContext& context, ConstVectorView d) {
   linear_combination(context.stream, {{context.theta}, {p}}, context.theta);
 }
 
+bool QuadraticStepper::failed(const StepContext& context) const {
+  linear_combination(context.stream, {{view(numbers_)}}, view(trial_));
+  judge(context, trial_);
+  QuadraticState s;
+  trial_.download(context.stream, reinterpret_cast<float*>(&s), QuadraticState::kFloats);
+  context.stream.synchronise();
+  return s.accepted == 0.0f && s.has_previous != 0.0f;
+}
+
+void QuadraticStepper::take_back(const StepContext& context) const {
+  linear_combination(context.stream, {{context.theta}, {view(previous_), -1.0f}}, context.theta);
+}
+
 void QuadraticStepper::append_state(OptimizerState& to) {
   to.tensors.push_back({"mean_gradient", view(mean_gradient_), {}});
   to.tensors.push_back({"previous_step", view(previous_), {}});
@@ -135,8 +153,8 @@ std::vector<NamedNumber> QuadraticStepper::report(const Stream& stream) const {
 }
 
 std::size_t QuadraticStepper::bytes() const {
-  return numbers_.bytes() + rate_.bytes() + mean_gradient_.bytes() + previous_.bytes() +
-         scratch_.bytes() + workspace_.bytes();
+  return numbers_.bytes() + rate_.bytes() + trial_.bytes() + mean_gradient_.bytes() +
+         previous_.bytes() + scratch_.bytes() + workspace_.bytes();
 }
 
 }  // namespace curvseg

@@ -25,7 +25,7 @@ struct QuadraticStepperOptions {
 
 /// Holds the previous step p and the numbers on the device that decide the next one. A step is
 ///
-///   judge()          is the loss acceptable that p led to?
+///   judge()          are loss and gradient acceptable that p led to?
 ///   mean_gradient()  m ← its mean with the gradient, if so
 ///   step() or rate_step() along a direction d that the caller makes in between
 ///
@@ -47,6 +47,10 @@ class QuadraticStepper {
   /// δ = −rate·d; with `measure`, the rate is measured on this step too.
   void rate_step(const StepContext& context, ConstVectorView grad, ConstVectorView d, bool measure);
 
+  /// Optimizer::failed() and take_back().
+  bool failed(const StepContext& context) const;
+  void take_back(const StepContext& context) const;
+
   void append_state(OptimizerState& state);
   std::vector<NamedNumber> report(const Stream& stream) const;
   std::size_t bytes() const;
@@ -58,10 +62,12 @@ class QuadraticStepper {
   float* products() const { return scratch_.data() + 3; }
   Workspace workspace() const { return {workspace_.data(), workspace_.bytes()}; }
   int images(const StepContext& context) const;
+  void judge(const StepContext& context, const DeviceArray<float>& state) const;
   void move(const StepContext& context, ConstVectorView d);
 
   QuadraticStepperOptions options_;
   DeviceArray<float> numbers_, rate_;  // QuadraticState, RateState
+  DeviceArray<float> trial_;           // a copy of the first to judge on
   DeviceArray<float> mean_gradient_, previous_;
   DeviceArray<float> scratch_, workspace_;
   UploadRing<float> factor_;

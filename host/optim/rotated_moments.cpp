@@ -5,6 +5,7 @@
 #include <span>
 #include <utility>
 
+#include "host/ops/check.hpp"
 #include "host/ops/matrix.hpp"
 #include "host/optim/bias_correction.hpp"
 #include "host/optim/flat_vector.hpp"
@@ -12,8 +13,6 @@
 
 namespace curvseg {
 namespace {
-
-const Kernels& kernels_of(const Stream& stream) { return *stream.device().target().kernels; }
 
 MatrixView square(const DeviceArray<float>& memory, int n) { return {memory.data(), n, n}; }
 
@@ -48,6 +47,7 @@ RotatedMoments::RotatedMoments(const Stream& stream, const SoapOptions& options,
     make_side(stream, layer.right, layer.columns);
     layers_.push_back(std::move(layer));
   }
+  list_sides();
   allocate_scratch(stream);
 }
 
@@ -58,12 +58,10 @@ void RotatedMoments::make_side(const Stream& stream, Side& side, int n) const {
   side.basis = zeroed_vector(stream, static_cast<std::int64_t>(n) * n);
 }
 
-std::vector<const RotatedMoments::Side*> RotatedMoments::sides() const {
-  std::vector<const Side*> result;
+void RotatedMoments::list_sides() {
   for (const Layer& layer : layers_)
     for (const Side* side : {&layer.left, &layer.right})
-      if (side->n > 0) result.push_back(side);
-  return result;
+      if (side->n > 0) sides_.push_back(side);
 }
 
 void RotatedMoments::allocate_scratch(const Stream& stream) {
@@ -83,7 +81,7 @@ void RotatedMoments::allocate_scratch(const Stream& stream) {
     }
   }
   std::vector<int> sizes;
-  for (const Side* side : sides()) {
+  for (const Side* side : sides_) {
     sizes.push_back(side->n);
     squares += side->factor.size() + side->n;
   }
@@ -96,6 +94,11 @@ void RotatedMoments::allocate_scratch(const Stream& stream) {
   turned_ = DeviceArray<float>(device, elements);
   product_ = DeviceArray<float>(device, elements);
   squares_ = DeviceArray<float>(device, squares);
+  float* at = squares_.data();
+  for (const Side* side : sides_) {
+    refreshed_.push_back({{at, side->n, side->n}, square(side->basis, side->n)});
+    at += side->factor.size();
+  }
   workspace_ = DeviceArray<float>(device, static_cast<std::int64_t>(bytes / sizeof(float)));
 }
 
@@ -159,7 +162,7 @@ void RotatedMoments::update_factors(const Stream& stream, const Layer& layer,
 void RotatedMoments::first_bases(const Stream& stream) {
   std::vector<SymmetricEigenOperands> operands;
   float* at = squares_.data();
-  for (const Side* side : sides()) {
+  for (const Side* side : sides_) {
     // Of the negative, so that the largest come first: the order that orthogonal iteration keeps.
     const VectorView negative{at, side->factor.size()};
     linear_combination(stream, {{view(side->factor), -1.0f}}, negative);
@@ -173,17 +176,14 @@ void RotatedMoments::first_bases(const Stream& stream) {
 }
 
 void RotatedMoments::refresh_bases(const Stream& stream) {
-  std::vector<OrthonormalBasisOperands> operands;
   float* at = squares_.data();
-  for (const Side* side : sides()) {
-    const MatrixView iterated{at, side->n, side->n};
+  for (const Side* side : sides_) {
     multiply(stream, square(side->factor, side->n), square(side->basis, side->n), {}, workspace(),
-             iterated);
-    operands.push_back({iterated, square(side->basis, side->n)});
+             MatrixView{at, side->n, side->n});
     at += side->factor.size();
   }
-  for (std::size_t i = 0; i < operands.size(); i += kLargestMatrixBatch)
-    orthonormal_basis(stream, some_of(operands, i), workspace());
+  for (std::size_t i = 0; i < refreshed_.size(); i += kLargestMatrixBatch)
+    orthonormal_basis(stream, some_of(refreshed_, i), workspace());
 }
 
 void RotatedMoments::rotate(const Stream& stream, const Layer& layer, ConstVectorView from,

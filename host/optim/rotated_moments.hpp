@@ -52,7 +52,8 @@ class RotatedMoments {
 
   void make_side(const Stream& stream, Side& side, int n) const;
   void allocate_scratch(const Stream& stream);
-  std::vector<const Side*> sides() const;
+  /// Of all layers, where they are once these are in their places.
+  void list_sides();
   void update_factors(const Stream& stream, const Layer& layer, ConstVectorView grad);
   void first_bases(const Stream& stream);
   void refresh_bases(const Stream& stream);
@@ -66,11 +67,13 @@ class RotatedMoments {
   SoapOptions options_;
   std::int64_t parameters_;
   std::vector<Layer> layers_;
+  std::vector<const Side*> sides_;  // those with a basis
   UploadRing<UpdateScalars> scalars_;
-  DeviceArray<float> m_, v_;             // in the rotated space
-  DeviceArray<float> rotated_;           // of the gradient, then of the direction
-  DeviceArray<float> turned_, product_;  // of one layer
-  DeviceArray<float> squares_;           // of all bases
+  DeviceArray<float> m_, v_;                         // in the rotated space
+  DeviceArray<float> rotated_;                       // of the gradient, then of the direction
+  DeviceArray<float> turned_, product_;              // of one layer
+  DeviceArray<float> squares_;                       // of all bases
+  std::vector<OrthonormalBasisOperands> refreshed_;  // from squares_, of each side
   DeviceArray<float> workspace_;
 };
 

@@ -17,6 +17,8 @@ class Soap final : public Optimizer {
   std::string_view name() const override { return "soap"; }
   bool recovers() const override { return true; }
   void step(const StepContext& context) override;
+  bool failed(const StepContext& context) override { return guard_.failed(context); }
+  void take_back(const StepContext& context) override { guard_.take_back(context); }
   OptimizerState state() override;
   std::size_t state_bytes() const override {
     return moments_.bytes() + guard_.bytes() + along_.bytes();

@@ -15,8 +15,8 @@ class StepGuard {
  public:
   StepGuard(const Stream& stream, std::int64_t parameters);
 
-  /// Before a step: is the loss acceptable that the last one led to? If not, theta is what it was
-  /// before that. Does nothing in a context without a batch, whose loss nobody knows.
+  /// Before a step: are loss and gradient acceptable that the last one led to? If not, theta is
+  /// what it was before that. Does nothing in a context without a batch, whose loss nobody knows.
   void judge(const StepContext& context);
   /// Device: the factor of this step, 0 where nothing is to be done; nullptr: 1.
   const float* factor(const StepContext& context) const {
@@ -24,19 +24,24 @@ class StepGuard {
   }
   /// Device: 1 if judge() accepts the last step, else 0.
   const float* accepted() const { return &state()->accepted; }
-  /// The gradient of a batch whose loss judge() did not accept becomes 0, whatever is in it: what
+  /// The gradient of a batch that judge() did not accept becomes 0, whatever is in it: what
   /// keeps means of gradients takes nothing of such a batch.
   void drop_rejected_gradient(const StepContext& context) const;
+
+  /// Optimizer::failed() and take_back().
+  bool failed(const StepContext& context) const;
+  void take_back(const StepContext& context) const;
 
   void append_state(OptimizerState& to);
   /// "rejected" steps, and "trust", the next factor.
   std::vector<NamedNumber> report(const Stream& stream) const;
-  std::size_t bytes() const { return numbers_.bytes() + previous_.bytes(); }
+  std::size_t bytes() const { return numbers_.bytes() + trial_.bytes() + previous_.bytes(); }
 
  private:
   GuardState* state() const { return reinterpret_cast<GuardState*>(numbers_.data()); }
+  void judge(const StepContext& context, const DeviceArray<float>& state) const;
 
-  DeviceArray<float> numbers_;  // GuardState
+  DeviceArray<float> numbers_, trial_;  // GuardState: the state, and a copy to judge on
   DeviceArray<float> previous_;
 };
 

@@ -10,21 +10,22 @@
 namespace curvseg {
 namespace {
 
-constexpr const char* kName = "ConjugateGradients";
+constexpr const char* kConjugateGradients = "ConjugateGradients";
 
 void check_options(std::int64_t size, const ConjugateGradientsOptions& o) {
-  if (size < 0) refuse(kName, "the size is " + std::to_string(size));
+  if (size < 0) refuse(kConjugateGradients, "the size is " + std::to_string(size));
   if (o.max_iterations < 1)
-    refuse(kName,
+    refuse(kConjugateGradients,
            "max_iterations is " + std::to_string(o.max_iterations) + ", it must be at least 1");
   if (o.model_window < 1)
-    refuse(kName, "model_window is " + std::to_string(o.model_window) + ", it must be at least 1");
+    refuse(kConjugateGradients,
+           "model_window is " + std::to_string(o.model_window) + ", it must be at least 1");
   if (!(o.model_tolerance >= 0.0))
-    refuse(kName, "model_tolerance is " + std::to_string(o.model_tolerance));
+    refuse(kConjugateGradients, "model_tolerance is " + std::to_string(o.model_tolerance));
   if (o.recompute_residual_every < 0 || o.look_every < 0)
-    refuse(kName, "recompute_residual_every is " + std::to_string(o.recompute_residual_every) +
-                      " and look_every " + std::to_string(o.look_every) +
-                      ", they must not be negative");
+    refuse(kConjugateGradients,
+           "recompute_residual_every is " + std::to_string(o.recompute_residual_every) +
+               " and look_every " + std::to_string(o.look_every) + ", they must not be negative");
 }
 
 /// ⌈1.3^j⌉ up to `last`, each once.
@@ -161,20 +162,21 @@ void ConjugateGradients::State::check(const ConjugateGradientsProblem& problem,
                                       ConstVectorView x) const {
   const auto check_vector = [this](const char* name, const ConstVectorView& v) {
     if (v.size != size)
-      refuse(kName, std::string(name) + " has " + std::to_string(v.size) +
-                        " elements, the solver was made for " + std::to_string(size));
-    if (!v.data && size > 0) refuse(kName, std::string(name) + " has no memory");
+      refuse(kConjugateGradients, std::string(name) + " has " + std::to_string(v.size) +
+                                      " elements, the solver was made for " + std::to_string(size));
+    if (!v.data && size > 0) refuse(kConjugateGradients, std::string(name) + " has no memory");
   };
   check_vector("b", problem.b);
   check_vector("x", x);
   if (problem.inverse_weights.data || problem.inverse_weights.size != 0)
     check_vector("the preconditioner", problem.inverse_weights);
   if (!(problem.radius >= 0.0) || !(problem.residual_tolerance >= 0.0))
-    refuse(kName, "the radius is " + std::to_string(problem.radius) +
-                      " and the residual tolerance " + std::to_string(problem.residual_tolerance) +
-                      ", they must not be negative");
+    refuse(kConjugateGradients,
+           "the radius is " + std::to_string(problem.radius) + " and the residual tolerance " +
+               std::to_string(problem.residual_tolerance) + ", they must not be negative");
   if (problem.radius > 0.0 && problem.warm_start)
-    refuse(kName, "a trust region and a warm start exclude each other: norms grow from 0");
+    refuse(kConjugateGradients,
+           "a trust region and a warm start exclude each other: norms grow from 0");
 }
 
 void ConjugateGradients::State::start(const LinearMap& a, const ConjugateGradientsProblem& problem,

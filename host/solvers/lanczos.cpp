@@ -10,18 +10,19 @@
 namespace curvseg {
 namespace {
 
-constexpr const char* kName = "lanczos_eigenpairs";
+constexpr const char* kLanczosEigenpairs = "lanczos_eigenpairs";
 constexpr int kStepsBetweenLooks = 8;
 
 void check_options(std::int64_t size, const LanczosOptions& options) {
-  if (size < 0) refuse(kName, "the size is " + std::to_string(size));
-  if (options.count < 1) refuse(kName, std::to_string(options.count) + " pairs were asked for");
+  if (size < 0) refuse(kLanczosEigenpairs, "the size is " + std::to_string(size));
+  if (options.count < 1)
+    refuse(kLanczosEigenpairs, std::to_string(options.count) + " pairs were asked for");
   if (options.max_steps < options.count)
-    refuse(kName, std::to_string(options.count) + " pairs were asked for, of " +
-                      std::to_string(options.max_steps) + " steps");
+    refuse(kLanczosEigenpairs, std::to_string(options.count) + " pairs were asked for, of " +
+                                   std::to_string(options.max_steps) + " steps");
   if (!(options.tolerance >= 0.0))
-    refuse(kName, "the tolerance is " + std::to_string(options.tolerance));
-  check_optional_vector(kName, "the mask", options.mask, size);
+    refuse(kLanczosEigenpairs, "the tolerance is " + std::to_string(options.tolerance));
+  check_optional_vector(kLanczosEigenpairs, "the mask", options.mask, size);
 }
 
 /// Numbers of the wanted eigenvalues, of ascending ones.
@@ -119,7 +120,7 @@ Eigenpairs lanczos_eigenpairs(const Stream& stream, const LinearMap& a, std::int
   const int max_steps = static_cast<int>(std::min<std::int64_t>(options.max_steps, size));
   Eigenpairs result;
   if (max_steps == 0) return result;
-  LanczosProcess process(stream, kName, size, max_steps);
+  LanczosProcess process(stream, kLanczosEigenpairs, size, max_steps);
   result.steps = run(process, a, max_steps, options);
   if (result.steps == 0) return result;
   const RitzPairs pairs(process, result.steps, options);

@@ -12,37 +12,39 @@
 namespace curvseg {
 namespace {
 
-constexpr const char* kName = "measure_spectrum";
+constexpr const char* kMeasureSpectrum = "measure_spectrum";
 
 void check_options(std::int64_t size, const SpectrumOptions& options) {
-  if (size < 0) refuse(kName, "the size is " + std::to_string(size));
+  if (size < 0) refuse(kMeasureSpectrum, "the size is " + std::to_string(size));
   if (options.eigenvalues < 1 || options.steps < 1 || options.runs < 1 || options.probes < 1 ||
       options.deflated < 0 || options.points < 2)
-    refuse(kName, std::to_string(options.eigenvalues) + " eigenvalues, " +
-                      std::to_string(options.runs) + " runs of " + std::to_string(options.steps) +
-                      " steps, " + std::to_string(options.probes) + " probes, " +
-                      std::to_string(options.deflated) + " deflated and " +
-                      std::to_string(options.points) +
-                      " points; there must be 1, 1, 1, 1, 0 and 2 at least");
-  if (!(options.sigma >= 0.0)) refuse(kName, "sigma is " + std::to_string(options.sigma));
-  check_optional_vector(kName, "the mask", options.mask, size);
+    refuse(kMeasureSpectrum,
+           std::to_string(options.eigenvalues) + " eigenvalues, " + std::to_string(options.runs) +
+               " runs of " + std::to_string(options.steps) + " steps, " +
+               std::to_string(options.probes) + " probes, " + std::to_string(options.deflated) +
+               " deflated and " + std::to_string(options.points) +
+               " points; there must be 1, 1, 1, 1, 0 and 2 at least");
+  if (!(options.sigma >= 0.0))
+    refuse(kMeasureSpectrum, "sigma is " + std::to_string(options.sigma));
+  check_optional_vector(kMeasureSpectrum, "the mask", options.mask, size);
 }
 
 std::vector<VectorRange> checked(std::span<const VectorRange> ranges, std::int64_t size,
                                  bool has_mask) {
   if (ranges.empty() && has_mask)
-    refuse(kName, "there is a mask and no range: ranges tell how many elements are no padding");
+    refuse(kMeasureSpectrum,
+           "there is a mask and no range: ranges tell how many elements are no padding");
   if (ranges.empty()) return {{"all", 0, size, size}};
   std::int64_t end = 0;
   for (const VectorRange& range : ranges) {
     if (range.offset < end || range.size < 0 || range.size > size - range.offset)
-      refuse(kName, "range " + range.name + " is [" + std::to_string(range.offset) + ", " +
-                        std::to_string(range.offset + range.size) + "), of vectors of " +
-                        std::to_string(size) + " elements the ranges before it end at " +
-                        std::to_string(end));
+      refuse(kMeasureSpectrum, "range " + range.name + " is [" + std::to_string(range.offset) +
+                                   ", " + std::to_string(range.offset + range.size) +
+                                   "), of vectors of " + std::to_string(size) +
+                                   " elements the ranges before it end at " + std::to_string(end));
     if (range.parameters < 0 || range.parameters > range.size)
-      refuse(kName, "range " + range.name + " has " + std::to_string(range.parameters) +
-                        " parameters of " + std::to_string(range.size) + " elements");
+      refuse(kMeasureSpectrum, "range " + range.name + " has " + std::to_string(range.parameters) +
+                                   " parameters of " + std::to_string(range.size) + " elements");
     end = range.offset + range.size;
   }
   return {ranges.begin(), ranges.end()};
@@ -132,7 +134,7 @@ Spectrum measure_spectrum(const Stream& stream, const LinearMap& a, std::int64_t
     ++result.products;
     a(v, product);
   };
-  LanczosProcess process(stream, kName, size, steps);
+  LanczosProcess process(stream, kMeasureSpectrum, size, steps);
   const auto run = [&](int index, const LinearMap& first) {
     process.begin(0, options.seed, static_cast<std::uint64_t>(index), options.mask);
     process.step(first, 0);

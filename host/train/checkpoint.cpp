@@ -15,6 +15,7 @@ namespace {
 constexpr const char* kFormat = "curvseg-checkpoint";
 constexpr int kVersion = 1;
 constexpr std::string_view kOptimizerPrefix = "optimizer.";
+constexpr std::string_view kContinuedPrefix = "continued.";
 constexpr std::string_view kScalarPrefix = "optimizer_scalar.";
 
 using Metadata = std::map<std::string, std::string>;
@@ -134,11 +135,14 @@ void save_checkpoint(const std::filesystem::path& path, const TrainingState& sta
   SafetensorsFile file;
   file.metadata = make_metadata(state);
   for (const NamedTensor& tensor : state.parameters) {
-    if (tensor.name.starts_with(kOptimizerPrefix))
-      throw std::invalid_argument("save_checkpoint: parameter " + tensor.name +
-                                  " has a name of the optimiser's");
+    for (const std::string_view prefix : {kOptimizerPrefix, kContinuedPrefix})
+      if (tensor.name.starts_with(prefix))
+        throw std::invalid_argument("save_checkpoint: parameter " + tensor.name +
+                                    " has a name that is of something else in the file");
     file.tensors.push_back(to_file(tensor, tensor.name));
   }
+  for (const NamedTensor& tensor : state.continued_parameters)
+    file.tensors.push_back(to_file(tensor, std::string(kContinuedPrefix) + tensor.name));
   for (const NamedTensor& tensor : state.optimizer_tensors)
     file.tensors.push_back(to_file(tensor, std::string(kOptimizerPrefix) + tensor.name));
   write_safetensors(path, file);
@@ -152,6 +156,9 @@ TrainingState load_checkpoint(const std::filesystem::path& path) {
       const std::string_view name = tensor.name;
       if (name.starts_with(kOptimizerPrefix))
         state.optimizer_tensors.push_back(from_file(tensor, name.substr(kOptimizerPrefix.size())));
+      else if (name.starts_with(kContinuedPrefix))
+        state.continued_parameters.push_back(
+            from_file(tensor, name.substr(kContinuedPrefix.size())));
       else
         state.parameters.push_back(from_file(tensor, name));
     }

@@ -24,7 +24,6 @@ std::string number(double value) {
 
 bool check_loss(TrainingProgress& progress, const LossLimits& limits, std::uint64_t step,
                 double loss, double learning_rate) {
-  const std::string head = "step " + std::to_string(step) + ": the loss is " + number(loss);
   const bool finite = std::isfinite(loss);
   const double usual = std::max(progress.first_loss.value_or(0.0), kLeastFirstLoss);
   const bool high = limits.factor > 0.0 && progress.first_loss && loss > limits.factor * usual;
@@ -34,6 +33,7 @@ bool check_loss(TrainingProgress& progress, const LossLimits& limits, std::uint6
     return true;
   }
   if (limits.recovers && ++progress.bad_losses < kMostBadLosses) return false;
+  const std::string head = "step " + std::to_string(step) + ": the loss is " + number(loss);
   const std::string advice =
       limits.recovers ? ", the " + std::to_string(progress.bad_losses) +
                             "th such loss in a row although the steps were taken back"
@@ -44,6 +44,19 @@ bool check_loss(TrainingProgress& progress, const LossLimits& limits, std::uint6
   throw DivergenceError(
       step, head + ", more than " + number(limits.factor) + " times " +
                 (began_so ? "the " + number(usual) + " it began with" : number(usual)) + advice);
+}
+
+void check_gradient(TrainingProgress& progress, std::uint64_t step, bool finite) {
+  if (finite) {
+    progress.bad_gradients = 0;
+    return;
+  }
+  ++progress.rejected_gradients;
+  if (++progress.bad_gradients < kMostBadLosses) return;
+  throw DivergenceError(step, "step " + std::to_string(step) +
+                                  ": the gradient is not finite although the loss is, the " +
+                                  std::to_string(progress.bad_gradients) +
+                                  "th such step in a row, and nothing is learned from them");
 }
 
 bool record_evaluation(TrainingProgress& progress, const ConvergenceOptions& options,

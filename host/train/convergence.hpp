@@ -22,6 +22,10 @@ struct LossLimits {
 bool check_loss(TrainingProgress& progress, const LossLimits& limits, std::uint64_t step,
                 double loss, double learning_rate);
 
+/// Counts a gradient that is not finite under a finite loss, of which nothing is learned.
+/// \throws DivergenceError for too many of them in a row.
+void check_gradient(TrainingProgress& progress, std::uint64_t step, bool finite);
+
 /// Takes in a validation mIoU; true if it is the best so far. A NaN never is.
 bool record_evaluation(TrainingProgress& progress, const ConvergenceOptions& options,
                        double mean_iou);

@@ -7,6 +7,7 @@
 #include "curvseg/ops.hpp"
 #include "host/optim/flat_vector.hpp"
 #include "host/train/device_memory.hpp"
+#include "host/train/raw_copy.hpp"
 
 namespace curvseg {
 namespace {
@@ -52,7 +53,7 @@ Engine::~Engine() {
 Optimizer& Engine::optimizer() {
   if (!optimizer_) {
     grad_ = zeroed_vector(stream_, model_.parameter_count());
-    if (clip_norm_ > 0.0f) gradient_norm_.emplace(stream_.device(), model_.parameter_count());
+    gradient_norm_.emplace(stream_.device(), model_.parameter_count());
     optimizer_ = make_optimizer(stream_, optimizer_options_, model_);
   }
   return *optimizer_;
@@ -68,8 +69,9 @@ Inference Engine::make_inference(const Shape& input) const {
 }
 
 std::size_t Engine::memory_bytes() const {
-  std::size_t result = theta_.bytes() + grad_.bytes() + batch_losses_.memory_bytes() +
-                       inferences_.memory_bytes() + x_.bytes() + predictions_.bytes();
+  std::size_t result = theta_.bytes() + kept_theta_.bytes() + grad_.bytes() +
+                       batch_losses_.memory_bytes() + inferences_.memory_bytes() + x_.bytes() +
+                       predictions_.bytes();
   for (const BatchSlot& slot : slots_) result += slot.memory_bytes();
   if (optimizer_) result += optimizer_->state_bytes();
   if (gradient_norm_) result += gradient_norm_->memory_bytes();
@@ -119,20 +121,41 @@ DeviceBatch Engine::adopt(ConstTensorView x, const std::int32_t* labels) const {
 void Engine::train(const DeviceBatch& batch, BatchSlot& slot, std::uint64_t step,
                    float learning_rate) {
   Optimizer& method = optimizer();
+  if (has_kept_) copy_bytes(stream_, theta_.data(), kept_theta_.data(), theta_.bytes());
+  has_kept_ = false;
   BatchLoss& loss = batch_losses_.get(batch.x.shape);
   loss.linearise(theta(), batch.x, batch.labels);
   loss.gradient(view(grad_));
   slot.take(stream_, loss.loss(), loss.denominator());
-  if (gradient_norm_) gradient_norm_->compute(stream_, view(grad_), slot.squared_norm());
+  gradient_norm_->compute(stream_, view(grad_), slot.squared_norm());
   method.step({.stream = stream_,
                .theta = theta(),
                .grad = view(grad_),
                .step = step,
                .learning_rate = learning_rate,
                .max_norm = clip_norm_,
-               .squared_norm = gradient_norm_ ? slot.squared_norm() : nullptr,
+               .squared_norm = slot.squared_norm(),
                .batch = &loss});
   slot.finish(stream_);
+}
+
+std::optional<double> Engine::settle(const DeviceBatch& batch) {
+  if (!optimizer().recovers()) return std::nullopt;
+  BatchLoss& loss = batch_losses_.get(batch.x.shape);
+  loss.linearise(theta(), batch.x, batch.labels);
+  loss.value();
+  const StepContext context{.stream = stream_, .theta = theta(), .batch = &loss};
+  if (!optimizer().failed(context)) return std::nullopt;
+  const VectorView kept = begin_from_another_theta();
+  copy_bytes(stream_, kept.data, theta_.data(), theta_.bytes());
+  optimizer().take_back(context);
+  return static_cast<double>(read_vector(stream_, {loss.loss(), 1}).front());
+}
+
+VectorView Engine::begin_from_another_theta() {
+  ensure_size(stream_, kept_theta_, theta_.size());
+  has_kept_ = true;
+  return view(kept_theta_);
 }
 
 void Engine::evaluate(const DeviceBatch& batch, BatchSlot& slot, unsigned long long* matrix) {

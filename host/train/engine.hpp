@@ -51,6 +51,17 @@ class Engine {
 
   /// One step of the optimiser; loss, denominator and squared norm go to the slot.
   void train(const DeviceBatch& batch, BatchSlot& slot, std::uint64_t step, float learning_rate);
+  /// The last step judged by the loss that its batch has now: if the optimiser finds that it
+  /// failed, theta is what it was before the step, and the loss is returned. Waits.
+  std::optional<double> settle(const DeviceBatch& batch);
+  /// The theta that settle() took back, for the next step to begin from; empty: none.
+  ConstVectorView taken_back() const {
+    return {kept_theta_.data(), has_kept_ ? kept_theta_.size() : 0};
+  }
+  /// Room for it, to be filled before the next step.
+  VectorView begin_from_another_theta();
+  /// The next step begins from theta as it is.
+  void begin_from_theta() { has_kept_ = false; }
   /// Loss and denominator to the slot; pairs of truth and prediction are added to
   /// `matrix` [classes²].
   void evaluate(const DeviceBatch& batch, BatchSlot& slot, unsigned long long* matrix);
@@ -71,8 +82,10 @@ class Engine {
   OptimizerOptions optimizer_options_;
   float clip_norm_;
   DeviceArray<float> theta_, grad_;
+  DeviceArray<float> kept_theta_;  // that settle() took back
+  bool has_kept_ = false;
   std::unique_ptr<Optimizer> optimizer_;
-  std::optional<GradientNorm> gradient_norm_;
+  std::optional<GradientNorm> gradient_norm_;  // made with the optimiser
   LossOptions loss_options_;
   ShapeCache<BatchLoss> batch_losses_;
   ShapeCache<Inference> inferences_;

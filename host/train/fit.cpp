@@ -55,6 +55,7 @@ FitResult Fit::run() {
   if (const auto reason = converged(progress, trainer_.options.convergence)) stop(*reason);
   while (!stopped_ && !all_done()) run_epoch();
   trainer_.finish_pending();
+  settle();
   FitResult result;
   result.reason = stopped_.value_or(StopReason::kFinished);
   result.steps = progress.step;
@@ -62,6 +63,7 @@ FitResult Fit::run() {
   result.best_mean_iou = progress.best_mean_iou;
   result.best_step = progress.best_step;
   result.seconds = seconds();
+  result.taken_back = taken_back_;
   return result;
 }
 
@@ -73,6 +75,7 @@ void Fit::run_epoch() {
   while (!steps_done() && loader_.next(batch)) {
     training_.start();  // an epoch's first batch was waited for while the loader began anew
     const int images = batch.n;
+    taken_back_.reset();
     trainer_.run(batch, /*counts=*/true);
     ++progress.batch_in_epoch;
     after_step(images);
@@ -122,7 +125,10 @@ void Fit::end_epoch() {
 
   const bool due = options.evaluate_every > 0 && progress.epoch % options.evaluate_every == 0;
   const bool last = all_done() || converged(progress, options.convergence);
-  if (validation_ && (due || last)) report.validation = evaluate(report.epoch);
+  if (validation_ && (due || last))
+    report.validation = evaluate(report.epoch);
+  else if (last)
+    settle();
   report.seconds = seconds();
   if (events_.on_epoch) tell(events_.on_epoch(report));
   if (const auto reason = converged(progress, options.convergence)) stop(*reason);
@@ -140,9 +146,15 @@ void Fit::end_inside_epoch() {
   since_best = std::min(since_best, before);
 }
 
+void Fit::settle() {
+  if (const auto loss = trainer_.settle()) taken_back_ = loss;
+}
+
 EvaluationResult Fit::evaluate(std::uint64_t epoch) {
   TrainingProgress& progress = trainer_.progress;
+  settle();
   EvaluationReport report;
+  report.taken_back = taken_back_;
   report.step = progress.step;
   report.epoch = epoch;
   report.training_seconds = training_.seconds();

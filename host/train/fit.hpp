@@ -26,6 +26,8 @@ class Fit {
   void end_epoch();
   /// Ends between two batches, when max_steps are done.
   void end_inside_epoch();
+  /// Judges the last step, which no later loss does.
+  void settle();
   /// Evaluates, remembers what came out and tells the callback.
   EvaluationResult evaluate(std::uint64_t epoch);
 
@@ -42,6 +44,7 @@ class Fit {
   std::uint64_t planned_steps_ = 0;
   std::uint64_t steps_in_epoch_ = 0;
   std::optional<StopReason> stopped_;
+  std::optional<double> taken_back_;  // the loss by which the last step failed
   Stopwatch training_;
   Clock::time_point start_ = Clock::now();
   Clock::time_point last_report_ = start_;

@@ -357,6 +357,8 @@ void visit_progress(const V& v, T& o) {
   v("epoch_weight", o.epoch_weight);
   v("first_loss", o.first_loss);
   v("bad_losses", o.bad_losses);
+  v("rejected_gradients", o.rejected_gradients);
+  v("bad_gradients", o.bad_gradients);
   v("best_mean_iou", o.best_mean_iou);
   v("best_step", o.best_step);
   v("evaluations_since_best", o.evaluations_since_best);

@@ -49,7 +49,10 @@ const Model& Trainer::model() const { return core_->engine.model(); }
 const TrainerOptions& Trainer::options() const { return core_->options; }
 const Stream& Trainer::stream() const { return core_->engine.stream(); }
 std::uint64_t Trainer::steps_done() const { return core_->progress.step; }
-VectorView Trainer::theta() { return core_->engine.theta(); }
+VectorView Trainer::theta() {
+  core_->engine.begin_from_theta();  // it may be written
+  return core_->engine.theta();
+}
 std::size_t Trainer::memory_bytes() const { return core_->engine.memory_bytes(); }
 const Normalisation& Trainer::normalisation() const { return core_->normalisation_or_none(); }
 const std::vector<std::string>& Trainer::class_names() const { return core_->class_names; }
@@ -81,10 +84,7 @@ Prediction Trainer::predict(const Batch& batch, const PredictOptions& options) {
   return predict(batch.images, {batch.n, batch.h, batch.w, batch.c}, options);
 }
 
-void Trainer::step(const Batch& batch) {
-  Batch copy = batch;
-  core_->run(copy, /*counts=*/false);
-}
+void Trainer::step(const Batch& batch) { core_->run(batch); }
 
 void Trainer::step(ConstTensorView x, const std::int32_t* labels) { core_->run(x, labels); }
 

@@ -43,7 +43,20 @@ void TrainerCore::run(Batch& batch, bool counts) {
   BatchSlot& slot = engine.slot(progress.step + 1);
   slot.settle();  // at once, unless an exception has left copies of its memory under way
   std::swap(slot.batch, batch);
-  enqueue(engine.upload(slot), slot, counts);
+  enqueue_own(slot, counts);
+}
+
+void TrainerCore::run(const Batch& batch) {
+  BatchSlot& slot = engine.slot(progress.step + 1);
+  slot.settle();
+  slot.batch = batch;
+  enqueue_own(slot, /*counts=*/false);
+}
+
+void TrainerCore::enqueue_own(BatchSlot& slot, bool counts) {
+  const DeviceBatch batch = engine.upload(slot);
+  enqueue(batch, slot, counts);
+  last_batch_ = batch;
 }
 
 void TrainerCore::run(ConstTensorView x, const std::int32_t* labels) {
@@ -52,6 +65,7 @@ void TrainerCore::run(ConstTensorView x, const std::int32_t* labels) {
 }
 
 void TrainerCore::enqueue(const DeviceBatch& batch, BatchSlot& slot, bool counts) {
+  last_batch_.reset();
   const double rate = learning_rate(schedule, progress.step);
   const std::uint64_t step = progress.step + 1;
   engine.train(batch, slot, step, static_cast<float>(rate));
@@ -65,10 +79,19 @@ void TrainerCore::finish_pending() {
   if (const auto last = std::exchange(pending_, std::nullopt)) check(*last);
 }
 
+std::optional<double> TrainerCore::settle() {
+  finish_pending();
+  const auto batch = std::exchange(last_batch_, std::nullopt);
+  return batch ? engine.settle(*batch) : std::nullopt;
+}
+
 void TrainerCore::forget_pending() {
   engine.stream().synchronise();
   if (pending_) pending_->slot->settle();
   pending_.reset();
+  last_batch_.reset();
+  divergence.reset();
+  engine.begin_from_theta();
   last_report = {};
 }
 
@@ -79,11 +102,25 @@ void TrainerCore::check(const Pending& step) {
   last_report.learning_rate = step.learning_rate;
   if (options.clip_norm > 0.0f)
     last_report.gradient_norm = std::sqrt(step.slot->squared_norm_value());
-  const LossLimits limits{options.divergence_factor, engine.optimizer().recovers()};
-  const bool good = check_loss(progress, limits, step.step, loss, step.learning_rate);
+  const bool good = check_convergence(step, loss);
+  last_report.rejected_gradients = progress.rejected_gradients;
   if (!step.counts || !good) return;
   progress.epoch_loss += loss * step.slot->denominator_value();
   progress.epoch_weight += step.slot->denominator_value();
+}
+
+bool TrainerCore::check_convergence(const Pending& step, double loss) {
+  const LossLimits limits{options.divergence_factor, engine.optimizer().recovers()};
+  divergence.reset();
+  try {
+    const bool good = check_loss(progress, limits, step.step, loss, step.learning_rate);
+    if (std::isfinite(loss))
+      check_gradient(progress, step.step, std::isfinite(step.slot->squared_norm_value()));
+    return good;
+  } catch (const DivergenceError& error) {
+    divergence = error;
+    throw;
+  }
 }
 
 void TrainerCore::check_dataset(const Dataset& dataset) const {
@@ -120,6 +157,7 @@ LoaderOptions TrainerCore::make_training_loader_options() const {
 EvaluationResult TrainerCore::evaluate(const Dataset& dataset) {
   check_dataset(dataset);
   finish_pending();  // its slot is needed
+  last_batch_.reset();
   DataLoader loader(
       dataset, {.batch = options.evaluation_batch > 0 ? options.evaluation_batch : options.batch,
                 .normalisation = normalisation_or_none(),

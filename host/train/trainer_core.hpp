@@ -25,10 +25,14 @@ struct TrainerCore {
   /// Enqueues a step on `batch`, whose memory is taken and replaced by that of an older batch, then
   /// checks the step before. `counts`: the loss goes into the mean of the epoch.
   void run(Batch& batch, bool counts);
+  /// The same on a copy of `batch`, in the memory of an older one.
+  void run(const Batch& batch);
   /// The same on memory of the caller.
   void run(ConstTensorView x, const std::int32_t* labels);
   /// Waits for the last step and checks its loss.
   void finish_pending();
+  /// Judges the last step by the loss of its own batch, if that is still there: Engine::settle().
+  std::optional<double> settle();
   /// Drops it instead: the state that it led to is replaced.
   void forget_pending();
 
@@ -46,6 +50,7 @@ struct TrainerCore {
   std::vector<std::string> class_names;
   std::optional<DataFingerprint> train_data;  // none: not known yet
   StepReport last_report;                     // of the last step that was checked
+  std::optional<DivergenceError> divergence;  // that it ended with: the state is not worth keeping
 
  private:
   /// A step that is enqueued and whose loss has not been seen.
@@ -57,9 +62,14 @@ struct TrainerCore {
     BatchSlot* slot = nullptr;
   };
   void enqueue(const DeviceBatch& batch, BatchSlot& slot, bool counts);
+  /// The same on a batch in the slot, which stays there.
+  void enqueue_own(BatchSlot& slot, bool counts);
   void check(const Pending& step);
+  /// Whether the loss counts.
+  bool check_convergence(const Pending& step, double loss);
 
   std::optional<Pending> pending_;
+  std::optional<DeviceBatch> last_batch_;  // of the last step, in a slot; none: it is gone
 };
 
 }  // namespace curvseg

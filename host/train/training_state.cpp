@@ -114,9 +114,10 @@ struct Upload {
   std::vector<float> from;
 };
 
-Upload theta_upload(const Engine& engine, const TrainingState& state, const Comparison& compare) {
-  TensorsByName tensors = by_name(state.parameters);
-  Upload result{engine.theta(), gather_parameters(engine.model(), "", tensors, compare)};
+Upload theta_upload(const Engine& engine, const std::vector<NamedTensor>& parameters, VectorView to,
+                    const Comparison& compare) {
+  TensorsByName tensors = by_name(parameters);
+  Upload result{to, gather_parameters(engine.model(), "", tensors, compare)};
   check_none_left(tensors, compare);
   return result;
 }
@@ -162,6 +163,7 @@ void check_position(const TrainerOptions& options, const TrainingState& state,
 
 TrainingState Trainer::state() {
   core_->finish_pending();
+  if (core_->divergence) throw DivergenceError(*core_->divergence);
   Engine& engine = core_->engine;
   const Model& model = engine.model();
   TrainingState result;
@@ -171,6 +173,9 @@ TrainingState Trainer::state() {
   result.image_h = model.fixed_input().h;
   result.image_w = model.fixed_input().w;
   append_parameters(model, read_vector(stream(), engine.theta()), "", result.parameters);
+  if (engine.taken_back().size > 0)
+    append_parameters(model, read_vector(stream(), engine.taken_back()), "",
+                      result.continued_parameters);
   result.optimizer = engine.optimizer().name();
   const OptimizerState optimizer = engine.optimizer().state();
   for (const StateTensor& tensor : optimizer.tensors) {
@@ -198,9 +203,12 @@ void Trainer::restore(const TrainingState& state, const std::string& source) {
   check_position(core_->options, state, compare);
   check_normalisation_of(engine.model(), state.normalisation, source);
   std::vector<Upload> uploads = optimizer_uploads(engine, state, compare);
-  uploads.push_back(theta_upload(engine, state, compare));
+  uploads.push_back(theta_upload(engine, state.parameters, engine.theta(), compare));
+  const bool goes_back = !state.continued_parameters.empty();
+  if (goes_back) uploads.push_back(theta_upload(engine, state.continued_parameters, {}, compare));
   // Nothing is changed before everything was found to fit.
   core_->forget_pending();
+  if (goes_back) uploads.back().to = engine.begin_from_another_theta();
   engine.optimizer().restore_scalars(state.optimizer_scalars);
   run_uploads(stream(), uploads);
   core_->options.seed = state.options.seed;
@@ -214,7 +222,8 @@ void Trainer::load_parameters(const TrainingState& state, const std::string& sou
   const Comparison compare(source);
   check_model(core_->engine.model(), state, compare);
   check_normalisation_of(core_->engine.model(), state.normalisation, source);
-  const Upload upload = theta_upload(core_->engine, state, compare);
+  const Upload upload =
+      theta_upload(core_->engine, state.parameters, core_->engine.theta(), compare);
   core_->forget_pending();
   run_uploads(stream(), {upload});
   if (state.normalisation) core_->normalisation = state.normalisation;

@@ -38,8 +38,10 @@ struct TrainingProgress {
   std::optional<double> first_loss;  ///< what divergence is measured against
   /// Losses in a row that count as diverged, while the optimiser takes its steps back.
   std::uint64_t bad_losses = 0;
-  std::optional<double> best_mean_iou;  ///< the highest of the validation set; none: not measured
-  std::uint64_t best_step = 0;          ///< `step` at that evaluation
+  std::uint64_t rejected_gradients = 0;  ///< StepReport::rejected_gradients
+  std::uint64_t bad_gradients = 0;       ///< of these, the last ones in a row
+  std::optional<double> best_mean_iou;   ///< the highest of the validation set; none: not measured
+  std::uint64_t best_step = 0;           ///< `step` at that evaluation
   /// Evaluations in a row that improved too little, which ConvergenceOptions::patience limits.
   std::uint64_t evaluations_since_best = 0;
   /// The last mean loss of an epoch that was lower by ConvergenceOptions::min_decrease than the one
@@ -58,7 +60,10 @@ struct TrainingState {
   int image_h = 0;                      ///< rows of a classifier's images; 0: any
   int image_w = 0;                      ///< columns of a classifier's images; 0: any
   std::vector<NamedTensor> parameters;  ///< one for each Parameter, found by its name
-  std::string optimizer;                ///< OptimizerOptions::name
+  /// Likewise; what training goes on from where that is not `parameters`, since fit() took its last
+  /// step back. Empty: it is.
+  std::vector<NamedTensor> continued_parameters;
+  std::string optimizer;  ///< OptimizerOptions::name
   /// OptimizerState::tensors; what is laid out as theta is cut into `<name>.<parameter>`.
   std::vector<NamedTensor> optimizer_tensors;
   std::map<std::string, std::string> optimizer_scalars;  ///< OptimizerState::scalars

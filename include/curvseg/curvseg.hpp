@@ -3,6 +3,7 @@
 #pragma once
 
 #include "curvseg/checkpoint.hpp"
+#include "curvseg/convolution.hpp"
 #include "curvseg/curvature.hpp"
 #include "curvseg/curvature_operator.hpp"
 #include "curvseg/data.hpp"

@@ -48,6 +48,10 @@ class Model {
   /// Elements of theta, with the padding between parameters, which stays 0 for ever.
   std::int64_t parameter_count() const;
   const std::vector<Node>& nodes() const;  ///< for this library's own use
+  /// The same model, its convolutions computed by `algorithm` in every pass of every plan: kDirect
+  /// where exactness is worth more than speed. Models are made with kAutomatic; checkpoints do not
+  /// tell.
+  Model with_convolutions(ConvAlgorithm algorithm) const;
   /// The image size a classifier was made for; h = w = 0 for segmenters, which take any. n is 0.
   Shape fixed_input() const;
 

@@ -12,6 +12,7 @@
 #include <initializer_list>
 #include <span>
 
+#include "curvseg/convolution.hpp"
 #include "curvseg/device.hpp"
 #include "curvseg/tensor.hpp"
 
@@ -35,6 +36,7 @@ struct Conv2dGeometry {
   int dilation_h = 1;  ///< rows of x from one filter row to the next, at least 1
   int dilation_w = 1;  ///< likewise columns
   int groups = 1;      ///< 1: others are refused for now
+  ConvAlgorithm algorithm = ConvAlgorithm::kAutomatic;  ///< how it is computed
   /// Member by member.
   friend bool operator==(const Conv2dGeometry&, const Conv2dGeometry&) = default;
 };

@@ -285,13 +285,15 @@ struct OptimizerOptions {
 /// What an optimiser may use to make one step. All memory is on the stream's device and belongs to
 /// the caller.
 struct StepContext {
-  const Stream& stream;                 ///< on which the step is enqueued
-  VectorView theta = {};                ///< updated
-  VectorView grad = {};                 ///< dL/dtheta of this batch; the optimiser may overwrite it
-  std::uint64_t step = 0;               ///< 1 for the first
-  float learning_rate = 0.0f;           ///< η of this step
-  float max_norm = 0.0f;                ///< the gradient is scaled down to this norm; 0: it is not
-  const float* squared_norm = nullptr;  ///< device, Σ grad²; nullptr only when max_norm is 0
+  const Stream& stream;        ///< on which the step is enqueued
+  VectorView theta = {};       ///< updated
+  VectorView grad = {};        ///< dL/dtheta of this batch; the optimiser may overwrite it
+  std::uint64_t step = 0;      ///< 1 for the first
+  float learning_rate = 0.0f;  ///< η of this step
+  float max_norm = 0.0f;       ///< the gradient is scaled down to this norm; 0: it is not
+  /// Device, Σ grad²: where it is not finite the step is rejected, so that what overflowed enters
+  /// no mean. nullptr, only when max_norm is 0: nobody looks.
+  const float* squared_norm = nullptr;
 
   /// The loss of the batch that gave the gradient, linearised at theta, for methods that look at
   /// curvature or try a step. nullptr in calls that have no model.
@@ -336,6 +338,13 @@ class Optimizer {
   /// \throws std::invalid_argument if theta or grad have another size than the optimiser was made
   ///         for, or max_norm is set and squared_norm is not.
   virtual void step(const StepContext& context) = 0;
+
+  /// Whether the last step failed by the loss that context.batch has at theta, for methods that a
+  /// later step would learn it from: the last step of a training has none. Changes nothing. Waits.
+  virtual bool failed(const StepContext& /*context*/) { return false; }
+  /// theta ← what it was before the last step, where that failed(). The state stays as it is: a
+  /// training that goes on does so from the theta that the step led to, and rejects it then.
+  virtual void take_back(const StepContext& /*context*/) {}
 
   /// Views of the state, for checkpoints: read or write them in the order of the stream that the
   /// steps are on.

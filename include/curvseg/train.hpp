@@ -98,9 +98,12 @@ struct StepReport {
   double loss = 0.0;                         ///< of this batch, before the update
   double learning_rate = 0.0;                ///< η of this step, as the schedule has it
   std::optional<double> gradient_norm = {};  ///< before clipping; only when clip_norm is set
-  std::vector<NamedNumber> optimizer = {};   ///< Optimizer::report(), in calls of on_step
-  double images_per_second = 0.0;            ///< since the last report
-  double seconds = 0.0;                      ///< since fit() began
+  /// Steps so far whose gradient was not finite while the loss was: rejected, nothing was learned
+  /// from them.
+  std::uint64_t rejected_gradients = 0;
+  std::vector<NamedNumber> optimizer = {};  ///< Optimizer::report(), in calls of on_step
+  double images_per_second = 0.0;           ///< since the last report
+  double seconds = 0.0;                     ///< since fit() began
   /// Of the steps alone since fit() began, waiting for data included: without evaluations,
   /// callbacks, and the wait for an epoch's first batch.
   double training_seconds = 0.0;
@@ -121,6 +124,10 @@ struct EvaluationReport {
   EvaluationResult result;        ///< on the whole validation set
   bool best = false;              ///< the highest mean IoU so far
   double training_seconds = 0.0;  ///< as in StepReport
+  /// The loss that the last step led to on its own batch, where the optimiser finds that it failed:
+  /// evaluated is what was before that step. Training goes on from what it led to, and then takes
+  /// it back as it does within. None: the step stands.
+  std::optional<double> taken_back = {};
 };
 
 /// One pass over the training set.
@@ -160,6 +167,8 @@ struct FitResult {
   std::optional<double> best_mean_iou = {};
   std::uint64_t best_step = 0;  ///< steps done where that was
   double seconds = 0.0;         ///< of this call
+  /// As EvaluationReport::taken_back, of the last step of all.
+  std::optional<double> taken_back = {};
 };
 
 /// What predict() returns besides labels.
@@ -236,6 +245,7 @@ class Trainer {
   std::uint64_t steps_done() const;  ///< in all, those before a restore() included
 
   /// theta on the device, [Model::parameter_count()]: read or write it in the order of stream().
+  /// Training goes on from it, also after a fit() that took its last step back.
   VectorView theta();
   /// Device memory of this trainer: parameters, gradient, optimiser state, plans, batches.
   std::size_t memory_bytes() const;

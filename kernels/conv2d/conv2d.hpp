@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <numeric>
 
+#include "curvseg/convolution.hpp"
 #include "exec/host_device.hpp"
 
 namespace curvseg {
@@ -19,6 +20,7 @@ struct Conv2dProblem {
   int pad_h = 0, pad_w = 0;
   int dilation_h = 1, dilation_w = 1;
   int groups = 1;
+  ConvAlgorithm algorithm = ConvAlgorithm::kDirect;
 };
 
 /// Which tensor a gather writes: `kForward` y from x, `kData` x (its gradient) from y.

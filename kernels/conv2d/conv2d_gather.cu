@@ -71,6 +71,7 @@ auto with_tile(const Conv2dGather& p, F f) {
 
 /// Floats of the panels of one term.
 std::int64_t term_floats(const Conv2dGather& p) {
+  if (takes_winograd(p.problem)) return winograd_term_floats(p);
   const Conv2dProblem& c = p.problem;
   const bool forward = p.direction == Conv2dDirection::kForward;
   const int panel = with_tile(p, [](auto shape) { return decltype(shape)::kTile.panel; });
@@ -121,6 +122,7 @@ void conv2d_gather(StreamHandle stream, const Conv2dGather& p) {
     term.epilogue.accumulate = true;
     return conv2d_gather(stream, term);
   }
+  if (takes_winograd(p.problem)) return conv2d_winograd(stream, p);
   const Conv2dGather gather = kLines ? in_one_line(p) : p;
   with_tile(gather, [&](auto shape) { gather_with_tile<decltype(shape)>(stream, gather); });
 }

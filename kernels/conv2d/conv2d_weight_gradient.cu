@@ -58,15 +58,10 @@ void sum_weights(StreamHandle stream, const Conv2dWeightGradient& p, const Weigh
       stream, dim3{static_cast<unsigned>(blocks), 1, 1}, Shape::kTile.threads,
       WeightGradientParams{p, plan});
   if (plan.splits == 1) return;
-  const dim3 grid = grid_for(floats);
   if (kSquares && plan.parts > 1)
-    launch<sum_splits_kernel<true>>(
-        stream, grid, kGridThreads,
-        SumSplits{p.workspace, p.dw, floats, plan.groups, plan.parts, p.accumulate});
+    sum_splits<true>(stream, {p.workspace, p.dw, floats, plan.groups, plan.parts, p.accumulate});
   else
-    launch<sum_splits_kernel<false>>(
-        stream, grid, kGridThreads,
-        SumSplits{p.workspace, p.dw, floats, plan.splits, 1, p.accumulate});
+    sum_splits<false>(stream, {p.workspace, p.dw, floats, plan.splits, 1, p.accumulate});
 }
 
 template <class Shape>
@@ -101,7 +96,11 @@ std::int64_t conv2d_weight_workspace(const Conv2dWeightGradient& p) {
   if (floats == 0) return 0;
   const int splits =
       with_tile(c, [&](auto shape) { return weight_plan<decltype(shape)>(c, false).splits; });
-  return splits == 1 ? 0 : splits * floats;
+  const std::int64_t direct = splits == 1 ? 0 : splits * floats;
+  if (!takes_winograd(c)) return direct;
+  // Squares are direct whatever the algorithm, and take the same workspace.
+  const std::int64_t winograd = winograd_weight_workspace(c);
+  return winograd > direct ? winograd : direct;
 }
 
 void conv2d_weight_gradient(StreamHandle stream, const Conv2dWeightGradient& p) {
@@ -110,6 +109,7 @@ void conv2d_weight_gradient(StreamHandle stream, const Conv2dWeightGradient& p) 
   Conv2dProblem& c = gradient.problem;
   // The filter fits nowhere: no pixel, as with no image, but pixels are counted by dividing.
   if (c.p == 0 || c.q == 0) c.n = 0, c.p = 1, c.q = 1;
+  if (!p.squares && takes_winograd(c)) return conv2d_winograd_weights(stream, gradient);
   with_tile(c, [&](auto shape) { weight_gradient_with_tile<decltype(shape)>(stream, gradient); });
 }
 

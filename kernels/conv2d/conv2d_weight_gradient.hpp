@@ -14,6 +14,7 @@
 #pragma once
 
 #include "conv2d/conv2d.hpp"
+#include "conv2d/sum_splits.hpp"
 #include "conv2d/tiles.hpp"
 #include "conv2d/weight_loaders.hpp"
 #include "conv2d/window_weight_loader.hpp"
@@ -148,29 +149,6 @@ __global__ void __launch_bounds__(Shape::kTile.threads)
     }
     store_weights<Tile>(c, range, accumulators, square, add, out);
     add = true;
-  }
-}
-
-struct SumSplits {
-  const float* partial;
-  float* dw;
-  std::int64_t floats;
-  int groups, parts;  // of splits
-  bool accumulate;
-};
-
-/// dw = Σ_group Σ_part partial[group, part], or with kSquares dw = Σ_group (Σ_part …)², in order.
-template <bool kSquares>
-__global__ void sum_splits_kernel(SumSplits p) {
-  for (const std::int64_t i : grid_range(p.floats)) {
-    float sum = p.accumulate ? p.dw[i] : 0.0f;
-    const float* partial = p.partial + i;
-    for (int group = 0; group < p.groups; ++group) {
-      float value = 0.0f;
-      for (int part = 0; part < p.parts; ++part, partial += p.floats) value += *partial;
-      sum += kSquares ? value * value : value;
-    }
-    p.dw[i] = sum;
   }
 }
 

@@ -1,21 +1,20 @@
 // The factorisations of dense/dense.hpp on the host target: Eigen, one thread a matrix, the
 // matrices of a call spread over cores. Compiled once per instruction set.
 //
-//   inverse_spd         A = LLᵀ blocked (Eigen::LLT), L ← L⁻¹ by halves, A⁻¹ = L⁻ᵀL⁻¹
-//   orthonormal_basis   Eigen::HouseholderQR, blocked
+//   inverse_spd         A = LLᵀ and L ← L⁻¹ by halves, A⁻¹ = L⁻ᵀL⁻¹
+//   orthonormal_basis   Householder's QR, blocked
 //   symmetric_eigen     Eigen::SelfAdjointEigenSolver: tridiagonalisation and QL iterations
 //
-// Eigen's products take their packing buffers from the heap where they exceed 128 KiB, and
-// HouseholderQR and SelfAdjointEigenSolver their coefficients; results are written into Maps.
+// The first two come again and again in a training and take nothing from the heap
+// (dense_host_blocks.hpp); SelfAdjointEigenSolver takes its vectors from there, once a training.
 //
 // Every thread sees the same block sizes, so a matrix has the same bits at any number of threads
 // and on every processor of an instruction set.
 #define EIGEN_DONT_PARALLELIZE
 #define EIGEN_NO_DEBUG
-#include <Eigen/Cholesky>
-#include <Eigen/Core>
 #include <Eigen/Eigenvalues>
-#include <Eigen/QR>
+
+#include <omp.h>
 
 #include <algorithm>
 #include <cmath>
@@ -24,12 +23,11 @@
 #include <numeric>
 
 #include "dense/launchers.hpp"
+#include "exec/dense_host_blocks.hpp"
 
 namespace curvseg::CURVSEG_TARGET {
 namespace {
 
-using Matrix = Eigen::MatrixXf;  // column-major
-using Block = Eigen::Ref<Matrix, 0, Eigen::OuterStride<>>;
 using RowMajor = Eigen::Map<Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>,
                             0, Eigen::OuterStride<>>;
 
@@ -49,10 +47,17 @@ void for_each_matrix(const Params& p, Task task) {
   fix_block_sizes();
   int order[kDenseBatch];
   std::iota(order, order + p.count, 0);
-  std::stable_sort(order, order + p.count,
-                   [&](int a, int b) { return p.matrix[a].n > p.matrix[b].n; });
+  // The first of equal ones first; std::stable_sort takes memory from the heap.
+  std::sort(order, order + p.count, [&](int a, int b) {
+    return p.matrix[a].n != p.matrix[b].n ? p.matrix[a].n > p.matrix[b].n : a < b;
+  });
   bool out_of_memory = false;
-#pragma omp parallel for schedule(dynamic, 1) if (p.count > 1)
+  // An `if` clause would not do: libgomp takes a team of one thread from the heap.
+  if (p.count <= 1 || omp_get_max_threads() == 1) {
+    for (int i = 0; i < p.count; ++i) task(order[i]);
+    return;
+  }
+#pragma omp parallel for schedule(dynamic, 1)
   for (int i = 0; i < p.count; ++i) {
     try {
       task(order[i]);
@@ -95,9 +100,8 @@ bool copy_finite(int n, const float* from, std::int64_t ld, float* to) {
 
 // ---- inverse -----------------------------------------------------------------------------------
 
-constexpr int kInverseBase = 32;   // below it, columns one by one
-constexpr int kProductRows = 48;   // rows of A⁻¹ that are made at a time
-constexpr int kHalfMultiple = 16;  // halves begin at whole vectors
+constexpr int kInverseBase = 32;  // below it, columns one by one
+constexpr int kProductRows = 48;  // rows of A⁻¹ that are made at a time
 
 /// L ← L⁻¹ for a lower triangle, column by column from the last.
 void invert_columns(Block l) {
@@ -117,12 +121,12 @@ void invert_columns(Block l) {
 void invert_lower(Block l) {
   const Eigen::Index n = l.rows();
   if (n <= kInverseBase) return invert_columns(l);
-  const Eigen::Index first = (n / 2 + kHalfMultiple - 1) / kHalfMultiple * kHalfMultiple;
+  const Eigen::Index first = half_of(n);
   Block a = l.topLeftCorner(first, first);
   Block b = l.bottomLeftCorner(n - first, first);
   Block c = l.bottomRightCorner(n - first, n - first);
-  c.triangularView<Eigen::Lower>().solveInPlace(b);
-  a.triangularView<Eigen::Lower>().solveInPlace<Eigen::OnTheRight>(b);
+  solve_left(c, b);
+  solve_right(a, b);
   b = -b;
   invert_lower(a);
   invert_lower(c);
@@ -136,7 +140,9 @@ void multiply_transposed(const Eigen::Map<Matrix>& w, RowMajor out) {
     // Row-major memory of rows × columns is column-major memory of its transpose.
     Eigen::Map<Matrix, 0, Eigen::OuterStride<>> transposed(out.data() + i * out.outerStride(),
                                                            i + rows, rows, out.outerStride());
-    transposed.noalias() = w.block(i, 0, n - i, i + rows).transpose() * w.block(i, i, n - i, rows);
+    transposed.setZero();
+    add_product(transposed, w.block(i, 0, n - i, i + rows).transpose(), w.block(i, i, n - i, rows),
+                1.0f);
   }
   for (Eigen::Index i = 0; i < n; ++i)
     for (Eigen::Index j = i + 1; j < n; ++j) out(i, j) = out(j, i);
@@ -148,8 +154,7 @@ bool invert(const SpdMatrix& m, float relative, float absolute, float* workspace
   const double mean = a.diagonal().cast<double>().sum() / std::max(1, m.n);
   a.diagonal().array() += static_cast<float>(absolute + relative * mean);
   if (!a.diagonal().allFinite()) return false;
-  const Eigen::LLT<Block> factor(a);
-  if (factor.info() != Eigen::Success || !a.diagonal().allFinite()) return false;
+  if (!factorise_spd(a) || !a.diagonal().allFinite()) return false;
   a.triangularView<Eigen::StrictlyUpper>().setZero();
   invert_lower(a);
   multiply_transposed(a, RowMajor(m.inverse, m.n, m.n, Eigen::OuterStride<>(m.ld_inverse)));
@@ -162,10 +167,8 @@ bool orthonormalise(const BasisMatrix& m, float* workspace) {
   if (!copy_finite(m.n, m.m, m.ldm, workspace)) return false;
   Eigen::Map<Matrix> a(workspace, m.n, m.n);
   a.transposeInPlace();
-  const Eigen::HouseholderQR<Block> factor(a);
   Eigen::Map<Matrix> q(workspace + square(m.n), m.n, m.n);
-  Eigen::Map<Eigen::VectorXf> scratch(workspace + 2 * square(m.n), m.n);
-  factor.householderQ().evalTo(q, scratch);
+  Qr(a, workspace + 2 * square(m.n)).make_q(q);
   if (!q.allFinite()) return false;
   for (Eigen::Index j = 0; j < m.n; ++j)
     if (a(j, j) < 0.0f) q.col(j) = -q.col(j);
@@ -206,14 +209,14 @@ void inverse_spd(StreamHandle, const InverseSpd& p) {
 
 std::int64_t orthonormal_basis_workspace(const OrthonormalBasis& p) {
   std::int64_t floats = 2 * squares_before(p, p.count);
-  for (int j = 0; j < p.count; ++j) floats += p.matrix[j].n;
+  for (int j = 0; j < p.count; ++j) floats += qr_workspace(p.matrix[j].n);
   return floats;
 }
 
 void orthonormal_basis(StreamHandle, const OrthonormalBasis& p) {
   for_each_matrix(p, [&](int j) {
     std::int64_t at = 2 * squares_before(p, j);
-    for (int i = 0; i < j; ++i) at += p.matrix[i].n;
+    for (int i = 0; i < j; ++i) at += qr_workspace(p.matrix[i].n);
     const BasisMatrix& m = p.matrix[j];
     set_status(m.status, orthonormalise(m, p.workspace + at));
   });

@@ -7,6 +7,7 @@ namespace curvseg::CURVSEG_TARGET {
 
 inline constexpr int kWideLanes = 4;    // where every address allows 16-byte accesses
 inline constexpr int kNarrowLanes = 1;  // where one does not
+inline constexpr int kRegisterLanes = 1;
 
 template <int kWidth, class T>
 struct alignas(kWidth * sizeof(T)) Lanes {
@@ -73,14 +74,20 @@ __device__ __forceinline__ void store_group(float* to, const Lanes<kWidth, float
   }
 }
 
+template <int kWidth>
+__device__ __forceinline__ Lanes<kWidth, float> load_strided(const float* from, std::int64_t stride,
+                                                             int count) {
+  Lanes<kWidth, float> value;
+  CURVSEG_UNROLL
+  for (int j = 0; j < kWidth; ++j) value.at[j] = j < count ? from[j * stride] : 0.0f;
+  return value;
+}
+
 /// to[j] = from[j·stride] for j < count, 0 for the others of kWidth.
 template <int kWidth>
 __device__ __forceinline__ void copy_strided(float* to, const float* from, std::int64_t stride,
                                              int count) {
-  Lanes<kWidth, float> value;
-  CURVSEG_UNROLL
-  for (int j = 0; j < kWidth; ++j) value.at[j] = j < count ? from[j * stride] : 0.0f;
-  store_group(to, value, kWidth);
+  store_group(to, load_strided<kWidth>(from, stride, count), kWidth);
 }
 
 // A GPU hides latencies with other warps.
@@ -125,6 +132,11 @@ template <int kWidth, class T>
 __device__ __forceinline__ Lanes<kWidth, T> operator+(const Lanes<kWidth, T>& a,
                                                       const Lanes<kWidth, T>& b) {
   return zip_lanes<T>(a, b, [](T x, T y) { return x + y; });
+}
+template <int kWidth, class T>
+__device__ __forceinline__ Lanes<kWidth, T> operator-(const Lanes<kWidth, T>& a,
+                                                      const Lanes<kWidth, T>& b) {
+  return zip_lanes<T>(a, b, [](T x, T y) { return x - y; });
 }
 template <int kWidth, class T>
 __device__ __forceinline__ Lanes<kWidth, T> operator*(const Lanes<kWidth, T>& a,

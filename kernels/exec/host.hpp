@@ -105,25 +105,32 @@ template <auto Kernel, class Shared = NoShared, class Params>
 void launch(StreamHandle, dim3 grid, int /*threads*/, const Params& params) {
   const std::int64_t plane = static_cast<std::int64_t>(grid.x) * grid.y;
   const std::int64_t blocks = plane * grid.z;
+  // Not inlined: the two loops below share one copy of the kernel.
+  const auto run_block = [&](std::int64_t block) __attribute__((noinline)) {
+    if (!block_arena().reserve(sizeof(Shared))) return false;
+    gridDim = grid;
+    blockIdx = {static_cast<unsigned>(block % grid.x),
+                static_cast<unsigned>(block % plane / grid.x),
+                static_cast<unsigned>(block / plane)};
+    Kernel(params);
+    return true;
+  };
+  // An `if` clause would not do: libgomp takes a team of one thread from the heap in every launch.
+  if (blocks <= 1 || omp_get_max_threads() == 1) {
+    for (std::int64_t block = 0; block < blocks; ++block)
+      if (!run_block(block)) throw std::bad_alloc();
+    return;
+  }
   // Set atomically rather than by a reduction, for which libomp exports a lock from this object.
   bool out_of_memory = false;
   // Neighbouring blocks share what they read and write adjacent memory, so a worker takes runs of
   // them; short enough that workers end together where others use the machine too.
   constexpr std::int64_t kRunsEach = 16;
   const std::int64_t run = (blocks - 1) / (kRunsEach * omp_get_max_threads()) + 1;
-#pragma omp parallel for schedule(dynamic, run) if (blocks > 1)
-  for (std::int64_t block = 0; block < blocks; ++block) {
-    if (!block_arena().reserve(sizeof(Shared))) {
-      // An exception must not cross the OpenMP region.
-      __atomic_store_n(&out_of_memory, true, __ATOMIC_RELAXED);
-      continue;
-    }
-    gridDim = grid;
-    blockIdx = {static_cast<unsigned>(block % grid.x),
-                static_cast<unsigned>(block % plane / grid.x),
-                static_cast<unsigned>(block / plane)};
-    Kernel(params);
-  }
+#pragma omp parallel for schedule(dynamic, run)
+  for (std::int64_t block = 0; block < blocks; ++block)
+    // An exception must not cross the OpenMP region.
+    if (!run_block(block)) __atomic_store_n(&out_of_memory, true, __ATOMIC_RELAXED);
   if (out_of_memory) throw std::bad_alloc();
 }
 

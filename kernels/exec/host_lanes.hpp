@@ -8,6 +8,7 @@ namespace curvseg::CURVSEG_TARGET {
 
 inline constexpr int kWideLanes = 16;
 inline constexpr int kNarrowLanes = kWideLanes;  // vectors are loaded from any address
+inline constexpr int kRegisterLanes = kLanes;    // of one register
 
 typedef int IntVector __attribute__((vector_size(kLanes * sizeof(int))));
 
@@ -130,6 +131,13 @@ __forceinline__ void copy_strided(float* to, const float* from, std::int64_t str
     CURVSEG_UNROLL
     for (int j = 0; j < kWidth; ++j) to[j] = j < count ? from[j * stride] : 0.0f;
   }
+}
+template <int kWidth>
+__forceinline__ Lanes<kWidth, float> load_strided(const float* from, std::int64_t stride,
+                                                  int count) {
+  alignas(64) float lanes[kWidth];
+  copy_strided<kWidth>(lanes, from, stride, count);
+  return load_lanes<kWidth>(lanes, kWidth);
 }
 inline constexpr int kLineFloats = 16;  // of a cache
 __forceinline__ void prefetch_to_read(const float* from, int count) {
@@ -254,6 +262,12 @@ template <int kWidth, class T>
 __forceinline__ Lanes<kWidth, T> operator+(Lanes<kWidth, T> a, const Lanes<kWidth, T>& b) {
   CURVSEG_UNROLL
   for (int v = 0; v < a.kVectors; ++v) a.vector[v] += b.vector[v];
+  return a;
+}
+template <int kWidth, class T>
+__forceinline__ Lanes<kWidth, T> operator-(Lanes<kWidth, T> a, const Lanes<kWidth, T>& b) {
+  CURVSEG_UNROLL
+  for (int v = 0; v < a.kVectors; ++v) a.vector[v] -= b.vector[v];
   return a;
 }
 template <int kWidth, class T>

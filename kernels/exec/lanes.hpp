@@ -10,10 +10,11 @@
 //   load_group<kWidth>(from, count), store_group(to, lanes, count)
 //                                        the same for any address and count on every target
 //   copy_strided<kWidth>(to, from, stride, count)    kWidth adjacent elements from apart ones
+//   load_strided<kWidth>(from, stride, count)        the same into lanes
 //   prefetch_to_read(from, count), prefetch_to_write(to, count)    into the nearest cache
 //   group_lanes<Tile>(storage, i, group) accumulators of a microtile, adjacent columns of row i
-//   fill_lanes<kWidth>(value), lane_index<kWidth>()
-//   a + b, a * b, a / b                  lanes with lanes; number * lanes, lanes / number
+//   fill_lanes<kWidth>(value), lane_index<kWidth>(), kRegisterLanes   as wide as one register
+//   a + b, a - b, a * b, a / b           lanes with lanes; number * lanes, lanes / number
 //   a < b, a <= b, a == b                a mask, from lanes and lanes
 //   a < number, a > number, a == number  a mask, from lanes and one number
 //   mask & mask, !mask, select(mask, a, b)

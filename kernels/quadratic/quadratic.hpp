@@ -38,7 +38,7 @@ static_assert(sizeof(QuadraticState) == QuadraticState::kFloats * sizeof(float))
 
 /// Is the loss that the last step led to acceptable?
 ///
-///   accepted = loss is finite, and where a step can be undone
+///   accepted = loss and *squared_norm are finite, and where a step can be undone
 ///              loss − mean ≤ clamp(deviations·√variance, usual, 2·usual),
 ///              usual = (factor − 1)·mean + margin
 ///   mean ← mean of accepted losses, weights loss_smoothing^age
@@ -47,9 +47,11 @@ static_assert(sizeof(QuadraticState) == QuadraticState::kFloats * sizeof(float))
 ///
 /// Without the variance, batches that are merely hard would count as steps that failed wherever
 /// batches differ much, and their gradients would be left out of the training. Without the bound, a
-/// loss that grows step by step would widen its own limit.
+/// loss that grows step by step would widen its own limit. A gradient that overflows under a finite
+/// loss is worth as little as a loss that is not finite: it would stay in every mean for ever.
 struct JudgeLoss {
-  const float* loss = nullptr;  // device
+  const float* loss = nullptr;          // device
+  const float* squared_norm = nullptr;  // device, of the gradient; nullptr: not looked at
   QuadraticState* state = nullptr;
   float factor = 1.5f, margin = 0.1f;
   float deviations = 4.0f;
@@ -68,10 +70,12 @@ struct MeanWeights {
 };
 static_assert(sizeof(MeanWeights) == MeanWeights::kFloats * sizeof(float));
 
-/// The weights for the next value; keep 1 and take 0 where *accepted is 0.
+/// The weights for the next value; keep 1 and take 0 where *accepted is 0 or *squared_norm, of the
+/// value, is not finite.
 struct AdvanceMean {
-  const float* accepted = nullptr;  // device; nullptr: yes
-  MeanWeights* weights = nullptr;   // device
+  const float* accepted = nullptr;      // device; nullptr: yes
+  const float* squared_norm = nullptr;  // device; nullptr: it is finite
+  MeanWeights* weights = nullptr;       // device
   float decay = 0.95f;
 };
 
@@ -147,7 +151,8 @@ static_assert(sizeof(GuardState) == GuardState::kFloats * sizeof(float));
 /// step is taken back and nothing else is done, and later steps are shorter by `shrink`; each one
 /// that is accepted lengthens the next by `grow`, up to their full length.
 struct GuardStep {
-  const float* loss = nullptr;  // device
+  const float* loss = nullptr;          // device
+  const float* squared_norm = nullptr;  // device, of the gradient; nullptr: not looked at
   GuardState* state = nullptr;
   float factor = 1.5f, margin = 0.1f;
   float deviations = 4.0f;

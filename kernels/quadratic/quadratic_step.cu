@@ -28,6 +28,10 @@ __device__ __forceinline__ void average_in(float& mean, float& weight, double de
   weight = static_cast<float>(sum);
 }
 
+__device__ __forceinline__ bool is_finite(const float* x) {
+  return x == nullptr || is_finite(double{*x});
+}
+
 /// Whether the loss is acceptable; if so it is taken into mean and variance. State: QuadraticState
 /// or GuardState, Judge: what comes with it.
 template <class Judge, class State>
@@ -37,7 +41,7 @@ __device__ __forceinline__ bool accept_loss(const Judge& p, State& s) {
   const double usual = (double(p.factor) - 1.0) * mean + p.margin;
   const double scatter = double(p.deviations) * sqrt(double(s.loss_variance));
   const double limit = clamp(scatter, usual, 2.0 * usual);
-  if (!is_finite(loss) || (can_undo && loss - mean > limit)) {
+  if (!is_finite(loss) || !is_finite(p.squared_norm) || (can_undo && loss - mean > limit)) {
     s.rejected += 1.0f;
     return false;
   }
@@ -54,7 +58,7 @@ __global__ void advance_mean_kernel(AdvanceMean p) {
   if (threadIdx.x != 0) return;
   MeanWeights& w = *p.weights;
   double take = 0.0;
-  if (p.accepted == nullptr || *p.accepted != 0.0f) {
+  if ((p.accepted == nullptr || *p.accepted != 0.0f) && is_finite(p.squared_norm)) {
     const double sum = double(p.decay) * w.weight + (1.0 - p.decay);
     take = (1.0 - p.decay) / sum;
     w.weight = static_cast<float>(sum);

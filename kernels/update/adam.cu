@@ -15,6 +15,7 @@ namespace curvseg::CURVSEG_TARGET {
 namespace {
 
 __global__ void adam_kernel(AdamUpdate p) {
+  if (overflowed(p.squared_norm)) return;
   const UpdateScalars scalars = *p.scalars;
   const Regulariser regulariser(p.regularisation, scalars.learning_rate, scalars.max_norm,
                                 p.squared_norm);

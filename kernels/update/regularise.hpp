@@ -14,6 +14,12 @@
 
 namespace curvseg::CURVSEG_TARGET {
 
+/// Whether the gradient with this squared norm is to be left alone: something in it, or the norm
+/// itself, overflowed.
+__device__ __forceinline__ bool overflowed(const float* squared_norm) {
+  return squared_norm != nullptr && !(*squared_norm - *squared_norm == 0.0f);
+}
+
 class Regulariser {
  public:
   __device__ __forceinline__ Regulariser(const Regularisation& terms, float learning_rate,

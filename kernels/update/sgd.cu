@@ -19,6 +19,7 @@ enum class Momentum { kNone, kHeavyBall, kNesterov };
 
 template <Momentum Method>
 __global__ void sgd_kernel(SgdUpdate p) {
+  if (overflowed(p.squared_norm)) return;
   const UpdateScalars scalars = *p.scalars;
   const Regulariser regulariser(p.regularisation, scalars.learning_rate, scalars.max_norm,
                                 p.squared_norm);

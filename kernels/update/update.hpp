@@ -39,8 +39,9 @@ struct Regularisation {
 /// One step of stochastic gradient descent, PyTorch's convention (dampening 0):
 ///   g ← clip · grad + l2·θ + l1·sign θ;   m ← momentum·m + g (m = g at the first step)
 ///   θ ← θ − η·(nesterov ? g + momentum·m : m)
-/// with clip = min(1, max_norm / √squared_norm) where squared_norm is given. `momentum_buffer`
-/// (zero before the first step) may be nullptr when momentum is 0.
+/// with clip = min(1, max_norm / √squared_norm) where squared_norm is given. Where that is not
+/// finite nothing is done: a gradient that overflowed would stay in the momentum for ever.
+/// `momentum_buffer` (zero before the first step) may be nullptr when momentum is 0.
 struct SgdUpdate {
   std::int64_t n = 0;
   float* theta = nullptr;
@@ -56,6 +57,7 @@ struct SgdUpdate {
 /// One step of Adam (Kingma & Ba 2015, algorithm 1), AdamW with decoupled_l2 (Loshchilov & Hutter):
 ///   m ← β₁m + (1−β₁)g;  v ← β₂v + (1−β₂)g²
 ///   θ ← θ − η · (m / bias_correction1) / (√(v / bias_correction2) + ε)
+/// Nothing is done where squared_norm is given and not finite.
 struct AdamUpdate {
   std::int64_t n = 0;
   float* theta = nullptr;

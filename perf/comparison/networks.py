@@ -160,6 +160,9 @@ class Networks:
                 self._not_here += [f"{name}: {reason}" for name, reason in gone.items()]
                 rows.append(sampled(rounds.samples, able, {
                     "name": f"curvature/{work}/{network.name}", "kind": "time"}))
+            for work, planned in sides["curvseg"].about["planned_bytes"].items():
+                rows.append({"name": f"memory/planned for {work}/{network.name}", "kind": "bytes",
+                             "sides": {"curvseg": [planned]}})
         finally:
             for side in sides.values():
                 side.close()
@@ -179,7 +182,11 @@ class Networks:
                 rows += [{"name": f"second order/{where}", "kind": "time",
                           "sides": {"curvseg": [answer[self._clock.key] for answer in answers]}},
                          {"name": f"memory/{where}", "kind": "bytes",
-                          "sides": {"curvseg": [side.about["memory_bytes"]]}}]
+                          "sides": {"curvseg": [side.about["memory_bytes"]]}},
+                         bars.with_bar({
+                             "name": f"allocations/{where}", "kind": "count",
+                             "sides": {"curvseg": [answer["allocations"] / steps
+                                                   for answer in answers]}})]
             finally:
                 side.close()
         return rows

@@ -57,7 +57,8 @@ def torch_parameters(tensors, depth):
     it is the transpose of, [R,S,K,C], and becomes [C,K,R,S], by the same permutation."""
     return {torch_name(name, depth): np.array(
                 value.transpose(3, 2, 0, 1) if value.ndim == 4 else value, order="C")
-            for name, value in tensors.items() if not name.startswith("optimizer.")}
+            for name, value in tensors.items()
+            if not name.startswith(("optimizer.", "continued."))}
 
 
 # ---- random numbers ------------------------------------------------------------------------------

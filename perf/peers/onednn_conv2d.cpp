@@ -2,15 +2,17 @@
 //
 // oneDNN runs twice: on NHWC activations, as ours are, and on the layout it likes best ("any"),
 // without counting what it costs to bring the data there; its filters are in its own layout both
-// times, reordered beforehand, whereas ours packs its filters within the time. Sides are timed in
-// turn, one right after the other, so that a change of the machine's speed hits all; the ratio is
-// the median of the rounds against the better layout, with the least and the largest. With --json
-// one object a row instead of a table, with all samples, for perf/run.py.
+// times, reordered beforehand, whereas ours packs its filters within the time. Where there is a
+// choice of algorithms, ours is the one that it takes by itself, and the table has its direct sums
+// too. Sides are timed in turn, one right after the other, so that a change of the machine's speed
+// hits all; the ratio is the median of the rounds against the better layout, with the least and the
+// largest. With --json one object a row instead of a table, with all samples, for perf/run.py.
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdio>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,7 +36,8 @@ constexpr std::array kSides = {"curvseg", "nhwc", "any"};
 /// Seconds of every round.
 struct Samples {
   std::array<std::vector<double>, 3> seconds;
-  std::vector<double> peak;  // operations a second
+  std::vector<double> direct;  // ours, where there is a choice of algorithms
+  std::vector<double> peak;    // operations a second
 };
 
 double median(std::vector<double> values) {
@@ -56,13 +59,15 @@ class Comparison {
  public:
   Comparison(int rounds, Clock clock) : rounds_(rounds), clock_(clock) {}
 
-  Samples run(const std::array<std::function<void()>, 3>& sides) const {
+  Samples run(const std::array<std::function<void()>, 3>& sides,
+              const std::function<void()>& direct) const {
     const int repeat = std::max(1, static_cast<int>(std::ceil(kShortest / time(sides[0], 1))));
     Samples samples;
     for (int i = 0; i < rounds_; ++i) {
       samples.peak.push_back(fma_peak(clock_));
       for (std::size_t k = 0; k < sides.size(); ++k)
         samples.seconds[k].push_back(time(sides[k], repeat));
+      if (direct) samples.direct.push_back(time(direct, repeat));
     }
     return samples;
   }
@@ -86,9 +91,12 @@ void print_row(const std::string& name, double flops, const Samples& samples) {
     ratios.push_back(best[i] / ours[i]);
     percents.push_back(100.0 * flops / ours[i] / samples.peak[i]);
   }
-  std::printf("| %s | %.1f | %.0f | %.1f | %.1f | %.2f [%.2f, %.2f] |\n", name.c_str(),
-              flops / median(ours) / 1e9, median(percents), flops / median(nhwc) / 1e9,
-              flops / median(any) / 1e9, median(ratios),
+  const std::string direct =
+      samples.direct.empty() ? ""
+                             : std::to_string(std::lround(flops / median(samples.direct) / 1e9));
+  std::printf("| %s | %.1f | %.0f | %s | %.1f | %.1f | %.2f [%.2f, %.2f] |\n", name.c_str(),
+              flops / median(ours) / 1e9, median(percents), direct.c_str(),
+              flops / median(nhwc) / 1e9, flops / median(any) / 1e9, median(ratios),
               *std::min_element(ratios.begin(), ratios.end()),
               *std::max_element(ratios.begin(), ratios.end()));
 }
@@ -119,8 +127,11 @@ void compare_case(const Stream& stream, const Conv2dCase& c, const Comparison& c
     any.run();
     require_same(name, ours.result(), nhwc.result());
     require_same(name, ours.result(), any.result());
+    std::optional<Convolution> direct;
+    if (c.has_choice() && !json) direct.emplace(stream, c, direction, true, ConvAlgorithm::kDirect);
     const Samples samples =
-        comparison.run({[&] { ours.run(); }, [&] { nhwc.run(); }, [&] { any.run(); }});
+        comparison.run({[&] { ours.run(); }, [&] { nhwc.run(); }, [&] { any.run(); }},
+                       direct ? [&] { direct->run(); } : std::function<void()>());
     const double flops = ours.shapes().flops();
     json ? print_json(name, flops, samples) : print_row(name, flops, samples);
     std::fflush(stdout);
@@ -142,8 +153,8 @@ void run(Arguments& arguments) {
     std::printf(
         "curvseg (%s) and oneDNN %s, %d threads, %s time; ratio: oneDNN's time over ours, against "
         "its better layout.\n\n"
-        "| convolution | GFLOP/s | %% of FMA peak | oneDNN nhwc | oneDNN any | ratio |\n"
-        "| --- | ---: | ---: | ---: | ---: | ---: |\n",
+        "| convolution | GFLOP/s | %% of FMA peak | direct | oneDNN nhwc | oneDNN any | ratio |\n"
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n",
         set.c_str(), onednn_version().c_str(), threads(), clock == Clock::kWall ? "wall" : "cpu");
   for (const Conv2dCase& c : kConv2dCases)
     if (std::string(c.name).find(only) != std::string::npos)

@@ -14,6 +14,11 @@ struct Conv2dCase {
   /// w, c) to its input (k).
   bool transposed = false;
 
+  /// Whether there is another way than direct sums: ConvAlgorithm::kWinograd.
+  bool has_choice() const {
+    return r == 3 && s == 3 && stride == 1 && dilation == 1 && !transposed;
+  }
+
   /// Padded to keep the size, for odd filters and stride 1.
   Conv2dGeometry geometry() const {
     const int pad_h = transposed ? 0 : dilation * (r - 1) / 2;

@@ -9,10 +9,10 @@ std::vector<NamedDirection> directions(const Conv2dCase& c) {
 }
 
 Convolution::Convolution(const Stream& stream, const Conv2dCase& c, Direction direction,
-                         bool rotate)
+                         bool rotate, ConvAlgorithm algorithm)
     : stream_(stream),
       direction_(direction),
-      shapes_(c),
+      shapes_(c, algorithm),
       w_(random_vector(stream, shapes_.filter.elements(), kFilterSeed)),
       workspace_(stream.device(), workspace_floats()),
       buffers_(rotate ? shapes_.bytes() : last_level_cache() * 8, [this] {

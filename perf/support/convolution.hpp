@@ -25,8 +25,10 @@ std::vector<NamedDirection> directions(const Conv2dCase& c);
 /// is what the layer reads and x what it writes. Its data gradient is then the layer's forward
 /// pass.
 struct ConvolutionShapes {
-  explicit ConvolutionShapes(const Conv2dCase& c)
+  explicit ConvolutionShapes(const Conv2dCase& c,
+                             ConvAlgorithm algorithm = ConvAlgorithm::kAutomatic)
       : x{c.n, c.h, c.w, c.c}, filter(nullptr, c.r, c.s, c.c, c.k), geometry(c.geometry()) {
+    geometry.algorithm = algorithm;
     y = conv2d_output_shape(x, filter, geometry);
   }
   Shape x, y;
@@ -47,7 +49,8 @@ inline constexpr unsigned kFilterSeed = 1, kXSeed = 2, kYSeed = 3;
 /// The filter stays, as in training; activations rotate where `rotate` says so.
 class Convolution {
  public:
-  Convolution(const Stream& stream, const Conv2dCase& c, Direction direction, bool rotate);
+  Convolution(const Stream& stream, const Conv2dCase& c, Direction direction, bool rotate,
+              ConvAlgorithm algorithm = ConvAlgorithm::kAutomatic);
 
   void run();
   /// What the last run wrote: [N,H,W,C] or [R,S,C,K]. What it read is as it began.

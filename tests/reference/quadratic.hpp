@@ -5,7 +5,7 @@
 #include <cmath>
 #include <vector>
 
-namespace curvseg::testing::reference {
+namespace curvseg::reference {
 
 /// Mean of values with weights decay^age.
 inline double weighted_mean(const std::vector<double>& values, double decay) {
@@ -71,4 +71,4 @@ class QuadraticModel {
   std::vector<double> slopes_d_, slopes_p_, correlations_;
 };
 
-}  // namespace curvseg::testing::reference
+}  // namespace curvseg::reference

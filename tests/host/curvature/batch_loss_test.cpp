@@ -23,6 +23,9 @@ void expect_is_difference_of_gradients(Case& c, unsigned seed) {
   expect_close(c.hvp(v), c.expected_hvp(v));
 }
 
+/// With its 3x3 convolutions by minimal filtering in every pass.
+Model in_tiles(const Model& model) { return model.with_convolutions(ConvAlgorithm::kWinograd); }
+
 TEST(GaussNewton, IsTheExplicitProduct) {
   for (const char* name : {"host", "emulated"}) {
     if (!has_device(name)) continue;
@@ -33,6 +36,8 @@ TEST(GaussNewton, IsTheExplicitProduct) {
     Case weighted(device, zoo::make("unet(width=2, depth=1, transpose=false)", 2, 2), {1, 6, 5, 2},
                   3, {.class_weights = {0.5f, 2.0f}, .label_smoothing = 0.1f});
     expect_is_explicit_product(weighted, 4);
+    Case filtered(device, in_tiles(zoo::make("unet(width=2, depth=1)", 1, 3)), {2, 5, 6, 1}, 1);
+    expect_is_explicit_product(filtered, 2);
   }
 }
 
@@ -98,6 +103,8 @@ TEST(Hessian, IsTheDifferenceOfGradients) {
     Case weighted(device, zoo::make("unet(width=2, depth=1, transpose=false)", 2, 2), {1, 6, 5, 2},
                   3, {.class_weights = {0.5f, 2.0f}, .label_smoothing = 0.1f});
     expect_is_difference_of_gradients(weighted, 4);
+    Case filtered(device, in_tiles(zoo::make("unet(width=2, depth=1)", 1, 3)), {2, 5, 6, 1}, 1);
+    expect_is_difference_of_gradients(filtered, 2);
   }
 }
 
@@ -125,14 +132,21 @@ TEST(Hessian, IsTheDifferenceOfGradientsForRandomGraphs) {
   }
 }
 
-TEST(Hessian, IsSymmetric) {
-  Case c(Device::open("host"), zoo::make("unet(width=8, depth=2)", 3, 4), {2, 21, 18, 3}, 11);
+void expect_hessian_is_symmetric(Case& c) {
   for (unsigned seed = 0; seed < 5; ++seed) {
     const std::vector<float> v = c.direction(100 + seed), w = c.direction(200 + seed);
     const std::vector<float> hv = c.hvp(v), hw = c.hvp(w);
     const double vhw = inner_product(v, hw), whv = inner_product(w, hv);
     const double size = std::sqrt(inner_product(hv, hv) * inner_product(w, w));
     EXPECT_TRUE(std::fabs(vhw - whv) <= 1e-5 * size) << vhw << " " << whv;
+  }
+}
+
+TEST(Hessian, IsSymmetric) {
+  const Model model = zoo::make("unet(width=8, depth=2)", 3, 4);
+  for (const Model& computed : {model, in_tiles(model)}) {
+    Case c(Device::open("host"), computed, {2, 21, 18, 3}, 11);
+    expect_hessian_is_symmetric(c);
   }
 }
 

@@ -6,28 +6,12 @@
 
 #include "curvseg/error.hpp"
 #include "host/io/letters.hpp"
+#include "host/io/picture.hpp"
 
 namespace curvseg {
 namespace {
 
 constexpr Rgb kBlack{0, 0, 0};
-constexpr Rgb kRed{200, 0, 0};
-constexpr Rgb kBlue{0, 0, 200};
-
-Rgb pixel(const Image& image, int y, int x) {
-  const std::uint8_t* p = image.pixels.data() + image.offset(y, x);
-  return {p[0], p[1], p[2]};
-}
-
-std::size_t count(const Image& image, Rgb color) {
-  std::size_t pixels = 0;
-  for (int y = 0; y < image.height; ++y) {
-    for (int x = 0; x < image.width; ++x) {
-      pixels += pixel(image, y, x) == color ? 1 : 0;
-    }
-  }
-  return pixels;
-}
 
 /// Text of one line on white, in rows of '#' and '.'.
 std::string drawn(std::string_view text, int width) {

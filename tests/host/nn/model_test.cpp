@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "curvseg/error.hpp"
+#include "host/nn/message_of.hpp"
 #include "host/nn/model_name.hpp"
 
 namespace curvseg {
@@ -149,17 +150,6 @@ TEST(Model, SeedsAndParametersHaveTheirOwnNumbers) {
 }
 
 // ---- messages ----------------------------------------------------------------------------------
-
-template <class Exception, class Function>
-std::string message_of(Function function) {
-  try {
-    function();
-  } catch (const Exception& e) {
-    return e.what();
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return {};
-}
 
 std::string make_message(const char* name) {
   return message_of<InputError>([&] { zoo::make(name, 3, 2, 4, 4); });

@@ -191,6 +191,40 @@ TEST_P(Conv2dOperations, TransposeBackwardWeights) {
   });
 }
 
+TEST_P(Conv2dOperations, EveryAlgorithmMakesDoWithTheWorkspaceOfItsQuery) {
+  const Conv2d g{1, 5, 6, 33, 34, 3, 3, 1, 1, 1, 1};
+  const auto x = small_integers(g.x_size(), 1), w = small_integers(g.w_size(), 2);
+  const auto dy = small_integers(g.y_size(), 3);
+  const auto on_x = upload(x), on_w = upload(w), on_dy = upload(dy);
+  const ConstFilterView filters = filter(g, static_cast<const float*>(on_w.get()));
+  Sums y(g.y_size()), dx(g.x_size()), dw(g.w_size());
+  reference::forward(g, x, w, y);
+  reference::backward_data(g, dy, w, dx);
+  reference::backward_weights(g, x, dy, dw);
+  for (const ConvAlgorithm algorithm :
+       {ConvAlgorithm::kAutomatic, ConvAlgorithm::kDirect, ConvAlgorithm::kWinograd}) {
+    SCOPED_TRACE(static_cast<int>(algorithm));
+    Conv2dGeometry by = geometry(g);
+    by.algorithm = algorithm;
+    const auto to_y = output<float>(g.y_size()), to_dx = output<float>(g.x_size());
+    const auto to_dw = output<float>(g.w_size());
+    const auto forward = scratch(conv2d_forward_workspace(device(), x_shape(g), filters, by));
+    conv2d_forward(queue(), ConstTensorView(on_x.get(), x_shape(g)), filters, {.geometry = by},
+                   all_of(forward), {to_y.get(), y_shape(g)});
+    expect_sums(download(to_y), y, true);
+    const auto data = scratch(conv2d_backward_data_workspace(device(), x_shape(g), filters, by));
+    conv2d_backward_data(queue(), ConstTensorView(on_dy.get(), y_shape(g)), filters,
+                         {.geometry = by}, all_of(data), {to_dx.get(), x_shape(g)});
+    expect_sums(download(to_dx), dx, true);
+    const auto weights =
+        scratch(conv2d_backward_weights_workspace(device(), x_shape(g), filters, by));
+    conv2d_backward_weights(queue(), ConstTensorView(on_x.get(), x_shape(g)),
+                            ConstTensorView(on_dy.get(), y_shape(g)), by, false, all_of(weights),
+                            filter(g, to_dw.get()));
+    expect_sums(download(to_dw), dw, true);
+  }
+}
+
 TEST_P(Conv2dOperations, BackwardBiasOfNoChannels) {
   const ConstTensorView dy(nullptr, {2, 8, 8, 0});
   EXPECT_EQ(conv2d_backward_bias_workspace(device(), dy.shape), 0U);

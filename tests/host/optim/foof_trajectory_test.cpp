@@ -40,7 +40,7 @@ class LinearFoof {
     const Doubles d = preconditioned(mean_gradient());
     const int images = static_cast<int>(std::ceil(3.0 * double{o_.batch_fraction}));
     const Doubles& p = previous_;
-    const testing::reference::Measured measured{
+    const reference::Measured measured{
         on_.form(d, d, images), on_.form(d, p, images), on_.form(p, p, images), test::inner(g, d),
         test::inner(g, p),      test::inner(d, d),      test::inner(d, p),      test::inner(p, p)};
     last = model_.step(measured, has_previous_ && o_.previous_direction);
@@ -80,7 +80,7 @@ class LinearFoof {
     for (std::size_t i = 0; i < mean.values.size(); ++i) {
       Doubles history;
       for (const DenseMatrix& each : factors_) history.push_back(each.values[i]);
-      mean.values[i] = testing::reference::weighted_mean(history, double{o_.factor_decay});
+      mean.values[i] = reference::weighted_mean(history, double{o_.factor_decay});
     }
     double trace = 0.0;
     for (std::size_t i = 0; i < mean.rows; ++i) trace += mean.at(i, i);
@@ -94,7 +94,7 @@ class LinearFoof {
     for (std::size_t i = 0; i < mean.size(); ++i) {
       Doubles history;
       for (const Doubles& each : gradients_) history.push_back(each[i]);
-      mean[i] = testing::reference::weighted_mean(history, double{o_.momentum});
+      mean[i] = reference::weighted_mean(history, double{o_.momentum});
     }
     return mean;
   }
@@ -113,11 +113,11 @@ class LinearFoof {
   const TrainingCase& on_;
   FoofOptions o_;
   std::set<int> observed_, inverted_;
-  testing::reference::QuadraticModel model_;
+  reference::QuadraticModel model_;
 
  public:
   Doubles theta;
-  testing::reference::Step last;
+  reference::Step last;
 
  private:
   Doubles previous_;

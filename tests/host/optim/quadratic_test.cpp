@@ -16,7 +16,7 @@ using test::expect_near;
 using test::Floats;
 using test::TrainingCase;
 
-Doubles to_doubles(const Floats& x) { return {x.begin(), x.end()}; }
+Doubles in_double(const Floats& x) { return {x.begin(), x.end()}; }
 
 class Quadratic : public ::testing::TestWithParam<std::string> {
  protected:
@@ -26,7 +26,7 @@ class Quadratic : public ::testing::TestWithParam<std::string> {
     on.use(options);
     Floats start(static_cast<std::size_t>(on.model().parameter_count()));
     on.set_theta(start);
-    Doubles theta = to_doubles(start);
+    Doubles theta = in_double(start);
     for (int step = 1; step <= 5; ++step) {
       on.step(rate);
       update(theta, step);
@@ -251,9 +251,9 @@ TEST(QuadraticMinimum, EveryOptimizerGetsThere) {
     options.damped_diagonal.decoupled_l2 = 0.0f;
     on->use(options);
     const float rate = rates.count(name) > 0 ? rates.at(name) : 1.0f;
-    const double before = on->loss(to_doubles(on->theta())), least = on->loss(on->solution());
+    const double before = on->loss(in_double(on->theta())), least = on->loss(on->solution());
     for (int t = 0; t < 200; ++t) on->step(rate * (1.0f - static_cast<float>(t) / 200.0f));
-    const double after = on->loss(to_doubles(on->theta()));
+    const double after = on->loss(in_double(on->theta()));
     // Sophia's ratios are nearly all at their bounds: a descent by signs.
     const double share = name == "damped-diagonal" ? 1e-3 : 1e-6;
     EXPECT_LT(after - least, share * (before - least));

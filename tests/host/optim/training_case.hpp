@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -86,6 +87,7 @@ class TrainingCase {
     loss_->linearise(view(theta_), x_, labels_.data());
     loss_->gradient(view(grad_));
     const double loss = read_loss();
+    if (poison_) fill(stream_, {grad_.data(), 1}, *poison_);
     norm_.compute(stream_, view(grad_), squared_norm_.data());
     optimizer_->step({.stream = stream_,
                       .theta = view(theta_),
@@ -120,6 +122,24 @@ class TrainingCase {
     return grad_.to_host(stream_);
   }
   void poison_images() { fill_images(NAN); }
+  /// What the first element of later gradients is, whatever the loss; none: as it should be.
+  void poison_gradients(std::optional<float> value) { poison_ = value; }
+  /// Optimizer::failed() of the last step, on the batch as it is.
+  bool last_step_failed() {
+    loss_now();
+    return optimizer_->failed({.stream = stream_, .theta = view(theta_), .batch = loss_.get()});
+  }
+  void take_back() {
+    optimizer_->take_back({.stream = stream_, .theta = view(theta_), .batch = loss_.get()});
+    stream_.synchronise();
+  }
+  /// All tensors of the optimiser's state, one after the other.
+  std::vector<float> state() const {
+    std::vector<float> all;
+    for (const StateTensor& each : optimizer_->state().tensors)
+      for (const float value : tensor(each.name)) all.push_back(value);
+    return all;
+  }
   void heal_images() {
     x_.upload(stream_, x_values_);
     stream_.synchronise();
@@ -267,6 +287,7 @@ class TrainingCase {
   GradientNorm norm_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<BatchLoss> loss_;
+  std::optional<float> poison_;
   std::uint64_t step_ = 0;
 };
 

@@ -1,17 +1,15 @@
 // Conjugate gradients against dense solutions and known spectra: where they start, where they end.
 #include <cmath>
-#include <limits>
 #include <stdexcept>
 
 #include "host/solvers/conjugate_gradients_case.hpp"
 #include "support/random_data.hpp"
+#include "support/rounding.hpp"
 
 namespace curvseg::testing {
 namespace {
 
 using Stop = ConjugateGradientsStop;
-
-constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
 
 TEST_P(ConjugateGradientsTest, ByHand) {
   reference::Symmetric a(2);

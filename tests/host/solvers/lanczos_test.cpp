@@ -1,19 +1,17 @@
 // Lanczos against dense eigenvalues.
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numeric>
 
 #include "curvseg/error.hpp"
 #include "host/solvers/operators.hpp"
 #include "host/solvers/tridiagonal.hpp"
 #include "support/random_data.hpp"
+#include "support/rounding.hpp"
 #include "support/schedules.hpp"
 
 namespace curvseg::testing {
 namespace {
-
-constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
 
 // ---- small problems on the host ----------------------------------------------------------------
 

@@ -4,17 +4,15 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <limits>
 #include <numeric>
 
 #include "host/solvers/operators.hpp"
 #include "support/random_data.hpp"
+#include "support/rounding.hpp"
 #include "support/schedules.hpp"
 
 namespace curvseg::testing {
 namespace {
-
-constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
 
 /// A matrix on vectors with padding: elements 10 to 13 and the last two are none.
 struct Padded {

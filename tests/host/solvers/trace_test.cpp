@@ -1,16 +1,14 @@
 // Traces and diagonals from random signs.
 #include <cmath>
-#include <limits>
 #include <numeric>
 
 #include "host/solvers/operators.hpp"
 #include "support/random_data.hpp"
+#include "support/rounding.hpp"
 #include "support/schedules.hpp"
 
 namespace curvseg::testing {
 namespace {
-
-constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
 
 class TraceTest : public SolverTest {
  protected:

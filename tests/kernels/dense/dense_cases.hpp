@@ -2,19 +2,17 @@
 #pragma once
 
 #include <cmath>
-#include <limits>
 #include <utility>
 #include <vector>
 
 #include "reference/dense.hpp"
 #include "support/random_data.hpp"
+#include "support/rounding.hpp"
 #include "support/targets.hpp"
 
 namespace curvseg::testing {
 
 using reference::DenseMatrix;
-
-inline constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
 
 /// n x n values, dense on the host; on the device a row begins every n + gap elements.
 struct SquareMatrix {

@@ -43,6 +43,11 @@ Conv2dProblem problem(int n, int h, int w, int c, int k, int filter, int stride,
   return p;
 }
 
+Conv2dProblem winograd(Conv2dProblem p) {
+  p.algorithm = ConvAlgorithm::kWinograd;
+  return p;
+}
+
 /// Calls visit(x index, w index, y index) for every product of the forward pass.
 template <class Visit>
 void for_each_product(const Conv2dProblem& p, Visit visit) {
@@ -118,8 +123,10 @@ class EmulatedConv2dTraffic : public EmulatedTest {
  protected:
   static constexpr int kChannels = 64;
 
-  std::vector<LaunchRecord> records_of_gather(Conv2dDirection direction) {
-    const Conv2dProblem p = problem(1, 16, 32, kChannels, kChannels, 3, 1, 1, 1);
+  std::vector<LaunchRecord> records_of_gather(Conv2dDirection direction,
+                                              ConvAlgorithm algorithm = ConvAlgorithm::kDirect) {
+    Conv2dProblem p = problem(1, 16, 32, kChannels, kChannels, 3, 1, 1, 1);
+    p.algorithm = algorithm;
     Conv2dGather gather;
     gather.problem = p;
     gather.direction = direction;
@@ -161,6 +168,20 @@ TEST_F(EmulatedConv2dTraffic, GatherMovesWholeSectorsWithoutBankConflicts) {
     EXPECT_LE(gather.shared_writes.wavefronts, 1.02 * gather.shared_writes.ideal);
     EXPECT_LE(gather.shared_reads.wavefronts, 1.02 * gather.shared_reads.ideal);
   }
+}
+
+TEST_F(EmulatedConv2dTraffic, WinogradMovesWholeSectorsAndMeetsABankTwiceOnceABlock) {
+  const std::vector<LaunchRecord> records =
+      records_of_gather(Conv2dDirection::kForward, ConvAlgorithm::kWinograd);
+  ASSERT_EQ(records.size(), 2u);
+  const LaunchRecord& winograd = records[1];
+  EXPECT_GE(useful(records[0].global_writes), kWholeWrites);
+  EXPECT_GE(useful(winograd.global_reads), 0.99);
+  EXPECT_GE(useful(winograd.global_writes), kWholeWrites);
+  // g++ makes four requests of the one with which a thread reads four products, once a block.
+  EXPECT_LE(winograd.shared_reads.wavefronts, 1.2 * winograd.shared_reads.ideal);
+  // Rows of products that are written lie eight apart in a warp.
+  EXPECT_LE(winograd.shared_writes.wavefronts, 1.5 * winograd.shared_writes.ideal);
 }
 
 // ---- results -----------------------------------------------------------------------------------
@@ -214,6 +235,8 @@ INSTANTIATE_TEST_SUITE_P(
                       Shape{"Dilation2", problem(1, 12, 9, 8, 33, 3, 1, 2, 2), 1},
                       Shape{"TwoTerms", problem(1, 8, 17, 20, 68, 3, 1, 1, 1), 2},
                       Shape{"TwoTermsOddStride2", problem(1, 11, 8, 7, 9, 3, 2, 1, 1), 2},
+                      Shape{"Winograd", winograd(problem(1, 9, 11, 10, 35, 3, 1, 1, 1)), 1},
+                      Shape{"WinogradTwoTerms", winograd(problem(2, 4, 3, 9, 4, 3, 1, 1, 2)), 2},
                       Shape{"OneByOne", problem(2, 6, 7, 36, 65, 1, 1, 1, 0), 1},
                       Shape{"Splits", problem(2, 16, 20, 4, 8, 3, 1, 1, 1), 1}),
     [](const auto& shape) { return std::string(shape.param.name); });

@@ -10,30 +10,30 @@ namespace {
 
 using namespace target_emulated;
 
-constexpr int kSize = 4;
-constexpr std::size_t kFloats = kSize * kSize;
+constexpr int kRows = 4;
+constexpr std::size_t kMatrixFloats = kRows * kRows;
 
 class EmulatedHostWork : public EmulatedTest {
  protected:
   void SetUp() override {
     EmulatedTest::SetUp();
     for (StreamHandle& stream : stream_) stream = runtime_.create_stream(0);
-    inverse_ = allocate<float>(kFloats);
-    workspace_ = allocate<float>(kFloats);
+    inverse_ = allocate<float>(kMatrixFloats);
+    workspace_ = allocate<float>(kMatrixFloats);
   }
   void TearDown() override {
     for (const StreamHandle stream : stream_) runtime_.destroy_stream(stream);
     EmulatedTest::TearDown();
   }
   static std::vector<float> diagonal(float value) {
-    std::vector<float> a(kFloats);
-    for (std::size_t i = 0; i < kSize; ++i) a[i * kSize + i] = value;
+    std::vector<float> a(kMatrixFloats);
+    for (std::size_t i = 0; i < kRows; ++i) a[i * kRows + i] = value;
     return a;
   }
-  void invert(StreamHandle stream, const float* a, std::int64_t ld = kSize) {
+  void invert(StreamHandle stream, const float* a, std::int64_t ld = kRows) {
     InverseSpd p;
     p.count = 1;
-    p.matrix[0] = {kSize, a, ld, inverse_, kSize, nullptr};
+    p.matrix[0] = {kRows, a, ld, inverse_, kRows, nullptr};
     p.workspace = workspace_;
     curvseg_kernels_target_emulated()->inverse_spd(stream, p);
   }
@@ -51,21 +51,21 @@ TEST_F(EmulatedHostWork, IsLateAndItsOutputCountsAsWritten) {
   inverse_[0] = -1.0f;
   invert(stream_[0], a);
   EXPECT_EQ(inverse_[0], -1.0f);
-  float* copy = allocate<float>(kFloats);
-  read_all(stream_[0], inverse_, copy, kFloats);
+  float* copy = allocate<float>(kMatrixFloats);
+  read_all(stream_[0], inverse_, copy, kMatrixFloats);
   EXPECT_EQ(synchronise_and_report(stream_[0]), "");
   EXPECT_EQ(inverse_[0], 0.25f);
   EXPECT_EQ(inverse_[1], 0.0f);
 }
 
 TEST_F(EmulatedHostWork, UninitialisedInput) {
-  invert(nullptr, allocate<float>(kFloats));
+  invert(nullptr, allocate<float>(kMatrixFloats));
   expect_parts(synchronise_and_report(nullptr),
                {"inverse_spd", "uninitialised read", "row 0 of its input"});
 }
 
 TEST_F(EmulatedHostWork, OutOfBounds) {
-  invert(nullptr, upload(diagonal(1.0f)), kSize + 1);
+  invert(nullptr, upload(diagonal(1.0f)), kRows + 1);
   expect_parts(synchronise_and_report(nullptr), {"inverse_spd", "out of bounds", "input"});
 }
 
@@ -78,9 +78,9 @@ TEST_F(EmulatedHostWork, UseAfterFree) {
 
 TEST_F(EmulatedHostWork, MissingWaitForItsInput) {
   float* a = upload(diagonal(1.0f));
-  write_all(stream_[0], a, kFloats);
+  write_all(stream_[0], a, kMatrixFloats);
   EXPECT_EQ(synchronise_and_report(stream_[0]), "");
-  write_all(stream_[0], a, kFloats);
+  write_all(stream_[0], a, kMatrixFloats);
   invert(stream_[1], a);
   EXPECT_EQ(synchronise_and_report(stream_[0]), "");
   expect_parts(synchronise_and_report(stream_[1]),
@@ -89,7 +89,7 @@ TEST_F(EmulatedHostWork, MissingWaitForItsInput) {
 
 TEST_F(EmulatedHostWork, MissingWaitForItsOutput) {
   invert(stream_[0], upload(diagonal(1.0f)));
-  read_all(stream_[1], inverse_, allocate<float>(kFloats), kFloats);
+  read_all(stream_[1], inverse_, allocate<float>(kMatrixFloats), kMatrixFloats);
   EXPECT_EQ(synchronise_and_report(stream_[0]), "");
   expect_parts(synchronise_and_report(stream_[1]),
                {"missing stream wait", "kernel read_all_kernel", "kernel inverse_spd"});
@@ -97,7 +97,7 @@ TEST_F(EmulatedHostWork, MissingWaitForItsOutput) {
 
 TEST_F(EmulatedHostWork, AfterAFailureTheOutputIsStillNobodys) {
   invert(stream_[0], upload(diagonal(-1.0f)));
-  read_all(stream_[0], inverse_, allocate<float>(kFloats), kFloats);
+  read_all(stream_[0], inverse_, allocate<float>(kMatrixFloats), kMatrixFloats);
   expect_parts(synchronise_and_report(stream_[0]),
                {"uninitialised read", "kernel read_all_kernel"});
 }

@@ -9,16 +9,16 @@ namespace {
 
 using namespace target_emulated;
 
-constexpr int kFloats = 500;
-constexpr std::size_t kBytes = kFloats * sizeof(float);
+constexpr int kStreamFloats = 500;
+constexpr std::size_t kBytes = kStreamFloats * sizeof(float);
 
 class EmulatedStreams : public EmulatedTest {
  protected:
   void SetUp() override {
     EmulatedTest::SetUp();
     for (StreamHandle& stream : stream_) stream = runtime_.create_stream(0);
-    a_ = allocate<float>(kFloats);
-    b_ = allocate<float>(kFloats);
+    a_ = allocate<float>(kStreamFloats);
+    b_ = allocate<float>(kStreamFloats);
   }
   void TearDown() override {
     // Late work must not run into the next test, its memory gone; what it reports does not matter.
@@ -44,7 +44,7 @@ class EmulatedStreams : public EmulatedTest {
 
 TEST_F(EmulatedStreams, NothingRunsBeforeItIsWaitedFor) {
   a_[3] = -1.0f;
-  write_all(stream_[0], a_, kFloats);
+  write_all(stream_[0], a_, kStreamFloats);
   runtime_.synchronise(0, stream_[1]);
   runtime_.synchronise(0, nullptr);
   EXPECT_EQ(a_[3], -1.0f);
@@ -54,22 +54,22 @@ TEST_F(EmulatedStreams, NothingRunsBeforeItIsWaitedFor) {
 
 TEST_F(EmulatedStreams, TheDefaultStreamIsLateToo) {
   a_[3] = -1.0f;
-  write_all(nullptr, a_, kFloats);
+  write_all(nullptr, a_, kStreamFloats);
   EXPECT_EQ(a_[3], -1.0f);
   runtime_.synchronise(0, nullptr);
   EXPECT_EQ(a_[3], 3.0f);
 }
 
 TEST_F(EmulatedStreams, MissingWaitMeetsMemoryThatNobodyHasWrittenYet) {
-  write_all(stream_[0], a_, kFloats);
-  read_all(stream_[1], a_, b_, kFloats);
+  write_all(stream_[0], a_, kStreamFloats);
+  read_all(stream_[1], a_, b_, kStreamFloats);
   expect_parts(synchronise_and_report(stream_[1]), {"uninitialised read", "kernel read_all_kernel",
                                                     "thread 0 of block (0,0,0)", read_line()});
 }
 
 TEST_F(EmulatedStreams, MissingWaitIsSeenEvenIfTheOrderHappensToBeRight) {
-  write_all(stream_[0], a_, kFloats);
-  read_all(stream_[1], a_, b_, kFloats);
+  write_all(stream_[0], a_, kStreamFloats);
+  read_all(stream_[1], a_, b_, kStreamFloats);
   EXPECT_EQ(synchronise_and_report(stream_[0]), "");
   expect_parts(
       synchronise_and_report(stream_[1]),
@@ -78,21 +78,21 @@ TEST_F(EmulatedStreams, MissingWaitIsSeenEvenIfTheOrderHappensToBeRight) {
 }
 
 TEST_F(EmulatedStreams, MissingWaitOfAWriterForAReader) {
-  write_all(stream_[0], a_, kFloats);
+  write_all(stream_[0], a_, kStreamFloats);
   EXPECT_EQ(synchronise_and_report(stream_[0]), "");
-  read_all(stream_[1], a_, b_, kFloats);
-  write_all(stream_[0], a_, kFloats);
+  read_all(stream_[1], a_, b_, kStreamFloats);
+  write_all(stream_[0], a_, kStreamFloats);
   EXPECT_EQ(synchronise_and_report(stream_[1]), "");
   expect_parts(synchronise_and_report(stream_[0]),
                {"missing stream wait", "kernel write_all_kernel", "kernel read_all_kernel"});
 }
 
 TEST_F(EmulatedStreams, AWaitOrders) {
-  write_all(stream_[0], a_, kFloats);
+  write_all(stream_[0], a_, kStreamFloats);
   runtime_.wait(0, stream_[1], 0, stream_[0]);
-  read_all(stream_[1], a_, b_, kFloats);
+  read_all(stream_[1], a_, b_, kStreamFloats);
   runtime_.wait(0, nullptr, 0, stream_[1]);
-  std::vector<float> host(kFloats);
+  std::vector<float> host(kStreamFloats);
   runtime_.copy(nullptr, host.data(), b_, kBytes);
   EXPECT_EQ(synchronise_and_report(nullptr), "");
   EXPECT_EQ(host[499], 499.0f);
@@ -100,30 +100,30 @@ TEST_F(EmulatedStreams, AWaitOrders) {
 
 TEST_F(EmulatedStreams, AWaitCoversWhatWasThereWhenItWasCalled) {
   runtime_.wait(0, stream_[1], 0, stream_[0]);
-  write_all(stream_[0], a_, kFloats);  // too late for the wait
-  read_all(stream_[1], a_, b_, kFloats);
+  write_all(stream_[0], a_, kStreamFloats);  // too late for the wait
+  read_all(stream_[1], a_, b_, kStreamFloats);
   expect_parts(synchronise_and_report(stream_[1]), {"uninitialised read", "read_all_kernel"});
 }
 
 TEST_F(EmulatedStreams, TheHostOrders) {
-  write_all(stream_[0], a_, kFloats);
+  write_all(stream_[0], a_, kStreamFloats);
   runtime_.synchronise(0, stream_[0]);
-  read_all(stream_[1], a_, b_, kFloats);
+  read_all(stream_[1], a_, b_, kStreamFloats);
   EXPECT_EQ(synchronise_and_report(stream_[1]), "");
 }
 
 TEST_F(EmulatedStreams, CopyWithoutAWait) {
-  const std::vector<float> ones(kFloats, 1.0f);
+  const std::vector<float> ones(kStreamFloats, 1.0f);
   runtime_.copy(stream_[0], a_, ones.data(), kBytes);
-  read_all(stream_[1], a_, b_, kFloats);
+  read_all(stream_[1], a_, b_, kStreamFloats);
   EXPECT_EQ(synchronise_and_report(stream_[0]), "");
   expect_parts(synchronise_and_report(stream_[1]),
                {"missing stream wait", "kernel read_all_kernel", "a copy on another stream"});
 }
 
 TEST_F(EmulatedStreams, CopyOfWhatAKernelStillWrites) {
-  std::vector<float> host(kFloats);
-  write_all(stream_[0], a_, kFloats);
+  std::vector<float> host(kStreamFloats);
+  write_all(stream_[0], a_, kStreamFloats);
   runtime_.copy(stream_[1], host.data(), a_, kBytes);
   EXPECT_EQ(synchronise_and_report(stream_[0]), "");
   expect_parts(synchronise_and_report(stream_[1]),
@@ -132,7 +132,7 @@ TEST_F(EmulatedStreams, CopyOfWhatAKernelStillWrites) {
 }
 
 TEST_F(EmulatedStreams, HostMemoryThatChangesTooEarly) {
-  std::vector<float> host(kFloats, 1.0f);
+  std::vector<float> host(kStreamFloats, 1.0f);
   runtime_.copy(stream_[0], a_, host.data(), kBytes);
   host[7] = 2.0f;
   runtime_.synchronise(0, stream_[0]);
@@ -140,8 +140,8 @@ TEST_F(EmulatedStreams, HostMemoryThatChangesTooEarly) {
 }
 
 TEST_F(EmulatedStreams, EarlyFree) {
-  float* gone = allocate<float>(kFloats);
-  write_all(stream_[0], gone, kFloats);
+  float* gone = allocate<float>(kStreamFloats);
+  write_all(stream_[0], gone, kStreamFloats);
   release(gone);
   expect_parts(synchronise_and_report(stream_[0]),
                {"out of bounds", "use after free", "kernel write_all_kernel",
@@ -149,7 +149,7 @@ TEST_F(EmulatedStreams, EarlyFree) {
 }
 
 TEST_F(EmulatedStreams, EarlyFreeBeforeACopy) {
-  std::vector<float> host(kFloats);
+  std::vector<float> host(kStreamFloats);
   float* gone = upload(host);
   runtime_.copy(stream_[0], host.data(), gone, kBytes);
   release(gone);
@@ -157,69 +157,69 @@ TEST_F(EmulatedStreams, EarlyFreeBeforeACopy) {
 }
 
 TEST_F(EmulatedStreams, CopyOutOfBounds) {
-  std::vector<float> host(kFloats + 1);
+  std::vector<float> host(kStreamFloats + 1);
   runtime_.copy(stream_[0], a_, host.data(), kBytes + 4);
   expect_parts(synchronise_and_report(stream_[0]),
                {"copy of 2004 bytes from the host to device 0", "out of bounds"});
 }
 
 TEST_F(EmulatedStreams, CopyBetweenDevicesCarriesWhatIsInitialised) {
-  float* other = allocate<float>(kFloats, 1);
-  write_all(nullptr, a_, kFloats / 2);
+  float* other = allocate<float>(kStreamFloats, 1);
+  write_all(nullptr, a_, kStreamFloats / 2);
   runtime_.copy(nullptr, other, a_, kBytes);
   runtime_.copy(nullptr, b_, other, kBytes);
-  float* to = allocate<float>(kFloats);
-  read_all(nullptr, b_, to, kFloats / 2);
+  float* to = allocate<float>(kStreamFloats);
+  read_all(nullptr, b_, to, kStreamFloats / 2);
   EXPECT_EQ(synchronise_and_report(nullptr), "");
   EXPECT_EQ(to[249], 249.0f);
-  read_all(nullptr, b_, to, kFloats / 2 + 1);
+  read_all(nullptr, b_, to, kStreamFloats / 2 + 1);
   expect_parts(synchronise_and_report(nullptr), {"uninitialised read"});
 }
 
 TEST_F(EmulatedStreams, AnErrorDropsQueuedWork) {
-  const std::vector<float> ones(kFloats, 1.0f);
+  const std::vector<float> ones(kStreamFloats, 1.0f);
   runtime_.copy(nullptr, b_, ones.data(), kBytes);
   runtime_.synchronise(0, nullptr);
-  read_all(stream_[0], a_, b_, kFloats);  // a_ is uninitialised
-  write_all(stream_[0], b_, kFloats);
+  read_all(stream_[0], a_, b_, kStreamFloats);  // a_ is uninitialised
+  write_all(stream_[0], b_, kStreamFloats);
   EXPECT_NE(synchronise_and_report(stream_[0]), "");
   EXPECT_EQ(synchronise_and_report(stream_[0]), "");
   EXPECT_EQ(b_[5], 1.0f);
 }
 
 TEST_F(EmulatedStreams, ADefectLeavesOtherStreamsTheirWork) {
-  read_all(stream_[0], a_, b_, kFloats);  // a_ is uninitialised
-  float* to = allocate<float>(kFloats);
-  write_all(stream_[1], to, kFloats);
+  read_all(stream_[0], a_, b_, kStreamFloats);  // a_ is uninitialised
+  float* to = allocate<float>(kStreamFloats);
+  write_all(stream_[1], to, kStreamFloats);
   expect_parts(synchronise_and_report(stream_[0]), {"uninitialised read"});
   EXPECT_EQ(synchronise_and_report(stream_[1]), "");
   EXPECT_EQ(to[499], 499.0f);
 }
 
 TEST_F(EmulatedStreams, WorkThatWaitsForDroppedWorkIsReported) {
-  read_all(stream_[0], a_, b_, kFloats);
+  read_all(stream_[0], a_, b_, kStreamFloats);
   runtime_.wait(0, stream_[1], 0, stream_[0]);
-  float* to = upload(std::vector<float>(kFloats, 1.0f));
-  write_all(stream_[1], to, kFloats);
+  float* to = upload(std::vector<float>(kStreamFloats, 1.0f));
+  write_all(stream_[1], to, kStreamFloats);
   expect_parts(synchronise_and_report(stream_[0]), {"uninitialised read"});
   expect_parts(synchronise_and_report(stream_[1]),
                {"was dropped", "uninitialised read", "kernel read_all_kernel", read_line()});
   EXPECT_EQ(to[5], 1.0f);
   EXPECT_EQ(synchronise_and_report(stream_[1]), "");  // once
-  write_all(stream_[1], to, kFloats);
+  write_all(stream_[1], to, kStreamFloats);
   EXPECT_EQ(synchronise_and_report(stream_[1]), "");
   EXPECT_EQ(to[5], 5.0f);
 }
 
 TEST_F(EmulatedStreams, ADefectThatAnotherStreamMetIsReportedByItsOwnToo) {
-  read_all(stream_[0], a_, b_, kFloats);
-  write_all(stream_[0], b_, kFloats);
+  read_all(stream_[0], a_, b_, kStreamFloats);
+  write_all(stream_[0], b_, kStreamFloats);
   runtime_.wait(0, stream_[1], 0, stream_[0]);
   const std::string met = synchronise_and_report(stream_[1]);
   expect_parts(met, {"uninitialised read"});
   EXPECT_EQ(met.find("was dropped"), std::string::npos) << met;
   // What is queued behind the dropped work is no better, nor is a wait for it.
-  write_all(stream_[0], b_, kFloats);
+  write_all(stream_[0], b_, kStreamFloats);
   runtime_.wait(0, stream_[1], 0, stream_[0]);
   expect_parts(synchronise_and_report(stream_[1]), {"was dropped", "uninitialised read"});
   expect_parts(synchronise_and_report(stream_[0]), {"was dropped", "uninitialised read"});
@@ -227,11 +227,11 @@ TEST_F(EmulatedStreams, ADefectThatAnotherStreamMetIsReportedByItsOwnToo) {
 }
 
 TEST_F(EmulatedStreams, AWaitForWhatRanBeforeADefectHolds) {
-  write_all(stream_[0], a_, kFloats);
+  write_all(stream_[0], a_, kStreamFloats);
   runtime_.wait(0, stream_[1], 0, stream_[0]);
-  read_all(stream_[1], a_, b_, kFloats);
-  float* to = allocate<float>(kFloats);
-  read_all(stream_[0], to, to, kFloats);  // uninitialised
+  read_all(stream_[1], a_, b_, kStreamFloats);
+  float* to = allocate<float>(kStreamFloats);
+  read_all(stream_[0], to, to, kStreamFloats);  // uninitialised
   expect_parts(synchronise_and_report(stream_[0]), {"uninitialised read"});
   EXPECT_EQ(synchronise_and_report(stream_[1]), "");
   EXPECT_EQ(b_[499], 499.0f);
@@ -240,12 +240,12 @@ TEST_F(EmulatedStreams, AWaitForWhatRanBeforeADefectHolds) {
 TEST_F(EmulatedStreams, ADefectOfADestroyedStreamIsReportedBehindTheWorkOfTheLiving) {
   for (int i = 0; i < 2; ++i) {  // two: neither hides the other's work
     const StreamHandle stream = runtime_.create_stream(0);
-    if (i == 0) read_all(stream, a_, b_, kFloats);
-    if (i == 1) write_all(stream, b_, kFloats);
+    if (i == 0) read_all(stream, a_, b_, kStreamFloats);
+    if (i == 1) write_all(stream, b_, kStreamFloats);
     runtime_.destroy_stream(stream);
   }
-  float* to = allocate<float>(kFloats);
-  write_all(nullptr, to, kFloats);
+  float* to = allocate<float>(kStreamFloats);
+  write_all(nullptr, to, kStreamFloats);
   expect_parts(synchronise_and_report(nullptr), {"uninitialised read"});
   EXPECT_EQ(to[7], 7.0f);
   EXPECT_EQ(b_[7], 7.0f);
@@ -254,20 +254,20 @@ TEST_F(EmulatedStreams, ADefectOfADestroyedStreamIsReportedBehindTheWorkOfTheLiv
 
 TEST_F(EmulatedStreams, WorkOfADestroyedStreamStillRuns) {
   const StreamHandle stream = runtime_.create_stream(0);
-  write_all(stream, a_, kFloats);
+  write_all(stream, a_, kStreamFloats);
   runtime_.destroy_stream(stream);
   runtime_.synchronise(0, nullptr);
   EXPECT_EQ(a_[7], 7.0f);
-  expect_parts(target_error([&] { write_all(stream, a_, kFloats); }), {"not a stream"});
+  expect_parts(target_error([&] { write_all(stream, a_, kStreamFloats); }), {"not a stream"});
 }
 
 TEST_F(EmulatedStreams, StreamOfAnotherDevice) {
   const StreamHandle stream = runtime_.create_stream(1);
-  expect_parts(target_error([&] { write_all(stream, a_, kFloats); }),
+  expect_parts(target_error([&] { write_all(stream, a_, kStreamFloats); }),
                {"illegal launch", "its stream is of device 1, device 0 is current"});
   EXPECT_EQ(runtime_.set_device(1), 0);
-  float* other = allocate<float>(kFloats, 1);
-  write_all(stream, other, kFloats);
+  float* other = allocate<float>(kStreamFloats, 1);
+  write_all(stream, other, kStreamFloats);
   EXPECT_EQ(target_error([&] { runtime_.synchronise(1, stream); }), "");
   EXPECT_EQ(other[9], 9.0f);
   runtime_.destroy_stream(stream);
@@ -291,7 +291,7 @@ TEST_F(EmulatedStreams, MemoryIsFoundAgainAfterMuchUse) {
   constexpr std::size_t kMany = std::size_t{1} << 27;  // half a GiB: more than stays in quarantine
   const float* const before = allocate<float>(kMany);
   for (std::size_t i = 0; i < kMany; i += kMany / 8)
-    write_all(nullptr, const_cast<float*>(before) + i, kFloats);
+    write_all(nullptr, const_cast<float*>(before) + i, kStreamFloats);
   EXPECT_EQ(synchronise_and_report(nullptr), "");
   release(const_cast<float*>(before));
   const std::less<const float*> less;
@@ -312,9 +312,9 @@ TEST_F(EmulatedStreams, MemoryIsFoundAgainAfterMuchUse) {
   // What was written there must not make it look initialised.
   int written_before = 0;
   for (const float* at = before; at < before + kMany; at += kMany / 8) {
-    if (less(at, memory) || !less(at + kFloats, memory + kMany / 2)) continue;
+    if (less(at, memory) || !less(at + kStreamFloats, memory + kMany / 2)) continue;
     ++written_before;
-    read_all(nullptr, at, b_, kFloats);
+    read_all(nullptr, at, b_, kStreamFloats);
     expect_parts(synchronise_and_report(nullptr), {"uninitialised read"});
   }
   EXPECT_GT(written_before, 0);

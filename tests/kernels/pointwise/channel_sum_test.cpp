@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/pointwise/pixel_shape.hpp"
 #include "reference/pointwise.hpp"
 #include "support/pixels.hpp"
 #include "support/random_data.hpp"
@@ -12,20 +13,14 @@
 namespace curvseg::testing {
 namespace {
 
-struct Shape {
-  int pixels, channels;
-  std::size_t size() const {
-    return static_cast<std::size_t>(pixels) * static_cast<std::size_t>(channels);
-  }
-};
-
 /// One split and several; fewer channels than a block has slots, as many, and more.
-std::vector<Shape> shapes(bool emulated) {
-  std::vector<Shape> result{{1, 1},   {1, 7},    {300, 1},  {9, 3},   {1000, 12}, {77, 16},
-                            {50, 67}, {40, 256}, {13, 257}, {5, 700}, {33000, 2}, {4000, 20}};
+std::vector<PixelShape> sum_shapes(bool emulated) {
+  std::vector<PixelShape> result{{1, 1},   {1, 7},    {300, 1},  {9, 3},   {1000, 12}, {77, 16},
+                                 {50, 67}, {40, 256}, {13, 257}, {5, 700}, {33000, 2}, {4000, 20}};
   if (!emulated)
-    for (const Shape& large : {Shape{597 * 43, 12}, Shape{100000, 16}, Shape{70000, 3},
-                               Shape{3000, 515}, Shape{500000, 1}})
+    for (const PixelShape& large :
+         {PixelShape{597 * 43, 12}, PixelShape{100000, 16}, PixelShape{70000, 3},
+          PixelShape{3000, 515}, PixelShape{500000, 1}})
       result.push_back(large);
   return result;
 }
@@ -58,7 +53,7 @@ TEST_P(ChannelSumKernels, TinyExample) {
 }
 
 TEST_P(ChannelSumKernels, ExactOnIntegers) {
-  for (const Shape& shape : shapes(emulated()))
+  for (const PixelShape& shape : sum_shapes(emulated()))
     for (const PixelLayout& layout : pixel_layouts()) {
       SCOPED_TRACE(std::to_string(shape.pixels) + " pixels of " + std::to_string(shape.channels) +
                    ", " + name_of(layout));
@@ -72,7 +67,7 @@ TEST_P(ChannelSumKernels, ExactOnIntegers) {
 }
 
 TEST_P(ChannelSumKernels, RoundingStaysWithinItsElementwiseBound) {
-  for (const Shape& shape : shapes(emulated())) {
+  for (const PixelShape& shape : sum_shapes(emulated())) {
     SCOPED_TRACE(std::to_string(shape.pixels) + " pixels of " + std::to_string(shape.channels));
     const auto dy = uniform_floats(shape.size(), 3);
     const auto expected = reference::channel_sum(dy, static_cast<std::size_t>(shape.channels));
@@ -98,8 +93,9 @@ std::vector<double> squared_sums(const std::vector<float>& dy, std::size_t chann
 TEST_P(ChannelSumKernels, SquaresTheSumsOfImages) {
   EXPECT_EQ(sum({1, 10, 2, 20, 3, 30, 4, 40}, 2, {}, nullptr, 2), (std::vector<float>{58, 5800}));
   for (const int images : {1, 2, 5, 40})
-    for (const Shape& shape : {Shape{40, 7}, Shape{120, 256}, Shape{80, 700}, Shape{4000, 20},
-                               Shape{33000, 2}, Shape{1200, 130}}) {
+    for (const PixelShape& shape :
+         {PixelShape{40, 7}, PixelShape{120, 256}, PixelShape{80, 700}, PixelShape{4000, 20},
+          PixelShape{33000, 2}, PixelShape{1200, 130}}) {
       SCOPED_TRACE(std::to_string(images) + " images of together " + std::to_string(shape.pixels) +
                    " pixels of " + std::to_string(shape.channels));
       const auto channels = static_cast<std::size_t>(shape.channels);

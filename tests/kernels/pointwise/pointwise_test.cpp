@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/pointwise/pixel_shape.hpp"
 #include "reference/pointwise.hpp"
 #include "support/pixels.hpp"
 #include "support/random_data.hpp"
@@ -12,31 +13,23 @@
 namespace curvseg::testing {
 namespace {
 
-struct Shape {
-  int pixels, channels;
-  std::size_t size() const {
-    return static_cast<std::size_t>(pixels) * static_cast<std::size_t>(channels);
-  }
-};
-
 /// On both sides of a vector, of a flat run of 4096, and more than a grid's first step.
-std::vector<Shape> shapes(bool emulated) {
-  std::vector<Shape> result{{1, 1},  {7, 1},   {5, 3},    {9, 12},   {6, 16},
-                            {4, 67}, {3, 260}, {2, 4096}, {1, 4097}, {1400, 3}};
+std::vector<PixelShape> shapes(bool emulated) {
+  std::vector<PixelShape> result{{1, 1},  {7, 1},   {5, 3},    {9, 12},   {6, 16},
+                                 {4, 67}, {3, 260}, {2, 4096}, {1, 4097}, {1400, 3}};
   if (!emulated)
-    for (const Shape& large : {Shape{597 * 43, 12}, Shape{40000, 1}, Shape{3000, 67}})
+    for (const PixelShape& large :
+         {PixelShape{597 * 43, 12}, PixelShape{40000, 1}, PixelShape{3000, 67}})
       result.push_back(large);
   return result;
 }
-
-std::vector<float> integers(std::size_t n, unsigned seed) { return small_integers(n, seed, 3); }
 
 class PointwiseKernels : public PixelTest {
  protected:
   /// Calls test(shape, layout) for all of them. Operands of one call may differ in layout.
   template <class Test>
   void for_each_shape(Test test) const {
-    for (const Shape& shape : shapes(emulated()))
+    for (const PixelShape& shape : shapes(emulated()))
       for (const PixelLayout& layout : pixel_layouts()) {
         SCOPED_TRACE(std::to_string(shape.pixels) + " pixels of " + std::to_string(shape.channels) +
                      ", " + name_of(layout));
@@ -44,8 +37,8 @@ class PointwiseKernels : public PixelTest {
       }
   }
 
-  void expect_copies(const Shape& shape, PixelLayout layout) const {
-    const auto x = integers(shape.size(), 1), old = integers(shape.size(), 2);
+  void expect_copies(const PixelShape& shape, PixelLayout layout) const {
+    const auto x = small_integers(shape.size(), 1, 3), old = small_integers(shape.size(), 2, 3);
     const auto from = upload_pixels(x, shape.channels, layout);
     // Between layouts too: what concatenation does, and undoes.
     for (const PixelLayout& to_layout : {layout, PixelLayout{}}) {
@@ -62,8 +55,8 @@ class PointwiseKernels : public PixelTest {
     }
   }
 
-  void expect_relu_forward(const Shape& shape, PixelLayout layout) const {
-    const auto values = integers(shape.size(), 3);
+  void expect_relu_forward(const PixelShape& shape, PixelLayout layout) const {
+    const auto values = small_integers(shape.size(), 3, 3);
     const auto x = upload_pixels(values, shape.channels, layout);
     const auto y = output_pixels(shape.size(), shape.channels, layout);
     kernels().relu_forward(stream(),
@@ -74,9 +67,10 @@ class PointwiseKernels : public PixelTest {
     EXPECT_TRUE(as_double(download_pixels(x)) == reference::relu_forward(values)) << "in place";
   }
 
-  void expect_relu_backward(const Shape& shape, PixelLayout layout) const {
-    const auto kept = integers(shape.size(), 4), above = integers(shape.size(), 5);
-    const auto old = integers(shape.size(), 6);
+  void expect_relu_backward(const PixelShape& shape, PixelLayout layout) const {
+    const auto kept = small_integers(shape.size(), 4, 3),
+               above = small_integers(shape.size(), 5, 3);
+    const auto old = small_integers(shape.size(), 6, 3);
     const auto y = upload_pixels(kept, shape.channels);
     const auto dy = upload_pixels(above, shape.channels, layout);
     const auto dx = output_pixels(shape.size(), shape.channels, layout);
@@ -96,9 +90,9 @@ class PointwiseKernels : public PixelTest {
         << "in place";
   }
 
-  void expect_add_bias(const Shape& shape, PixelLayout layout) const {
-    const auto values = integers(shape.size(), 7);
-    const auto bias = integers(static_cast<std::size_t>(shape.channels), 8);
+  void expect_add_bias(const PixelShape& shape, PixelLayout layout) const {
+    const auto values = small_integers(shape.size(), 7, 3);
+    const auto bias = small_integers(static_cast<std::size_t>(shape.channels), 8, 3);
     const auto x = upload_pixels(values, shape.channels, layout);
     const auto b = upload(bias);
     const auto y = output_pixels(shape.size(), shape.channels);
@@ -127,12 +121,13 @@ TEST_P(PointwiseKernels, FillWritesEveryElement) {
 }
 
 TEST_P(PointwiseKernels, CopyScalesAndAccumulates) {
-  for_each_shape([&](const Shape& shape, PixelLayout layout) { expect_copies(shape, layout); });
+  for_each_shape(
+      [&](const PixelShape& shape, PixelLayout layout) { expect_copies(shape, layout); });
 }
 
 TEST_P(PointwiseKernels, ReluForwardIsExact) {
   for_each_shape(
-      [&](const Shape& shape, PixelLayout layout) { expect_relu_forward(shape, layout); });
+      [&](const PixelShape& shape, PixelLayout layout) { expect_relu_forward(shape, layout); });
 }
 
 TEST_P(PointwiseKernels, ReluKeepsNanAndStopsAtZero) {
@@ -156,15 +151,16 @@ TEST_P(PointwiseKernels, ReluKeepsNanAndStopsAtZero) {
 
 TEST_P(PointwiseKernels, ReluBackwardIsExact) {
   for_each_shape(
-      [&](const Shape& shape, PixelLayout layout) { expect_relu_backward(shape, layout); });
+      [&](const PixelShape& shape, PixelLayout layout) { expect_relu_backward(shape, layout); });
 }
 
 TEST_P(PointwiseKernels, AddBiasIsExact) {
-  for_each_shape([&](const Shape& shape, PixelLayout layout) { expect_add_bias(shape, layout); });
+  for_each_shape(
+      [&](const PixelShape& shape, PixelLayout layout) { expect_add_bias(shape, layout); });
 }
 
 TEST_P(PointwiseKernels, TheSameBitsOnEverySchedule) {
-  const Shape shape{2000, 13};
+  const PixelShape shape{2000, 13};
   const auto values = uniform_floats(shape.size(), 9);
   const auto bias = uniform_floats(13, 10);
   expect_same_on_every_schedule(GetParam(), [&] {
@@ -179,7 +175,7 @@ TEST_P(PointwiseKernels, TheSameBitsOnEverySchedule) {
 TEST_P(PointwiseKernels, EmptyTensorsLaunchNothing) {
   const auto nothing = output<float>(0);
   float* at = nothing.get();
-  for (const Shape& shape : {Shape{0, 5}, Shape{5, 0}}) {
+  for (const PixelShape& shape : {PixelShape{0, 5}, PixelShape{5, 0}}) {
     kernels().fill(stream(), {at, 0, 1.0f});
     kernels().copy_pixels(stream(), {shape.pixels, shape.channels, at, 8, at, 8});
     kernels().relu_forward(stream(), {shape.pixels, shape.channels, at, 8, at, 8});

@@ -11,8 +11,6 @@ namespace {
 
 using reference::Pool;
 
-std::vector<float> integers(std::size_t n, unsigned seed) { return small_integers(n, seed, 3); }
-
 class AveragePoolKernels : public PixelTest {
  protected:
   std::vector<PoolCase> all_cases() const {
@@ -63,7 +61,7 @@ TEST_P(AveragePoolKernels, ForwardIsTheCorrectlyRoundedMean) {
     for (const PixelLayout& layout : pixel_layouts())
       for (const bool include_pad : {false, true}) {
         SCOPED_TRACE(c.name + ", " + name_of(layout) + (include_pad ? ", with padding" : ""));
-        const auto x = integers(c.g.x_size(), 1);
+        const auto x = small_integers(c.g.x_size(), 1, 3);
         EXPECT_TRUE(as_double(forward(c.g, include_pad, x, layout)) ==
                     rounded(reference::average_pool_forward(c.g, include_pad, x)));
       }
@@ -90,7 +88,7 @@ TEST_P(AveragePoolKernels, BackwardIsExactWhereCountsArePowersOfTwo) {
       exact = exact && (count & (count - 1)) == 0;
     if (!exact) continue;
     SCOPED_TRACE(c.name);
-    const auto dy = integers(c.g.y_size(), 3);
+    const auto dy = small_integers(c.g.y_size(), 3, 3);
     EXPECT_TRUE(as_double(backward(c.g, false, dy)) ==
                 reference::average_pool_backward(c.g, false, dy).dx);
   }
@@ -98,8 +96,8 @@ TEST_P(AveragePoolKernels, BackwardIsExactWhereCountsArePowersOfTwo) {
 
 TEST_P(AveragePoolKernels, BackwardAccumulatesThenMasks) {
   const Pool g{2, 7, 9, 20, 4, 5};  // 2x2, hanging over: counts of 4, 2 and 1
-  const auto dy = integers(g.y_size(), 4), old = integers(g.x_size(), 5);
-  auto mask = integers(g.x_size(), 6);
+  const auto dy = small_integers(g.y_size(), 4, 3), old = small_integers(g.x_size(), 5, 3);
+  auto mask = small_integers(g.x_size(), 6, 3);
   mask[0] = NAN;  // not positive
   const auto gradient = reference::average_pool_backward(g, false, dy).dx;
   for (const PixelLayout& layout : pixel_layouts())
@@ -112,7 +110,7 @@ TEST_P(AveragePoolKernels, BackwardAccumulatesThenMasks) {
 
 TEST_P(AveragePoolKernels, NanReachesItsWindowAndNoOther) {
   const Pool g{1, 4, 6, 18, 2, 3};
-  auto x = integers(g.x_size(), 7);
+  auto x = small_integers(g.x_size(), 7, 3);
   x[g.x_at(0, 1, 3, 17)] = NAN;
   const auto y = forward(g, false, x);
   for (std::size_t i = 0; i < y.size(); ++i) EXPECT_EQ(std::isnan(y[i]), i == 18 + 17) << i;
@@ -154,8 +152,8 @@ TEST_P(AveragePoolKernels, EmptyTensorsLaunchNothing) {
 TEST_P(AveragePoolKernels, OffsetsBeyondTwoToTheThirtyOneElements) {
   CURVSEG_SKIP_WITHOUT_FAR_MEMORY();
   const Pool g{1, 4, 6, 2, 2, 3};
-  const auto x = integers(g.x_size(), 12), old = integers(g.x_size(), 13);
-  const auto mask = integers(g.x_size(), 14);
+  const auto x = small_integers(g.x_size(), 12, 3), old = small_integers(g.x_size(), 13, 3);
+  const auto mask = small_integers(g.x_size(), 14, 3);
   const auto y = forward(g, false, x);
   EXPECT_EQ(forward(g, false, x, kFarPixels), y);
   EXPECT_EQ(backward(g, false, y, kFarPixels), backward(g, false, y));

@@ -14,8 +14,6 @@ using reference::Pool;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 /// Few values, so that most windows have ties.
-std::vector<float> integers(std::size_t n, unsigned seed) { return small_integers(n, seed, 3); }
-
 class MaxPoolKernels : public PixelTest {
  protected:
   struct Pooled {
@@ -88,7 +86,7 @@ TEST_P(MaxPoolKernels, ForwardIsExact) {
   for (const PoolCase& c : all_cases())
     for (const PixelLayout& layout : pixel_layouts()) {
       SCOPED_TRACE(c.name + ", " + name_of(layout));
-      const auto x = integers(c.g.x_size(), 1);
+      const auto x = small_integers(c.g.x_size(), 1, 3);
       const reference::MaxPool expected = reference::max_pool_forward(c.g, x);
       const Pooled actual = forward(c.g, x, layout);
       EXPECT_TRUE(as_double(actual.y) == expected.y);
@@ -100,8 +98,8 @@ TEST_P(MaxPoolKernels, SelectIsExact) {
   for (const PoolCase& c : all_cases())
     for (const PixelLayout& layout : pixel_layouts()) {
       SCOPED_TRACE(c.name + ", " + name_of(layout));
-      const auto index = reference::max_pool_forward(c.g, integers(c.g.x_size(), 2)).index;
-      const auto v = integers(c.g.x_size(), 3);
+      const auto index = reference::max_pool_forward(c.g, small_integers(c.g.x_size(), 2, 3)).index;
+      const auto v = small_integers(c.g.x_size(), 3, 3);
       EXPECT_TRUE(as_double(select(c.g, index, v, layout)) ==
                   reference::max_pool_select(c.g, index, v));
     }
@@ -111,8 +109,8 @@ TEST_P(MaxPoolKernels, BackwardIsExact) {
   for (const PoolCase& c : all_cases())
     for (const PixelLayout& layout : pixel_layouts()) {
       SCOPED_TRACE(c.name + ", " + name_of(layout));
-      const auto index = reference::max_pool_forward(c.g, integers(c.g.x_size(), 4)).index;
-      const auto dy = integers(c.g.y_size(), 5);
+      const auto index = reference::max_pool_forward(c.g, small_integers(c.g.x_size(), 4, 3)).index;
+      const auto dy = small_integers(c.g.y_size(), 5, 3);
       EXPECT_TRUE(as_double(backward(c.g, index, dy, layout)) ==
                   reference::max_pool_backward(c.g, index, dy));
     }
@@ -122,9 +120,9 @@ TEST_P(MaxPoolKernels, BackwardAccumulatesThenMasks) {
   for (const PoolCase& c : small_pool_cases())
     for (const PixelLayout& layout : pixel_layouts()) {
       SCOPED_TRACE(c.name + ", " + name_of(layout));
-      const auto index = reference::max_pool_forward(c.g, integers(c.g.x_size(), 6)).index;
-      const auto dy = integers(c.g.y_size(), 7), old = integers(c.g.x_size(), 8);
-      auto mask = integers(c.g.x_size(), 9);
+      const auto index = reference::max_pool_forward(c.g, small_integers(c.g.x_size(), 6, 3)).index;
+      const auto dy = small_integers(c.g.y_size(), 7, 3), old = small_integers(c.g.x_size(), 8, 3);
+      auto mask = small_integers(c.g.x_size(), 9, 3);
       mask[0] = NAN;  // not positive
       const auto gradient = reference::max_pool_backward(c.g, index, dy);
       for (const auto* o : {static_cast<const std::vector<float>*>(nullptr), &old})
@@ -137,7 +135,7 @@ TEST_P(MaxPoolKernels, BackwardAccumulatesThenMasks) {
 
 TEST_P(MaxPoolKernels, InferenceKeepsNoIndex) {
   const Pool g{1, 6, 8, 12, 3, 4};
-  const auto x = integers(g.x_size(), 10);
+  const auto x = small_integers(g.x_size(), 10, 3);
   const auto in = upload_pixels(x, g.c);
   const auto y = output_pixels(g.y_size(), g.c);
   kernels().max_pool_forward(stream(),
@@ -184,8 +182,8 @@ TEST_P(MaxPoolKernels, PaddingNeverWins) {
 TEST_P(MaxPoolKernels, BackwardIsTheAdjointOfSelect) {
   for (const PoolCase& c : all_cases()) {
     SCOPED_TRACE(c.name);
-    const auto index = reference::max_pool_forward(c.g, integers(c.g.x_size(), 11)).index;
-    const auto v = integers(c.g.x_size(), 12), u = integers(c.g.y_size(), 13);
+    const auto index = reference::max_pool_forward(c.g, small_integers(c.g.x_size(), 11, 3)).index;
+    const auto v = small_integers(c.g.x_size(), 12, 3), u = small_integers(c.g.y_size(), 13, 3);
     EXPECT_EQ(dot(select(c.g, index, v), u), dot(v, backward(c.g, index, u)));
   }
 }
@@ -214,8 +212,8 @@ TEST_P(MaxPoolKernels, EmptyTensorsLaunchNothing) {
 TEST_P(MaxPoolKernels, OffsetsBeyondTwoToTheThirtyOneElements) {
   CURVSEG_SKIP_WITHOUT_FAR_MEMORY();
   const Pool g{1, 4, 6, 2, 2, 3};
-  const auto x = integers(g.x_size(), 16), old = integers(g.x_size(), 17);
-  const auto mask = integers(g.x_size(), 18);
+  const auto x = small_integers(g.x_size(), 16, 3), old = small_integers(g.x_size(), 17, 3);
+  const auto mask = small_integers(g.x_size(), 18, 3);
   const auto [y, index] = forward(g, x);
   const Pooled far = forward(g, x, kFarPixels);
   EXPECT_EQ(far.y, y);

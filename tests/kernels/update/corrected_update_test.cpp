@@ -5,6 +5,7 @@
 
 #include "reference/update.hpp"
 #include "support/random_data.hpp"
+#include "support/rounding.hpp"
 #include "support/schedules.hpp"
 #include "support/targets.hpp"
 
@@ -14,7 +15,6 @@ namespace {
 using Floats = std::vector<float>;
 using Sizes = std::vector<reference::Sized>;
 
-constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 TEST(CorrectedUpdateReference, ByHand) {

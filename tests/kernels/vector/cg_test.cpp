@@ -1,19 +1,17 @@
 // The kernels of conjugate gradients one by one, on every target: whole numbers in every bit,
 // random data within rounding, each rule for stopping, and that a stopped solve stays as it is.
 #include <cmath>
-#include <limits>
 #include <string>
 
 #include "kernels/vector/cg_solve.hpp"
 #include "reference/vector.hpp"
 #include "support/random_data.hpp"
+#include "support/rounding.hpp"
 #include "support/schedules.hpp"
 #include "support/targets.hpp"
 
 namespace curvseg::testing {
 namespace {
-
-constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
 
 double whole_dot(const std::vector<float>& x, const std::vector<float>& y) {
   return reference::dot(x, y).value;

@@ -1,15 +1,14 @@
 // Products and normalisation element by element, on every target.
 #include <cmath>
-#include <limits>
 #include <string>
 
 #include "support/random_data.hpp"
+#include "support/rounding.hpp"
 #include "support/targets.hpp"
 
 namespace curvseg::testing {
 namespace {
 
-constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
 constexpr std::size_t kSizes[] = {1, 3, 16, 31, 64, 1000, 5000, 20'011};
 
 class ElementwiseKernel : public TargetTest {

@@ -1,19 +1,17 @@
 // Inner products and linear combinations of flat vectors, on every target.
 #include <cmath>
-#include <limits>
 #include <string>
 #include <utility>
 
 #include "reference/vector.hpp"
 #include "support/random_data.hpp"
+#include "support/rounding.hpp"
 #include "support/schedules.hpp"
 #include "support/sparse_memory.hpp"
 #include "support/targets.hpp"
 
 namespace curvseg::testing {
 namespace {
-
-constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
 
 using Vectors = std::vector<std::vector<float>>;
 
