@@ -9,7 +9,6 @@
 // Fixed order, squares and sums in double.
 #include "exec/exec.hpp"
 #include "math/long_sum.hpp"
-#include "math/product_sums.hpp"
 #include "update/launchers.hpp"
 #include "update/regularise.hpp"
 
@@ -43,10 +42,12 @@ constexpr std::int64_t kElementsPerBlock = 16384;  // 64 KiB
 
 __global__ void squared_norm_kernel(SquaredNorm p) {
   const Span span = block_span(p.n);
-  double share[1];
-  const float* const x[1] = {p.x};
-  thread_products(share, span.first, span.last - span.first, x, x);
-  store_partial(share[0], block_shared<SumShared>().scratch, p.workspace);
+  const float* x = p.x + span.first;
+  const double share = thread_sum<double>(span.last - span.first, [&](std::int64_t i) {
+    const double value = x[i];
+    return value * value;
+  });
+  store_partial(share, block_shared<SumShared>().scratch, p.workspace);
 }
 
 }  // namespace
