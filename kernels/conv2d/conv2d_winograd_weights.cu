@@ -10,7 +10,7 @@ namespace {
 template <class Shape>
 WinogradWeightPlan winograd_weight_plan(const Conv2dProblem& c) {
   constexpr std::int64_t kBlocks = kStagedOperands ? 1024 : 48;
-  constexpr std::int64_t kTilesPerSplit = kStagedOperands ? 64 : 96;
+  constexpr std::int64_t kTilesPerSplit = kStagedOperands ? 64 : 128;
   constexpr std::int64_t kPartialFloats = std::int64_t{1} << 24;
   WinogradWeightPlan plan;
   plan.channel_blocks = static_cast<int>(divide_up(c.c, Shape::kTile.channels));

@@ -27,7 +27,7 @@ struct WideWinogradWeightTile {
                                                   : WinogradWeightTile{36, 4 * kTileColumns, 32, 1};
 };
 struct NarrowWinogradWeightTile {
-  static constexpr WinogradWeightTile kTile{36, 2 * kTileColumns, 48, 1};
+  static constexpr WinogradWeightTile kTile{36, 2 * kTileColumns, 64, 1};
 };
 template <class Shape>
 using WinogradWeightBlockTile = BlockTile<Shape::kTile.channels, Shape::kTile.outputs>;
