@@ -134,7 +134,7 @@ TEST_P(Winograd, WorstCaseBoundHoldsForLargeAndConstantData) {
         std::vector<double> bound = data.magnitudes(g);
         for (double& m : bound) {
           EXPECT_LE(m, 64.0001 * data.channels(g) * largest);
-          m *= 1.01 * (data.channels(g) + 10) * 0x1p-24;
+          m *= 1.01 * (roundings() * data.channels(g) + 10) * 0x1p-24;
         }
         expect_within(run(g, direction, data), data.sums.value, bound);
       }
