@@ -23,8 +23,8 @@ double BatchObjective::begin(const StepContext& context) {
   if (context.squared_norm)
     linear_combination(context.stream, {{{context.squared_norm, 1}}}, {numbers_.data() + 2, 1});
   const double loss = value(context, context.theta);
-  return context.squared_norm && !std::isfinite(read_[2]) ? std::numeric_limits<double>::quiet_NaN()
-                                                          : loss;
+  gradient_is_finite_ = !context.squared_norm || std::isfinite(read_[2]);
+  return loss;
 }
 
 double BatchObjective::trial(const StepContext& context, ConstVectorView d, double scale) {

@@ -17,8 +17,10 @@ class BatchObjective {
  public:
   BatchObjective(const Stream& stream, std::int64_t parameters, float l2);
 
-  /// f(θ) of a step's context, a NaN where the gradient is not finite; that becomes the one of f.
+  /// f(θ) of a step's context; its gradient becomes that of f.
   double begin(const StepContext& context);
+  /// Of that step, as far as its context tells.
+  bool gradient_is_finite() const { return gradient_is_finite_; }
   /// f(θ + scale·d). The batch's loss is linearised there afterwards.
   double trial(const StepContext& context, ConstVectorView d, double scale);
   /// xᵀy of up to 4 pairs. Valid until the next call.
@@ -32,6 +34,7 @@ class BatchObjective {
 
   static constexpr int kNumbers = 4;
   float l2_;
+  bool gradient_is_finite_ = true;
   DeviceArray<float> trial_, numbers_, workspace_;
   std::vector<float> read_;  // copies write it later than they are asked for
 };

@@ -130,7 +130,8 @@ void HessianFree::step(const StepContext& context) {
   const double eta = double{context.learning_rate};
   if (eta == 0.0) return;  // a schedule has come to its end
   const double loss = objective_.begin(context);
-  if (!std::isfinite(loss)) {  // nothing to go by: the batch is to blame, no step led here
+  // Nothing to go by: the batch is to blame, no step led here.
+  if (!std::isfinite(loss) || !objective_.gradient_is_finite()) {
     lambda_ *= kRaise;
     return reject(false);
   }

@@ -132,6 +132,11 @@ void Newton::step(const StepContext& context) {
     rejected_ += 1.0;
     return;
   }
+  if (!objective_.gradient_is_finite()) {  // as products that are not
+    lambda_ = raised(lambda_);
+    rejected_ += 1.0;
+    return;
+  }
   form_hessian(context);
   const double before = lambda_;
   for (bool taken = false; !taken; ++tries_) {

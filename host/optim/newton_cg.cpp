@@ -53,6 +53,11 @@ bool NewtonCg::judge(double change, double predicted, double loss, double length
   return last_.rho > static_cast<double>(options_.acceptance);
 }
 
+void NewtonCg::reject_numbers() {
+  radius_ = std::max(kShrink * radius_, kLeastRadius);
+  rejected_ += 1.0;
+}
+
 void NewtonCg::step(const StepContext& context) {
   check_curvature_step(name(), context, parameters_, curvature());
   last_ = {};
@@ -63,14 +68,14 @@ void NewtonCg::step(const StepContext& context) {
     rejected_ += 1.0;
     return;
   }
+  if (!objective_.gradient_is_finite()) {
+    last_.stop = ConjugateGradientsStop::kNotFinite;
+    return reject_numbers();
+  }
   const ConjugateGradientsReport& report = solve(context);
   last_.iterations = report.iterations;
   last_.stop = report.stop;
-  if (report.stop == ConjugateGradientsStop::kNotFinite) {
-    radius_ = std::max(kShrink * radius_, kLeastRadius);
-    rejected_ += 1.0;
-    return;
-  }
+  if (report.stop == ConjugateGradientsStop::kNotFinite) return reject_numbers();
   if (!(report.model < 0.0)) return;  // the gradient is 0
   const double change = objective_.trial(context, view(x_), eta) - loss;
   const std::vector<float>& products =

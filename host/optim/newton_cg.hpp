@@ -32,6 +32,8 @@ class NewtonCg final : public Optimizer {
   };
 
   const ConjugateGradientsReport& solve(const StepContext& context);
+  /// Of gradient or products, which are not finite.
+  void reject_numbers();
   /// Whether the step is to be taken; `length` is that of the whole one, which the radius bounds.
   bool judge(double change, double predicted, double loss, double length, bool at_boundary);
 

@@ -1,17 +1,18 @@
 // The factorisations of dense/dense.hpp on the host target: Eigen, one thread a matrix, the
 // matrices of a call spread over cores. Compiled once per instruction set.
 //
-//   inverse_spd         A = LLᵀ and L ← L⁻¹ by halves, A⁻¹ = L⁻ᵀL⁻¹
+//   inverse_spd         A = LLᵀ blocked (Eigen::LLT), L ← L⁻¹ by halves, A⁻¹ = L⁻ᵀL⁻¹
 //   orthonormal_basis   Householder's QR, blocked
 //   symmetric_eigen     Eigen::SelfAdjointEigenSolver: tridiagonalisation and QL iterations
 //
-// The first two come again and again in a training and take nothing from the heap
-// (dense_host_blocks.hpp); SelfAdjointEigenSolver takes its vectors from there, once a training.
+// Eigen's products take their packing buffers from the heap where they exceed 128 KiB, and
+// SelfAdjointEigenSolver its vectors; results are written into Maps.
 //
 // Every thread sees the same block sizes, so a matrix has the same bits at any number of threads
 // and on every processor of an instruction set.
 #define EIGEN_DONT_PARALLELIZE
 #define EIGEN_NO_DEBUG
+#include <Eigen/Cholesky>
 #include <Eigen/Eigenvalues>
 
 #include <omp.h>
@@ -100,8 +101,9 @@ bool copy_finite(int n, const float* from, std::int64_t ld, float* to) {
 
 // ---- inverse -----------------------------------------------------------------------------------
 
-constexpr int kInverseBase = 32;  // below it, columns one by one
-constexpr int kProductRows = 48;  // rows of A⁻¹ that are made at a time
+constexpr int kInverseBase = 32;   // below it, columns one by one
+constexpr int kProductRows = 48;   // rows of A⁻¹ that are made at a time
+constexpr int kHalfMultiple = 16;  // halves begin at whole vectors
 
 /// L ← L⁻¹ for a lower triangle, column by column from the last.
 void invert_columns(Block l) {
@@ -121,12 +123,12 @@ void invert_columns(Block l) {
 void invert_lower(Block l) {
   const Eigen::Index n = l.rows();
   if (n <= kInverseBase) return invert_columns(l);
-  const Eigen::Index first = half_of(n);
+  const Eigen::Index first = (n / 2 + kHalfMultiple - 1) / kHalfMultiple * kHalfMultiple;
   Block a = l.topLeftCorner(first, first);
   Block b = l.bottomLeftCorner(n - first, first);
   Block c = l.bottomRightCorner(n - first, n - first);
-  solve_left(c, b);
-  solve_right(a, b);
+  c.triangularView<Eigen::Lower>().solveInPlace(b);
+  a.triangularView<Eigen::Lower>().solveInPlace<Eigen::OnTheRight>(b);
   b = -b;
   invert_lower(a);
   invert_lower(c);
@@ -140,9 +142,7 @@ void multiply_transposed(const Eigen::Map<Matrix>& w, RowMajor out) {
     // Row-major memory of rows × columns is column-major memory of its transpose.
     Eigen::Map<Matrix, 0, Eigen::OuterStride<>> transposed(out.data() + i * out.outerStride(),
                                                            i + rows, rows, out.outerStride());
-    transposed.setZero();
-    add_product(transposed, w.block(i, 0, n - i, i + rows).transpose(), w.block(i, i, n - i, rows),
-                1.0f);
+    transposed.noalias() = w.block(i, 0, n - i, i + rows).transpose() * w.block(i, i, n - i, rows);
   }
   for (Eigen::Index i = 0; i < n; ++i)
     for (Eigen::Index j = i + 1; j < n; ++j) out(i, j) = out(j, i);
@@ -154,7 +154,8 @@ bool invert(const SpdMatrix& m, float relative, float absolute, float* workspace
   const double mean = a.diagonal().cast<double>().sum() / std::max(1, m.n);
   a.diagonal().array() += static_cast<float>(absolute + relative * mean);
   if (!a.diagonal().allFinite()) return false;
-  if (!factorise_spd(a) || !a.diagonal().allFinite()) return false;
+  const Eigen::LLT<Block> factor(a);
+  if (factor.info() != Eigen::Success || !a.diagonal().allFinite()) return false;
   a.triangularView<Eigen::StrictlyUpper>().setZero();
   invert_lower(a);
   multiply_transposed(a, RowMajor(m.inverse, m.n, m.n, Eigen::OuterStride<>(m.ld_inverse)));

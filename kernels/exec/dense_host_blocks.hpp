@@ -1,9 +1,8 @@
-// What dense_host.cpp is made of: products, triangular solves, Cholesky and QR factorisations in
-// pieces so small that Eigen keeps its packing buffers on the stack. Everything else lies in the
-// caller's workspace: nothing here takes memory from the heap, however often a training inverts.
+// The QR factorisation of dense_host.cpp, whose products are in pieces so small that Eigen keeps
+// its packing buffers on the stack. Everything else lies in the caller's workspace: bases are
+// refreshed again and again in a training, and take nothing from the heap.
 #pragma once
 
-#include <Eigen/Cholesky>
 #include <Eigen/Core>
 
 #include <algorithm>
@@ -18,13 +17,9 @@ using Block = Eigen::Ref<Matrix, 0, Eigen::OuterStride<>>;
 using Index = Eigen::Index;
 
 constexpr Index kPiece = 128;       // rows and columns of a product
-constexpr Index kPieceDepth = 256;  // its terms
+constexpr Index kPieceDepth = 192;  // its terms
 static_assert(kPiece * kPieceDepth * Index{sizeof(float)} <= EIGEN_STACK_ALLOCATION_LIMIT,
               "a packed operand lies on the stack");
-constexpr Index kTriangle = 64;      // below it a triangle is solved with in one piece
-constexpr Index kHalfMultiple = 16;  // halves begin at whole vectors
-
-Index half_of(Index n) { return (n / 2 + kHalfMultiple - 1) / kHalfMultiple * kHalfMultiple; }
 
 /// Calls f(first, count) for pieces of [0, n).
 template <class F>
@@ -43,66 +38,6 @@ void add_product(Block c, const A& a, const B& b, float scale) {
       });
     });
   });
-}
-
-// ---- triangles: L is lower, its upper part is not read -----------------------------------------
-
-/// x ← L⁻¹x
-void solve_left(Block l, Block x) {
-  const Index n = l.rows();
-  if (n <= kTriangle)
-    return for_each_piece(x.cols(), kPiece, [&](Index j, Index columns) {
-      auto piece = x.middleCols(j, columns);
-      l.triangularView<Eigen::Lower>().solveInPlace(piece);
-    });
-  const Index h = half_of(n);
-  solve_left(l.topLeftCorner(h, h), x.topRows(h));
-  add_product(x.bottomRows(n - h), l.bottomLeftCorner(n - h, h), x.topRows(h), -1.0f);
-  solve_left(l.bottomRightCorner(n - h, n - h), x.bottomRows(n - h));
-}
-
-/// x ← xL⁻¹
-void solve_right(Block l, Block x) {
-  const Index n = l.rows();
-  if (n <= kTriangle)
-    return for_each_piece(x.rows(), kPiece, [&](Index i, Index rows) {
-      auto piece = x.middleRows(i, rows);
-      l.triangularView<Eigen::Lower>().solveInPlace<Eigen::OnTheRight>(piece);
-    });
-  const Index h = half_of(n);
-  solve_right(l.bottomRightCorner(n - h, n - h), x.rightCols(n - h));
-  add_product(x.leftCols(h), x.rightCols(n - h), l.bottomLeftCorner(n - h, h), -1.0f);
-  solve_right(l.topLeftCorner(h, h), x.leftCols(h));
-}
-
-/// x ← xL⁻ᵀ
-void solve_right_transposed(Block l, Block x) {
-  const Index n = l.rows();
-  if (n <= kTriangle)
-    return for_each_piece(x.rows(), kPiece, [&](Index i, Index rows) {
-      auto piece = x.middleRows(i, rows);
-      l.transpose().triangularView<Eigen::Upper>().solveInPlace<Eigen::OnTheRight>(piece);
-    });
-  const Index h = half_of(n);
-  solve_right_transposed(l.topLeftCorner(h, h), x.leftCols(h));
-  add_product(x.rightCols(n - h), x.leftCols(h), l.bottomLeftCorner(n - h, h).transpose(), -1.0f);
-  solve_right_transposed(l.bottomRightCorner(n - h, n - h), x.rightCols(n - h));
-}
-
-/// The lower triangle of a ← L with a = LLᵀ; false if a is not positive definite. The upper part is
-/// not read, and is anything afterwards.
-bool factorise_spd(Block a) {
-  const Index n = a.rows();
-  if (n <= kTriangle) return Eigen::LLT<Block>(a).info() == Eigen::Success;
-  const Index h = half_of(n);
-  if (!factorise_spd(a.topLeftCorner(h, h))) return false;
-  Block below = a.bottomLeftCorner(n - h, h);
-  solve_right_transposed(a.topLeftCorner(h, h), below);
-  for_each_piece(n - h, kPiece, [&](Index j, Index columns) {
-    add_product(a.block(h + j, h + j, n - h - j, columns), below.bottomRows(n - h - j),
-                below.middleRows(j, columns).transpose(), -1.0f);
-  });
-  return factorise_spd(a.bottomRightCorner(n - h, n - h));
 }
 
 // ---- QR: blocks of reflections, I − V·T·Vᵀ (Schreiber and Van Loan 1989)
