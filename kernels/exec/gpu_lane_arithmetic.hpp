@@ -21,11 +21,6 @@ __device__ __forceinline__ void store_group(std::int32_t* to, const Lanes<kWidth
     if (j < count) to[j] = value.at[j];
 }
 
-template <int kWidth, class T>
-__device__ __forceinline__ Lanes<kWidth, T> operator-(const Lanes<kWidth, T>& a,
-                                                      const Lanes<kWidth, T>& b) {
-  return zip_lanes<T>(a, b, [](T x, T y) { return x - y; });
-}
 template <int kWidth>
 __device__ __forceinline__ Lanes<kWidth, float> square_root(Lanes<kWidth, float> a) {
   CURVSEG_UNROLL

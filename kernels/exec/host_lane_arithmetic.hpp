@@ -55,12 +55,6 @@ __forceinline__ void store_group(std::int32_t* to, const Lanes<kWidth, int>& val
 }
 // ---- arithmetic --------------------------------------------------------------------------------
 
-template <int kWidth, class T>
-__forceinline__ Lanes<kWidth, T> operator-(Lanes<kWidth, T> a, const Lanes<kWidth, T>& b) {
-  CURVSEG_UNROLL
-  for (int v = 0; v < a.kVectors; ++v) a.vector[v] -= b.vector[v];
-  return a;
-}
 template <int kWidth>
 __forceinline__ Lanes<kWidth, float> square_root(Lanes<kWidth, float> a) {
   CURVSEG_UNROLL

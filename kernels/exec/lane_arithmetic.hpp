@@ -1,7 +1,7 @@
 // What lanes.hpp's lanes are computed with where sums, exponentials and labels ask for more:
 //
 //   load_group<kWidth>(from, count), store_group(to, lanes, count)    of std::int32_t*
-//   a - b, square_root(a)
+//   square_root(a)
 //   map_lanes(a, f)                      f of a: of all lanes at once, or one after the other
 //   LaneSums<kWidth>                     sums in double, one a lane: add_lanes(sums, a),
 //                                        add_products(sums, a, b), sum_lanes(sums) in a fixed order
