@@ -53,6 +53,7 @@ __forceinline__ void store_group(std::int32_t* to, const Lanes<kWidth, int>& val
     }
   }
 }
+
 // ---- arithmetic --------------------------------------------------------------------------------
 
 template <int kWidth>

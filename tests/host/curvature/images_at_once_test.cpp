@@ -81,12 +81,12 @@ TEST(BatchLossParts, TheSameBitsAtAnyThreadCount) {
 TEST(BatchLossParts, TakeLittleMoreMemoryThanTraining) {
   const Device device = Device::open("host");
   const Stream stream(device);
-  struct Case {
+  struct Network {
     zoo::UnetOptions options;
     Shape input;
   };
-  for (const Case& c :
-       {Case{{}, {8, 96, 96, 1}}, Case{{.width = 32, .depth = 4}, {4, 96, 96, 1}}}) {
+  for (const Network& c :
+       {Network{{}, {8, 96, 96, 1}}, Network{{.width = 32, .depth = 4}, {4, 96, 96, 1}}}) {
     const Model model = zoo::unet(c.input.c, 2, c.options);
     SCOPED_TRACE(model.name());
     const auto bytes = [&](CurvatureKind kind) {

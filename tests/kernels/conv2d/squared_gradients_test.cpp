@@ -14,14 +14,14 @@ namespace {
 
 using reference::Conv2d;
 
-struct Case {
+struct SquaresCase {
   std::string name;
   Conv2d g;
 };
 
 /// One image and many; images that are a split each, that share one, and that are cut into several;
 /// filters that are strided, dilated, larger than the image; dense layers.
-std::vector<Case> cases() {
+std::vector<SquaresCase> squares_cases() {
   return {
       {"one_element", {1, 1, 1, 1, 1, 1, 1}},
       {"tiny_images", {5, 3, 3, 1, 2, 3, 3, 1, 1, 1, 1}},
@@ -40,7 +40,7 @@ std::vector<Case> cases() {
 }
 
 /// Cases that only targets faster than the emulated one run.
-std::vector<Case> large_cases() {
+std::vector<SquaresCase> large_squares_cases() {
   return {
       {"odd_image", {2, 97, 143, 3, 8, 3, 3, 1, 1, 1, 1}},
       {"unet_level", {3, 48, 48, 32, 64, 3, 3, 1, 1, 1, 1}},
@@ -52,10 +52,10 @@ std::vector<Case> large_cases() {
 
 class SquaredGradientKernels : public PixelTest {
  protected:
-  std::vector<Case> all_cases() const {
-    std::vector<Case> result = cases();
+  std::vector<SquaresCase> all_cases() const {
+    std::vector<SquaresCase> result = squares_cases();
     if (!emulated())
-      for (Case& c : large_cases()) result.push_back(c);
+      for (SquaresCase& c : large_squares_cases()) result.push_back(c);
     return result;
   }
 
@@ -82,7 +82,7 @@ class SquaredGradientKernels : public PixelTest {
 };
 
 TEST_P(SquaredGradientKernels, AreExactOnIntegers) {
-  for (const Case& c : all_cases()) {
+  for (const SquaresCase& c : all_cases()) {
     SCOPED_TRACE(c.name);
     const auto x = small_integers(c.g.x_size(), 1, 2), dy = small_integers(c.g.y_size(), 2, 2);
     std::vector<double> expected = reference::squared_weight_gradients(c.g, x, dy).value;
@@ -97,7 +97,7 @@ TEST_P(SquaredGradientKernels, AreExactOnIntegers) {
 }
 
 TEST_P(SquaredGradientKernels, RoundingStaysWithinItsElementwiseBound) {
-  for (const Case& c : all_cases()) {
+  for (const SquaresCase& c : all_cases()) {
     SCOPED_TRACE(c.name);
     const auto x = uniform_floats(c.g.x_size(), 4), dy = uniform_floats(c.g.y_size(), 5);
     const auto expected = reference::squared_weight_gradients(c.g, x, dy);

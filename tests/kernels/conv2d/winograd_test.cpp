@@ -182,14 +182,14 @@ TEST_P(Winograd, OtherFiltersAreDirect) {
 }
 
 TEST_P(Winograd, AutomaticTakesItOnTheHostWhereItIsFaster) {
-  struct Case {
+  struct Choice {
     int h, w, c, k;
     bool faster;
   };
-  const Case cases[] = {{12, 12, 32, 32, true},  {9, 16, 33, 35, true},  {11, 13, 32, 32, false},
-                        {12, 12, 16, 31, false}, {12, 12, 64, 9, false}, {12, 12, 9, 64, false}};
+  const Choice cases[] = {{12, 12, 32, 32, true},  {9, 16, 33, 35, true},  {11, 13, 32, 32, false},
+                          {12, 12, 16, 31, false}, {12, 12, 64, 9, false}, {12, 12, 9, 64, false}};
   const bool host = GetParam().rfind("host", 0) == 0;
-  for (const Case& c : cases) {
+  for (const Choice& c : cases) {
     if (emulated() && !c.faster) continue;  // never, and dear
     SCOPED_TRACE(std::to_string(c.h) + "x" + std::to_string(c.w) + ", " + std::to_string(c.c) +
                  " to " + std::to_string(c.k));

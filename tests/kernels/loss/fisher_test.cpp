@@ -8,18 +8,17 @@
 #include "reference/loss.hpp"
 #include "support/pixels.hpp"
 #include "support/random_data.hpp"
+#include "support/rounding.hpp"
 #include "support/schedules.hpp"
 
 namespace curvseg::testing {
 namespace {
 
-constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
-
 using Labels = std::vector<std::int32_t>;
 
 enum class Target { kOfTheLoss, kSampled };
 
-struct Problem {
+struct FisherProblem {
   int pixels = 0, classes = 2;
   std::vector<float> x, u;  // dense
   Labels labels, sampled;
@@ -32,8 +31,8 @@ struct Problem {
   bool in_place = false;  // fu is u
 };
 
-Problem random_problem(int pixels, int classes, unsigned seed) {
-  Problem p;
+FisherProblem random_fisher_problem(int pixels, int classes, unsigned seed) {
+  FisherProblem p;
   p.pixels = pixels;
   p.classes = classes;
   const auto size = static_cast<std::size_t>(pixels) * static_cast<std::size_t>(classes);
@@ -53,7 +52,7 @@ Problem random_problem(int pixels, int classes, unsigned seed) {
 
 class LossFisherKernels : public PixelTest {
  protected:
-  std::vector<float> run(const Problem& problem) const {
+  std::vector<float> run(const FisherProblem& problem) const {
     const auto x = upload_pixels(problem.x, problem.classes, problem.layout);
     const auto u = upload_pixels(problem.u, problem.classes, problem.layout);
     const auto fu = output_pixels(problem.u.size(), problem.classes, problem.layout);
@@ -76,7 +75,7 @@ class LossFisherKernels : public PixelTest {
     return download_pixels(problem.in_place ? u : fu);
   }
 
-  void expect_reference(const Problem& p) const {
+  void expect_reference(const FisherProblem& p) const {
     const std::vector<double> u = as_double(p.u);
     const auto expected = reference::cross_entropy_fisher(
         {p.classes, as_double(p.weights), p.smoothing}, as_double(p.x), p.labels,
@@ -106,7 +105,7 @@ class LossFisherKernels : public PixelTest {
 
 TEST_P(LossFisherKernels, HandWorkedPixels) {
   // p = (½, ½), r = ±(½, −½); the third pixel has no label.
-  Problem p;
+  FisherProblem p;
   p.pixels = 3;
   p.x = {0, 0, 1, 1, -5, NAN};
   p.u = {1, 0, 2, 3, 1, 1};
@@ -140,7 +139,7 @@ TEST_P(LossFisherKernels, AgreeWithTheReferenceAtEveryShape) {
           SCOPED_TRACE(std::to_string(pixels) + " pixels, " + std::to_string(classes) + " classes" +
                        (weighted ? ", weighted" : "") + (smoothing > 0.0f ? ", smoothed" : "") +
                        (target == Target::kSampled ? ", sampled" : ""));
-          Problem p = random_problem(pixels, classes, seed += 5);
+          FisherProblem p = random_fisher_problem(pixels, classes, seed += 5);
           if (weighted) {
             p.weights = uniform_floats(static_cast<std::size_t>(classes), seed);
             for (float& weight : p.weights) weight = 1.0f + 0.9f * weight;
@@ -158,7 +157,7 @@ TEST_P(LossFisherKernels, AgreeWithTheReferenceAtEveryShape) {
 
 TEST_P(LossFisherKernels, TheirMeanOverSampledLabelsIsTheHessian) {
   for (const int classes : {3, 40, 300}) {
-    Problem p = random_problem(31, classes, 900);
+    FisherProblem p = random_fisher_problem(31, classes, 900);
     p.target = Target::kSampled;
     p.weights = uniform_floats(static_cast<std::size_t>(classes), 901);
     for (float& weight : p.weights) weight = 1.0f + 0.9f * weight;
@@ -187,7 +186,7 @@ TEST_P(LossFisherKernels, TheirMeanOverSampledLabelsIsTheHessian) {
 }
 
 TEST_P(LossFisherKernels, NothingToDo) {
-  Problem p;
+  FisherProblem p;
   p.classes = 3;
   EXPECT_TRUE(run(p).empty());
 }
@@ -196,7 +195,7 @@ TEST_P(LossFisherKernels, EveryScheduleGivesTheSameBits) {
   for (const int classes : {3, 70, 300})
     for (const Target target : {Target::kOfTheLoss, Target::kSampled}) {
       SCOPED_TRACE(classes);
-      Problem p = random_problem(emulated() ? 300 : 20'011, classes, 50);
+      FisherProblem p = random_fisher_problem(emulated() ? 300 : 20'011, classes, 50);
       p.target = target;
       expect_same_on_every_schedule(GetParam(), [&] { return run(p); });
     }
@@ -205,7 +204,7 @@ TEST_P(LossFisherKernels, EveryScheduleGivesTheSameBits) {
 TEST_P(LossFisherKernels, OffsetsBeyondTwoToTheThirtyOneElements) {
   CURVSEG_SKIP_WITHOUT_FAR_MEMORY();
   for (const int classes : {3, 50, 300}) {
-    Problem p = random_problem(5, classes, 51);
+    FisherProblem p = random_fisher_problem(5, classes, 51);
     const std::vector<float> expected = run(p);
     p.layout = kFarPixels;
     EXPECT_EQ(run(p), expected);

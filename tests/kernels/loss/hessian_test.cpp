@@ -8,12 +8,11 @@
 #include "reference/loss.hpp"
 #include "support/pixels.hpp"
 #include "support/random_data.hpp"
+#include "support/rounding.hpp"
 #include "support/schedules.hpp"
 
 namespace curvseg::testing {
 namespace {
-
-constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
 
 using Labels = std::vector<std::int32_t>;
 
@@ -31,7 +30,7 @@ TEST(HessianReference, IsTheDerivativeOfTheGradient) {
     EXPECT_NEAR(product.value[i], (high[i] - low[i]) / (2.0 * kStep), 1e-9) << i;
 }
 
-struct Problem {
+struct HessianProblem {
   int pixels = 0, classes = 2;
   std::vector<float> x, u;  // dense
   Labels labels;
@@ -42,8 +41,8 @@ struct Problem {
   bool in_place = false;  // hu is u
 };
 
-Problem random_problem(int pixels, int classes, unsigned seed) {
-  Problem p;
+HessianProblem random_hessian_problem(int pixels, int classes, unsigned seed) {
+  HessianProblem p;
   p.pixels = pixels;
   p.classes = classes;
   const auto size = static_cast<std::size_t>(pixels) * static_cast<std::size_t>(classes);
@@ -62,7 +61,7 @@ Problem random_problem(int pixels, int classes, unsigned seed) {
 
 class LossHessianKernels : public PixelTest {
  protected:
-  std::vector<float> run(const Problem& problem) const {
+  std::vector<float> run(const HessianProblem& problem) const {
     const auto x = upload_pixels(problem.x, problem.classes, problem.layout);
     const auto u = upload_pixels(problem.u, problem.classes, problem.layout);
     const auto hu = output_pixels(problem.u.size(), problem.classes, problem.layout);
@@ -84,7 +83,7 @@ class LossHessianKernels : public PixelTest {
     return download_pixels(problem.in_place ? u : hu);
   }
 
-  void expect_reference(const Problem& p) const {
+  void expect_reference(const HessianProblem& p) const {
     const auto expected =
         reference::cross_entropy_hessian({p.classes, as_double(p.weights), p.smoothing},
                                          as_double(p.x), p.labels, as_double(p.u), p.denominator);
@@ -117,7 +116,7 @@ class LossHessianKernels : public PixelTest {
 
 TEST_P(LossHessianKernels, HandWorkedPixels) {
   // p = (½, ½): H = ¼·[[1, −1], [−1, 1]] over 2; the third pixel has no label.
-  Problem p;
+  HessianProblem p;
   p.pixels = 3;
   p.x = {0, 0, 1, 1, -5, NAN};
   p.u = {1, 0, 2, 3, 1, 1};
@@ -142,7 +141,7 @@ TEST_P(LossHessianKernels, AgreeWithTheReferenceAtEveryShape) {
       for (const float smoothing : {0.0f, 0.1f}) {
         SCOPED_TRACE(std::to_string(pixels) + " pixels, " + std::to_string(classes) + " classes" +
                      (weighted ? ", weighted" : "") + (smoothing > 0.0f ? ", smoothed" : ""));
-        Problem p = random_problem(pixels, classes, seed += 5);
+        HessianProblem p = random_hessian_problem(pixels, classes, seed += 5);
         if (weighted) {
           p.weights = uniform_floats(static_cast<std::size_t>(classes), seed);
           for (float& weight : p.weights) weight = 1.0f + 0.9f * weight;
@@ -156,7 +155,7 @@ TEST_P(LossHessianKernels, AgreeWithTheReferenceAtEveryShape) {
 
 TEST_P(LossHessianKernels, ExtremeLogitsGiveNoCurvature) {
   for (const int classes : {3, 40, 300}) {
-    Problem p = random_problem(1, classes, 3);
+    HessianProblem p = random_hessian_problem(1, classes, 3);
     p.labels = {1};
     p.x.assign(p.x.size(), 0.0f);
     p.x[0] = 1e4f;
@@ -165,7 +164,7 @@ TEST_P(LossHessianKernels, ExtremeLogitsGiveNoCurvature) {
 }
 
 TEST_P(LossHessianKernels, NothingToDo) {
-  Problem p;
+  HessianProblem p;
   p.classes = 3;
   EXPECT_TRUE(run(p).empty());
 }
@@ -173,7 +172,7 @@ TEST_P(LossHessianKernels, NothingToDo) {
 TEST_P(LossHessianKernels, EveryScheduleGivesTheSameBits) {
   for (const int classes : {3, 70, 300}) {
     SCOPED_TRACE(classes);
-    Problem p = random_problem(emulated() ? 300 : 20'011, classes, 40);
+    HessianProblem p = random_hessian_problem(emulated() ? 300 : 20'011, classes, 40);
     p.smoothing = 0.1f;
     expect_same_on_every_schedule(GetParam(), [&] { return run(p); });
   }
@@ -182,7 +181,7 @@ TEST_P(LossHessianKernels, EveryScheduleGivesTheSameBits) {
 TEST_P(LossHessianKernels, OffsetsBeyondTwoToTheThirtyOneElements) {
   CURVSEG_SKIP_WITHOUT_FAR_MEMORY();
   for (const int classes : {3, 50, 300}) {
-    Problem p = random_problem(5, classes, 41);
+    HessianProblem p = random_hessian_problem(5, classes, 41);
     const std::vector<float> expected = run(p);
     p.layout = kFarPixels;
     EXPECT_EQ(run(p), expected);

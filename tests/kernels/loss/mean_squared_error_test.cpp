@@ -6,12 +6,11 @@
 #include "reference/loss.hpp"
 #include "support/pixels.hpp"
 #include "support/random_data.hpp"
+#include "support/rounding.hpp"
 #include "support/schedules.hpp"
 
 namespace curvseg::testing {
 namespace {
-
-constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
 
 TEST(MeanSquaredErrorReference, AgreesWithHandWorkedElements) {
   const auto loss = reference::mean_squared_error({1.0, -2.0}, {3.0, 1.0}, 2.0);
@@ -38,16 +37,16 @@ struct Layouts {
   PixelLayout x, target, dx;
 };
 
-struct Result {
+struct SquaresResult {
   float loss = 0.0f;
   std::vector<float> dx;
 };
 
 class MeanSquaredErrorKernel : public PixelTest {
  protected:
-  Result run(int channels, const std::vector<float>& x, const std::vector<float>& target,
-             float denominator, Layouts layouts = {}, const float* old = nullptr,
-             bool gradient = true) const {
+  SquaresResult run(int channels, const std::vector<float>& x, const std::vector<float>& target,
+                    float denominator, Layouts layouts = {}, const float* old = nullptr,
+                    bool gradient = true) const {
     const auto device_x = upload_pixels(x, channels, layouts.x);
     const auto device_target = upload_pixels(target, channels, layouts.target);
     auto device_denominator = upload(std::vector<float>{denominator});
@@ -68,7 +67,7 @@ class MeanSquaredErrorKernel : public PixelTest {
     auto scratch = workspace(kernels().mean_squared_error_workspace(p));
     p.workspace = scratch.get();
     kernels().mean_squared_error(stream(), p);
-    Result result;
+    SquaresResult result;
     result.loss = download(loss)[0];
     if (gradient) result.dx = download_pixels(dx);
     return result;
@@ -76,7 +75,7 @@ class MeanSquaredErrorKernel : public PixelTest {
 };
 
 TEST_P(MeanSquaredErrorKernel, HandWorkedElements) {
-  const Result result = run(2, {1, -2, 4, 0}, {3, 1, 4, 0.5f}, 4.0f);
+  const SquaresResult result = run(2, {1, -2, 4, 0}, {3, 1, 4, 0.5f}, 4.0f);
   EXPECT_EQ(result.loss, 13.25f / 4.0f);
   EXPECT_EQ(result.dx, (std::vector<float>{-1.0f, -1.5f, 0.0f, -0.25f}));
 }
@@ -94,7 +93,7 @@ TEST_P(MeanSquaredErrorKernel, AgreesWithTheReferenceAtEveryShape) {
       const auto denominator = static_cast<float>(n);
       const auto expected = reference::mean_squared_error(
           {x.begin(), x.end()}, {target.begin(), target.end()}, denominator);
-      const Result actual = run(channels, x, target, denominator, layouts);
+      const SquaresResult actual = run(channels, x, target, denominator, layouts);
       EXPECT_TRUE(std::fabs(actual.loss - expected.value) <= 2.0 * kEpsilon * expected.uncertainty)
           << actual.loss << ", expected " << expected.value;
       std::vector<double> bound = expected.gradient_uncertainty;
@@ -116,7 +115,7 @@ TEST_P(MeanSquaredErrorKernel, LabelsStandForOneHotTargets) {
     if (counts) target[i * kChannels + static_cast<std::size_t>(labels[i])] = 1.0f;
     for (std::size_t c = 0; c < kChannels && !counts; ++c) gated[i * kChannels + c] = 0.0f;
   }
-  const Result expected = run(kChannels, gated, target, 17.0f);
+  const SquaresResult expected = run(kChannels, gated, target, 17.0f);
 
   const auto device_x = upload_pixels(x, kChannels, {2, 0});
   auto device_labels = upload(labels);
@@ -144,7 +143,7 @@ TEST_P(MeanSquaredErrorKernel, EmptyAccumulatedAndNotFinite) {
   const float old = 1.5f;
   EXPECT_EQ(run(2, {}, {}, 0.0f).loss, 0.0f);
   EXPECT_EQ(run(2, {}, {}, 0.0f, {}, &old).loss, 1.5f);
-  const Result nothing = run(2, {1, NAN}, {0, 0}, 0.0f);
+  const SquaresResult nothing = run(2, {1, NAN}, {0, 0}, 0.0f);
   EXPECT_EQ(nothing.loss, 0.0f);
   EXPECT_EQ(nothing.dx, (std::vector<float>{0.0f, 0.0f}));
   EXPECT_TRUE(std::isnan(run(2, {1, NAN}, {0, 0}, 2.0f).loss));
@@ -164,7 +163,7 @@ TEST_P(MeanSquaredErrorKernel, EveryScheduleGivesTheSameBits) {
   const std::size_t n = emulated() ? 40'003 : 100'003;  // several blocks
   const auto x = uniform_floats(n, 52), target = uniform_floats(n, 53);
   expect_same_on_every_schedule(GetParam(), [&] {
-    Result result = run(1, x, target, 3.0f);
+    SquaresResult result = run(1, x, target, 3.0f);
     result.dx.push_back(result.loss);
     return result.dx;
   });
@@ -173,8 +172,8 @@ TEST_P(MeanSquaredErrorKernel, EveryScheduleGivesTheSameBits) {
 TEST_P(MeanSquaredErrorKernel, OffsetsBeyondTwoToTheThirtyOneElements) {
   CURVSEG_SKIP_WITHOUT_FAR_MEMORY();
   const auto x = uniform_floats(9, 54), target = uniform_floats(9, 55);
-  const Result expected = run(3, x, target, 4.0f);
-  const Result actual = run(3, x, target, 4.0f, {kFarPixels, kFarPixels, kFarPixels});
+  const SquaresResult expected = run(3, x, target, 4.0f);
+  const SquaresResult actual = run(3, x, target, 4.0f, {kFarPixels, kFarPixels, kFarPixels});
   EXPECT_EQ(actual.loss, expected.loss);
   EXPECT_EQ(actual.dx, expected.dx);
 }

@@ -15,7 +15,7 @@ namespace {
 
 using Labels = std::vector<std::int32_t>;
 
-struct Problem {
+struct SampleProblem {
   int classes = 2;
   std::vector<float> x;  // dense
   Labels labels;
@@ -24,8 +24,8 @@ struct Problem {
   PixelLayout layout;
 };
 
-Problem random_problem(int pixels, int classes, unsigned seed) {
-  Problem p;
+SampleProblem random_sample_problem(int pixels, int classes, unsigned seed) {
+  SampleProblem p;
   p.classes = classes;
   p.x = uniform_floats(static_cast<std::size_t>(pixels) * static_cast<std::size_t>(classes), seed);
   for (float& value : p.x) value *= 4.0f;
@@ -41,8 +41,8 @@ Problem random_problem(int pixels, int classes, unsigned seed) {
 }
 
 /// The same logits and the label 0 at every pixel.
-Problem repeated(const std::vector<float>& logits, int pixels) {
-  Problem p;
+SampleProblem repeated(const std::vector<float>& logits, int pixels) {
+  SampleProblem p;
   p.classes = static_cast<int>(logits.size());
   p.labels.assign(static_cast<std::size_t>(pixels), 0);
   for (int i = 0; i < pixels; ++i) p.x.insert(p.x.end(), logits.begin(), logits.end());
@@ -51,7 +51,7 @@ Problem repeated(const std::vector<float>& logits, int pixels) {
 
 class SampleLabelsKernels : public PixelTest {
  protected:
-  Labels run(const Problem& problem) const {
+  Labels run(const SampleProblem& problem) const {
     const auto x = upload_pixels(problem.x, problem.classes, problem.layout);
     auto labels = upload(problem.labels);
     auto seed = upload(std::vector<unsigned long long>{problem.seed});
@@ -69,7 +69,7 @@ class SampleLabelsKernels : public PixelTest {
     return download(sampled);
   }
 
-  std::vector<int> counts(const Problem& p) const {
+  std::vector<int> counts(const SampleProblem& p) const {
     std::vector<int> result(static_cast<std::size_t>(p.classes));
     for (const std::int32_t label : run(p)) ++result.at(static_cast<std::size_t>(label));
     return result;
@@ -77,7 +77,7 @@ class SampleLabelsKernels : public PixelTest {
 };
 
 /// Σ_{k<c} p_k ≤ u ≤ Σ_{k≤c} p_k, up to the rounding of float32.
-void expect_is_the_class_of_u(const Problem& p, const Labels& sampled) {
+void expect_is_the_class_of_u(const SampleProblem& p, const Labels& sampled) {
   const auto classes = static_cast<std::size_t>(p.classes);
   for (std::size_t pixel = 0; pixel < sampled.size(); ++pixel) {
     const std::int32_t label = p.labels[pixel], drawn = sampled[pixel];
@@ -111,7 +111,7 @@ TEST_P(SampleLabelsKernels, DrawTheClassOfTheirRandomNumber) {
     for (const PixelLayout& layout : pixel_layouts()) {
       SCOPED_TRACE(std::to_string(pixels) + " pixels, " + std::to_string(classes) + " classes, " +
                    name_of(layout));
-      Problem p = random_problem(pixels, classes, seed += 5);
+      SampleProblem p = random_sample_problem(pixels, classes, seed += 5);
       p.layout = layout;
       expect_is_the_class_of_u(p, run(p));
     }
@@ -120,7 +120,7 @@ TEST_P(SampleLabelsKernels, DrawTheClassOfTheirRandomNumber) {
 TEST_P(SampleLabelsKernels, OffsetsBeyondTwoToTheThirtyOneElements) {
   CURVSEG_SKIP_WITHOUT_FAR_MEMORY();
   for (const int classes : {3, 50, 300}) {
-    Problem p = random_problem(5, classes, 9);
+    SampleProblem p = random_sample_problem(5, classes, 9);
     const Labels expected = run(p);
     p.layout = kFarPixels;
     EXPECT_EQ(run(p), expected);
@@ -159,7 +159,7 @@ TEST_P(SampleLabelsKernels, NeverDrawAClassOfProbabilityZero) {
 
 TEST_P(SampleLabelsKernels, SeedsAndStreamsAreIndependent) {
   const int n = emulated() ? 1000 : 20000;
-  Problem p = repeated({0.0f, 0.0f}, n);
+  SampleProblem p = repeated({0.0f, 0.0f}, n);
   const Labels first = run(p);
   EXPECT_EQ(run(p), first);
   const auto agree = [&](const Labels& other) {
@@ -180,7 +180,7 @@ TEST_P(SampleLabelsKernels, SeedsAndStreamsAreIndependent) {
 
 TEST_P(SampleLabelsKernels, TheSameOnEveryTargetAndSchedule) {
   for (const int classes : {5, 37}) {
-    Problem p = random_problem(700, classes, 77);
+    SampleProblem p = random_sample_problem(700, classes, 77);
     const Labels labels = run(p);
     const Kernels& host = *testing::target("host").kernels;
     Labels expected(labels.size());
@@ -201,7 +201,7 @@ TEST_P(SampleLabelsKernels, TheSameOnEveryTargetAndSchedule) {
 
 TEST_P(SampleLabelsKernels, LogitsThatAreNotFiniteGiveSomeClass) {
   for (const int classes : {3, 40, 300}) {
-    Problem p = random_problem(20, classes, 5);
+    SampleProblem p = random_sample_problem(20, classes, 5);
     for (std::size_t i = 0; i < p.x.size(); i += 7) p.x[i] = NAN;
     p.x[1] = std::numeric_limits<float>::infinity();
     for (std::int32_t& label : p.labels) label = 0;
@@ -210,7 +210,7 @@ TEST_P(SampleLabelsKernels, LogitsThatAreNotFiniteGiveSomeClass) {
 }
 
 TEST_P(SampleLabelsKernels, NothingToDo) {
-  Problem p;
+  SampleProblem p;
   EXPECT_TRUE(run(p).empty());
 }
 

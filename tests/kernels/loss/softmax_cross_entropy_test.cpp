@@ -8,13 +8,13 @@
 #include "support/checksum.hpp"
 #include "support/pixels.hpp"
 #include "support/random_data.hpp"
+#include "support/rounding.hpp"
 #include "support/schedules.hpp"
 #include "support/sparse_memory.hpp"
 
 namespace curvseg::testing {
 namespace {
 
-constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 using Labels = std::vector<std::int32_t>;
