@@ -40,8 +40,7 @@ void add_product(Block c, const A& a, const B& b, float scale) {
   });
 }
 
-// ---- QR: blocks of reflections, I − V·T·Vᵀ (Schreiber and Van Loan 1989)
-// -------------------------
+// Blocks of reflections are I − V·T·Vᵀ (Schreiber and Van Loan 1989).
 
 constexpr Index kPanel = 32;  // reflections of a block
 
