@@ -58,7 +58,8 @@ Normalisation measure_normalisation(const Dataset& dataset, std::size_t max_samp
         own.squares[c] += value * value;
       }
     }
-    own.pixels = static_cast<double>(sample.image.size() / channels);
+    const std::size_t pixels = sample.image.size() / channels;
+    own.pixels = static_cast<double>(pixels);
   });
   Sums all(channels);
   for (const Sums& each : sums) {  // in this order whatever the number of cores

@@ -127,10 +127,16 @@ void launch(StreamHandle, dim3 grid, int /*threads*/, const Params& params) {
   // them; short enough that workers end together where others use the machine too.
   constexpr std::int64_t kRunsEach = 16;
   const std::int64_t run = (blocks - 1) / (kRunsEach * omp_get_max_threads()) + 1;
-#pragma omp parallel for schedule(dynamic, run)
-  for (std::int64_t block = 0; block < blocks; ++block)
-    // An exception must not cross the OpenMP region.
-    if (!run_block(block)) __atomic_store_n(&out_of_memory, true, __ATOMIC_RELAXED);
+#pragma omp parallel
+  {
+    // By every worker, also one that gets no block: else which later launch takes it from the heap
+    // would be chance.
+    block_arena().reserve(sizeof(Shared));
+#pragma omp for schedule(dynamic, run) nowait
+    for (std::int64_t block = 0; block < blocks; ++block)
+      // An exception must not cross the OpenMP region.
+      if (!run_block(block)) __atomic_store_n(&out_of_memory, true, __ATOMIC_RELAXED);
+  }
   if (out_of_memory) throw std::bad_alloc();
 }
 

@@ -23,38 +23,44 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 status=0
 
-tidy() {  # OPTION...: the sources on stdin
-  xargs -P "$(nproc)" -n 1 clang-tidy --quiet --config-file=.clang-tidy \
-    --checks="$checks,-bugprone-suspicious-include" --extra-arg=-Wno-unknown-warning-option \
+# CHECKS OPTION...: the sources on stdin. The configuration is that of the folder a source is in.
+tidy() {
+  beside=$1
+  shift
+  xargs -r -P "$(nproc)" -n 1 clang-tidy --quiet --checks="$checks,-bugprone-suspicious-include$beside" \
     --header-filter='(include/curvseg|host|kernels|tests|perf|examples|planted)/.*\.[ch]pp$' \
-    "$@" 2>/dev/null
+    --extra-arg=-Wno-unknown-warning-option "$@" 2>/dev/null
 }
 
 # A check that looks at nothing would look like a success: here is what it must find in a header, and
 # in a file that a folder's file includes.
 mkdir -p "$work/planted" "$work/folders"
+cp .clang-tidy "$work"
 defect='inline bool planted_defect(const std::string& text) { return text.size() == 0; }'
 for end in hpp cpp; do
   printf '#include <string>\n%s\n' "$defect" >"$work/planted/planted.$end"
   echo "#include \"$work/planted/planted.$end\"" >"$work/planted.cpp"
-  echo "$work/planted.cpp" | tidy --extra-arg=-std=c++20 -p "$work" >"$work/found" || true
+  echo "$work/planted.cpp" | tidy "" --extra-arg=-std=c++20 -p "$work" >"$work/found" || true
   grep -q "planted.$end.*readability-container-size-empty" "$work/found" ||
     { echo "tidy.sh does not see a defect in an included .$end"; cat "$work/found"; exit 1; }
 done
 
 host_folders "$build" "$work/folders" >"$work/names" ||
   { echo "tidy: $build does not compile host"; exit 1; }
-sed "s,.*,$work/folders/&.cpp," "$work/names" | tidy -p "$work/folders" || status=1
+sed "s,.*,$work/folders/&.cpp," "$work/names" | tidy "" -p "$work/folders" || status=1
 
 # The rest by the commands of this build, so that what it leaves out is left out here too.
 grep -oE '"file": "[^"]*\.(cpp|cxx)"' "$build/compile_commands.json" | sed 's/.*: "\(.*\)"/\1/' |
   grep -E "^$PWD/(kernels/exec|tests|perf)/|/tests/.*/Unity/unity_" | grep -v '/dense_host\.cpp$' |
   sort -u >"$work/sources"
 [ -s "$work/sources" ] || { echo "tidy: $build compiles none of kernels, tests and perf"; exit 1; }
-tidy -p "$build" <"$work/sources" || status=1
+# A folder's file of the tests is in the build, where tests/.clang-tidy is not found.
+of_tests=$(sed -n 's/^  \(-[^,]*\),*$/,\1/p' tests/.clang-tidy | tr -d '\n')
+grep '/Unity/' "$work/sources" | tidy "$of_tests" --config-file=.clang-tidy -p "$build" || status=1
+grep -v '/Unity/' "$work/sources" | tidy "" -p "$build" || status=1
 
 # They are built against an installed copy, each by a project of its own.
 ls examples/*.cpp tests/consumer/*.cpp |
-  tidy --extra-arg=-std=c++20 --extra-arg=-Iinclude --extra-arg='-DEXPECTED_VERSION="0"' \
+  tidy "" --extra-arg=-std=c++20 --extra-arg=-Iinclude --extra-arg='-DEXPECTED_VERSION="0"' \
     -p "$work" || status=1
 exit $status

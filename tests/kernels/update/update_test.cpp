@@ -274,18 +274,37 @@ TEST_P(UpdateKernels, AdamDecouplesItsDecay) {
   EXPECT_EQ(v[0], 0.0f);
 }
 
-TEST_P(UpdateKernels, ClippingOfZeroAndOfNan) {
+TEST_P(UpdateKernels, ClippingOfZero) {
   std::vector<float> theta{1.0f};
-  const float zero = 0.0f, nan = NAN;
-  const UpdateScalars clipped{.learning_rate = 1.0f, .max_norm = 2.0f};
-  sgd({}, clipped, 0.0f, false, {0.0f}, &zero, theta, nullptr);
+  const float zero = 0.0f;
+  sgd({}, {.learning_rate = 1.0f, .max_norm = 2.0f}, 0.0f, false, {0.0f}, &zero, theta, nullptr);
   EXPECT_EQ(theta[0], 1.0f);
-  // Without a limit the norm is not looked at.
-  sgd({}, {.learning_rate = 1.0f}, 0.0f, false, {0.25f}, &nan, theta, nullptr);
+}
+
+// A gradient that overflowed, in an element or in its norm, would stay in the moments for ever.
+TEST_P(UpdateKernels, ANormThatIsNotFiniteStopsTheStep) {
+  const float norms[] = {NAN, INFINITY};
+  for (const float max_norm : {0.0f, 2.0f})
+    for (const float& norm : norms) {
+      const UpdateScalars scalars{.learning_rate = 1.0f, .max_norm = max_norm};
+      std::vector<float> theta{1.0f}, m{0.5f}, v{0.25f};
+      sgd({.decoupled_l2 = 0.5f}, scalars, 0.9f, true, {NAN}, &norm, theta, &m);
+      EXPECT_EQ(theta[0], 1.0f);
+      EXPECT_EQ(m[0], 0.5f);
+      adam({.decoupled_l2 = 0.5f}, scalars, {}, {0.25f}, &norm, theta, m, v);
+      EXPECT_EQ(theta[0], 1.0f);
+      EXPECT_EQ(m[0], 0.5f);
+      EXPECT_EQ(v[0], 0.25f);
+    }
+  std::vector<float> theta{1.0f};
+  const float largest = 3e38f;
+  sgd({}, {.learning_rate = 1.0f}, 0.0f, false, {0.25f}, &largest, theta, nullptr);
   EXPECT_EQ(theta[0], 0.75f);
-  sgd({}, clipped, 0.0f, false, {0.25f}, &nan, theta, nullptr);
-  EXPECT_TRUE(std::isnan(theta[0]));
-  // And a NaN stays one under every term.
+}
+
+// Without a norm nobody looks: a NaN stays one under every term.
+TEST_P(UpdateKernels, NanStaysWhatItIs) {
+  std::vector<float> theta{NAN};
   sgd({.l1 = 1.0f, .l2 = 1.0f, .decoupled_l2 = 1.0f, .proximal_l1 = 1.0f}, {.learning_rate = 1.0f},
       0.0f, false, {0.0f}, nullptr, theta, nullptr);
   EXPECT_TRUE(std::isnan(theta[0]));
