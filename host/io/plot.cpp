@@ -10,8 +10,8 @@
 namespace curvseg {
 namespace {
 
-constexpr int kTextZoom =
-    2;  // letters of 14 pixels: what screens and papers show at the usual size
+// Letters of 14 pixels: what screens and papers show at the usual size.
+constexpr int kTextZoom = 2;
 constexpr int kTextHeight = kLetterHeight * kTextZoom;
 constexpr int kTop = 74;      // of the first panel: the title and the y axis's name are above it
 constexpr int kLeft = 92;     // of all panels: the numbers of the y axis are beside them

@@ -5,6 +5,7 @@
 #include "host/ops/check.hpp"
 
 namespace curvseg {
+
 void check_step(std::string_view optimizer, const StepContext& context, std::int64_t parameters) {
   if (context.theta.size != parameters || context.grad.size != parameters)
     refuse(optimizer, "theta has " + std::to_string(context.theta.size) + " elements and grad " +

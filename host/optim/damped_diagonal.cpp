@@ -11,6 +11,7 @@
 #include "kernels/target.hpp"
 
 namespace curvseg {
+
 DampedDiagonalOptions damped_diagonal_preset(std::string_view name) {
   DampedDiagonalOptions o;  // Sophia's
   o.preset = "";

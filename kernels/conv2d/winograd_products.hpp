@@ -1,9 +1,8 @@
 // The sums of the 16 products of a block, one tile of accumulators each. Policies with one
 // interface:
 //
-//   StagedWinogradProducts   a microtile in the registers of each thread, in shared memory once
-//   they
-//                            are complete (GPU block shapes)
+//   StagedWinogradProducts   a microtile in the registers of each thread, in shared memory when
+//                            complete (GPU block shapes)
 //   CachedWinogradProducts   the block's shared struct from the beginning, in the first-level cache
 //                            as far as it is at work on it; `kSlots` of all (host)
 //

@@ -103,7 +103,8 @@ void bilinear_backward(StreamHandle stream, const BilinearBackward& p) {
       wide_lanes(c.c, {{p.dy, p.ldy}, {p.dx, p.ldx}, {p.epilogue.mask, p.epilogue.ld_mask}});
   const auto params = bilinear_params(p, plan_image(c.n, c.h, c.w, c.c, wide));
   if constexpr (!kStagedOperands) {
-    if (c.p > 0 && c.q > 0 && rows_fit(params.rows, params.columns, c.c))
+    const bool empty = c.h == 0 || c.w == 0 || c.p == 0 || c.q == 0;
+    if (!empty && rows_fit(params.rows, params.columns, c.c))
       return launch_walk(params.walk.pixels, true, [&]<int kWidth>(dim3 grid) {
         launch<bilinear_backward_rows_kernel<kWidth>, BackwardRowShared>(stream, grid, kGridThreads,
                                                                          params);

@@ -176,7 +176,8 @@ TEST_P(BilinearKernels, TheSameBitsOnEverySchedule) {
 }
 
 TEST_P(BilinearKernels, EmptyTensorsLaunchNothing) {
-  for (const Resize& g : {Resize{0, 4, 4, 3, 8, 8}, Resize{2, 4, 4, 0, 8, 8}}) {
+  for (const Resize& g :
+       {Resize{0, 4, 4, 3, 8, 8}, Resize{2, 4, 4, 0, 8, 8}, Resize{0, 0, 0, 3, 8, 8}}) {
     EXPECT_TRUE(forward(g, {}).empty());
     EXPECT_TRUE(backward(g, {}).empty());
   }
