@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 
 from compare_training import Side, ratios
-from curvature_samples import WORK
+from curvature_samples import WORK, add_shape_options
 
 PEER = Path(__file__).with_name("pytorch_curvature.py")
 LAYOUTS = ("contiguous", "channels_last")
@@ -36,12 +36,7 @@ def parse_arguments():
     parser.add_argument("--rounds", type=int, default=9, help="samples of each side (default: 9)")
     parser.add_argument("--measure", choices=("wall", "cpu"), default="wall",
                         help="clock time, or processor time where others use the machine")
-    parser.add_argument("--width", type=int, default=16, help="channels of the first level")
-    parser.add_argument("--depth", type=int, default=3, help="number of poolings")
-    parser.add_argument("--channels", type=int, default=1, help="channels of the images")
-    parser.add_argument("--classes", type=int, default=2)
-    parser.add_argument("--batch", type=int, default=8, help="images of the batch")
-    parser.add_argument("--size", type=int, default=96, help="height and width of the images")
+    add_shape_options(parser)
     parser.add_argument("--json", type=Path, help="also write all samples to this file")
     return parser.parse_args()
 
