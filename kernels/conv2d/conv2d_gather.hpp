@@ -7,11 +7,14 @@
 // Two terms share one accumulator: y = x ⊛ w and Ry = Rx ⊛ w + x ⊛ Rw are the same kernel.
 #pragma once
 
+#include <type_traits>
+
 #include "conv2d/conv2d.hpp"
 #include "conv2d/epilogue.hpp"
 #include "conv2d/gather_pixels.hpp"
+#include "conv2d/in_place_loader.hpp"
 #include "conv2d/line_loader.hpp"
-#include "conv2d/operand_loaders.hpp"
+#include "conv2d/staged_loader.hpp"
 #include "conv2d/tiles.hpp"
 #include "conv2d/window_loader.hpp"
 

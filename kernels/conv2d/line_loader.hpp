@@ -2,7 +2,7 @@
 // at stride 2 transposed). There the multiplying is soon done, and what surrounds it counts; so a
 // microtile is a long run of pixels of one line, with one call for most of it. The taps of a row
 // lie side by side in the source, which takes_lines() asks for. Interface as in
-// operand_loaders.hpp.
+// gather_operands.hpp.
 //
 //   windows inside the image          pointers into the source
 //   the others, and the last ones where they do not fill the registers
@@ -13,8 +13,8 @@
 #pragma once
 
 #include "conv2d/conv2d.hpp"
+#include "conv2d/gather_operands.hpp"
 #include "conv2d/gather_pixels.hpp"
-#include "conv2d/operand_loaders.hpp"
 #include "conv2d/tiles.hpp"
 
 namespace curvseg::CURVSEG_TARGET {

@@ -1,5 +1,5 @@
 // Where the main loop of a weight gradient finds its operands: x and dy, both contiguous in their
-// channels, summed over pixels. Two policies with one interface, as in operand_loaders.hpp:
+// channels, summed over pixels. Two policies with one interface, as in gather_operands.hpp:
 //
 //   StagedWeightLoader   pixels of x (shifted by the block's tap) and dy through shared memory
 //   InPlaceWeightLoader  pointers into x and dy; x is packed only where output lines are too short

@@ -1,6 +1,6 @@
 // The operands of a gather whose taps are three adjacent pixels of a line: a microtile is a run of
 // pixels of one line, which the taps slide over, so that what is read is used three times.
-// Interface as in operand_loaders.hpp.
+// Interface as in gather_operands.hpp.
 //
 //   inside the image                  pointers into x
 //   at its left and right edges, and where a line ends within a microtile
@@ -12,8 +12,8 @@
 #pragma once
 
 #include "conv2d/conv2d.hpp"
+#include "conv2d/gather_operands.hpp"
 #include "conv2d/gather_pixels.hpp"
-#include "conv2d/operand_loaders.hpp"
 #include "conv2d/tiles.hpp"
 
 namespace curvseg::CURVSEG_TARGET {

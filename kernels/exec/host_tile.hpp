@@ -1,7 +1,12 @@
 // The matrix atom of the host: SIMD register tiles. Operands are read where they are.
 #pragma once
 
-#include "exec/host_vector.hpp"
+#include <cstddef>
+#include <cstring>
+#include <type_traits>
+
+#include "exec/host_microtile.hpp"
+#include "exec/host_outer_tile.hpp"
 
 namespace curvseg::CURVSEG_TARGET {
 
@@ -16,11 +21,10 @@ namespace curvseg::CURVSEG_TARGET {
 ///   multiply_line:   as multiply_rows for rows at one distance, as many as a line has
 ///   multiply_outer_window: acc[s][i][j] += Σ_l a[l + s][i] · b[l][j]
 template <int BlockRows, int BlockColumns, int Rows = kTileRows, int Columns = kTileColumns>
-struct BlockTile {
+struct BlockTile : OuterTile<Rows, Columns> {
   static_assert(BlockRows % Rows == 0 && BlockColumns % Columns == 0,
                 "a block tile is made of whole microtiles");
-  static_assert(Columns % kLanes == 0, "a row of a microtile is made of whole vectors");
-  using Storage = float[Rows * Columns];
+  using typename OuterTile<Rows, Columns>::Storage;
   static constexpr int kRows = Rows;
   static constexpr int kGroups = 1;  // of adjacent columns
   static constexpr int kGroupColumns = Columns;
@@ -50,7 +54,7 @@ struct BlockTile {
     CURVSEG_UNROLL
     for (int i = 0; i < kRows; ++i) a[i] = row[i] + offset;
     Vector acc[kRows][kVectors];
-    begin(acc, storage, begins);
+    begin_microtile(acc, storage, begins);
     const std::ptrdiff_t next_row = runs.a_row - runs.columns * runs.a_column;
     for (int r = runs.rows; r > 0; --r) {
       const float* run = b;
@@ -64,7 +68,7 @@ struct BlockTile {
       for (int i = 0; i < kRows; ++i) a[i] += next_row;
       b += runs.b_row;
     }
-    store(storage, acc);
+    store_microtile(storage, acc);
   }
 
   /// The same over `count` runs that begin at table[run][i].
@@ -78,14 +82,14 @@ struct BlockTile {
                                                        const TableRuns& runs, const float* b,
                                                        bool begins) {
     Vector acc[kRows][kVectors];
-    begin(acc, storage, begins);
+    begin_microtile(acc, storage, begins);
     for (int run = 0; run < runs.count; ++run, b += runs.b_step) {
       const float* a[kRows];
       CURVSEG_UNROLL
       for (int i = 0; i < kRows; ++i) a[i] = table[run][i];
       multiply_run(acc, a, b, runs.length);
     }
-    store(storage, acc);
+    store_microtile(storage, acc);
   }
 
   /// Rows of a window: kRows + 2 pixels of a, `a_pixel` apart, under three taps of b, `b_tap`
@@ -104,13 +108,13 @@ struct BlockTile {
                                                         const Window& window, const float* b,
                                                         bool begins) {
     Vector acc[kRows][kVectors];
-    begin(acc, storage, begins);
+    begin_microtile(acc, storage, begins);
     for (int row = 0; row < window.rows; ++row) {
       window_row(acc, a, window.a_pixel, b, window.b_tap, window.length);
       a += window.a_row;
       b += window.b_row;
     }
-    store(storage, acc);
+    store_microtile(storage, acc);
   }
 
   /// `pixels` of a, whole registers of them, `a_pixel` apart, each with `rows` runs of `length`
@@ -133,7 +137,7 @@ struct BlockTile {
     float* to = storage + first * Columns;
     for (int i = 0; i < line.pixels; i += kHeldRows, to += kHeldRows * Columns) {
       Vector acc[kHeldRows][kVectors];
-      begin(acc, to, begins);
+      begin_microtile(acc, to, begins);
       const float* from = a;
       const float* with = b;
       for (int row = 0; row < line.rows; ++row) {
@@ -147,7 +151,7 @@ struct BlockTile {
         from += line.a_row;
         with += line.b_row;
       }
-      store(to, acc);
+      store_microtile(to, acc);
       a += kHeldRows * line.a_pixel;
     }
   }
@@ -164,71 +168,14 @@ struct BlockTile {
     for (int e = 0; e < Rows * Columns; e += kLanes) store_vector(storage + e, Vector{});
   }
 
-  /// acc[i][:] += Σ_l a[l·lda + i] · b[l·ldb + :], for the first `rows` rows of the microtile.
-  static __forceinline__ void multiply_outer(Storage& storage, const float* a, std::ptrdiff_t lda,
-                                             int rows, const float* b, std::ptrdiff_t ldb,
-                                             int length) {
-    partial_outer<kRows>(storage, a, lda, rows, b, ldb, length);
-  }
-
-  /// `lines` runs of `length` pixels of b, each under `length` + 2 pixels of a, of which those in
-  /// [first, last) exist. For the first `rows` rows of the microtile.
-  struct OuterWindow {
-    int lines, length;
-    int first, last;
-    int rows;
-    std::ptrdiff_t a_pixel, a_line, b_pixel, b_line;
-  };
-  /// acc[s][i][:] += Σ_line Σ_l a[line][l + s][i] · b[line][l][:] for s = 0, 1, 2, in the order of
-  /// l
-  static void multiply_outer_window(Storage* storage, const float* a, const float* b,
-                                    const OuterWindow& window) {
-    partial_outer_window<kRows>(storage, a, b, window);
-  }
-
  private:
   static constexpr int kVectors = Columns / kLanes;
-  template <int Count>
-  static __forceinline__ void begin(Vector (&acc)[Count][kVectors], const float* storage,
-                                    bool begins) {
-    if (!begins) return load(acc, storage);
-    CURVSEG_UNROLL
-    for (int i = 0; i < Count; ++i) CURVSEG_UNROLL
-    for (int v = 0; v < kVectors; ++v) acc[i][v] = Vector{};
-  }
-  template <int Count>
-  static __forceinline__ void load(Vector (&acc)[Count][kVectors], const float* storage) {
-    CURVSEG_UNROLL
-    for (int i = 0; i < Count; ++i) CURVSEG_UNROLL
-    for (int v = 0; v < kVectors; ++v) acc[i][v] = load_vector(storage + i * Columns + v * kLanes);
-  }
-  template <int Count>
-  static __forceinline__ void store(float* storage, const Vector (&acc)[Count][kVectors]) {
-    CURVSEG_UNROLL
-    for (int i = 0; i < Count; ++i) CURVSEG_UNROLL
-    for (int v = 0; v < kVectors; ++v) store_vector(storage + i * Columns + v * kLanes, acc[i][v]);
-  }
-
-  /// acc[i][:] += operand(i) · b[:]
-  template <int Count, class Operand>
-  static __forceinline__ void step(Vector (&acc)[Count][kVectors], const float* b,
-                                   Operand operand) {
-    Vector row[kVectors];
-    CURVSEG_UNROLL
-    for (int v = 0; v < kVectors; ++v) row[v] = load_vector(b + v * kLanes);
-    CURVSEG_UNROLL
-    for (int i = 0; i < Count; ++i) {
-      const Vector value = broadcast(operand(i));
-      CURVSEG_UNROLL
-      for (int v = 0; v < kVectors; ++v) acc[i][v] = fma(value, row[v], acc[i][v]);
-    }
-  }
 
   static __forceinline__ void multiply_run(Vector (&acc)[kRows][kVectors],
                                            const float* const (&a)[kRows], const float* b,
                                            std::ptrdiff_t length) {
     for (std::ptrdiff_t l = 0; l < length; ++l, b += Columns)
-      step(
+      microtile_step(
           acc, b, [&](int i) __attribute__((always_inline)) { return a[i][l]; });
   }
 
@@ -246,12 +193,12 @@ struct BlockTile {
       constexpr int kLength = Length::value;
       CURVSEG_UNROLL
       for (int l = 0; l < kLength; ++l, b += Columns)
-        step(
+        microtile_step(
             acc,
             b, [&](int i) __attribute__((always_inline)) { return p[i / 3][i % 3 * a_pixel + l]; });
     } else {
       for (int l = 0; l < length; ++l, b += Columns) {
-        step(
+        microtile_step(
             acc,
             b, [&](int i) __attribute__((always_inline)) { return p[i / 3][i % 3 * a_pixel]; });
         CURVSEG_UNROLL
@@ -296,90 +243,6 @@ struct BlockTile {
         ++p[k];
       }
     }
-  }
-
-  template <int Count>
-  using ThreeTaps = Vector[3][Count][kVectors];
-
-  /// What pixel `a` adds to the taps of `kTaps`, a bit each; `b` is the pixel under tap 0.
-  template <int Count, unsigned kTaps>
-  static __forceinline__ void outer_window_step(ThreeTaps<Count>& acc, const float* a,
-                                                const float* b, std::ptrdiff_t b_pixel) {
-    Vector row[3][kVectors];
-    CURVSEG_UNROLL
-    for (int s = 0; s < 3; ++s) CURVSEG_UNROLL
-    for (int v = 0; v < kVectors; ++v)
-      if ((kTaps >> s & 1u) != 0) row[s][v] = load_vector(b - s * b_pixel + v * kLanes);
-    CURVSEG_UNROLL
-    for (int i = 0; i < Count; ++i) {
-      const Vector value = broadcast(a[i]);
-      CURVSEG_UNROLL
-      for (int s = 0; s < 3; ++s) CURVSEG_UNROLL
-      for (int v = 0; v < kVectors; ++v)
-        if ((kTaps >> s & 1u) != 0) acc[s][i][v] = fma(value, row[s][v], acc[s][i][v]);
-    }
-  }
-
-  /// Pixels [first, last) of a, some of which lie under fewer than three.
-  template <int Count>
-  static __forceinline__ void outer_window_end(ThreeTaps<Count>& acc, const float* a,
-                                               const float* b, const OuterWindow& window, int first,
-                                               int last) {
-    for (int pixel = first; pixel < last; ++pixel) {
-      const float* from = a + pixel * window.a_pixel;
-      const float* with = b + pixel * window.b_pixel;
-      const unsigned taps = (pixel < window.length ? 1u : 0u) |
-                            (pixel >= 1 && pixel <= window.length ? 2u : 0u) |
-                            (pixel >= 2 ? 4u : 0u);
-      if (taps == 1u) outer_window_step<Count, 1>(acc, from, with, window.b_pixel);
-      if (taps == 2u) outer_window_step<Count, 2>(acc, from, with, window.b_pixel);
-      if (taps == 3u) outer_window_step<Count, 3>(acc, from, with, window.b_pixel);
-      if (taps == 4u) outer_window_step<Count, 4>(acc, from, with, window.b_pixel);
-      if (taps == 6u) outer_window_step<Count, 6>(acc, from, with, window.b_pixel);
-      if (taps == 7u) outer_window_step<Count, 7>(acc, from, with, window.b_pixel);
-    }
-  }
-
-  template <int Count>
-  static void partial_outer_window(Storage* storage, const float* a, const float* b,
-                                   const OuterWindow& window) {
-    if constexpr (Count > 1) {
-      if (window.rows < Count) return partial_outer_window<Count - 1>(storage, a, b, window);
-    }
-    ThreeTaps<Count> acc;
-    CURVSEG_UNROLL
-    for (int s = 0; s < 3; ++s) load(acc[s], storage[s]);
-    int begin = window.first > 2 ? window.first : 2;  // of those that lie under three
-    if (begin > window.last) begin = window.last;
-    int end = window.length < window.last ? window.length : window.last;
-    if (end < begin) end = begin;
-    for (int line = 0; line < window.lines; ++line, a += window.a_line, b += window.b_line) {
-      outer_window_end<Count>(acc, a, b, window, window.first, begin);
-      const float* from = a + begin * window.a_pixel;
-      const float* with = b + begin * window.b_pixel;
-      for (int pixel = begin; pixel < end; ++pixel) {
-        outer_window_step<Count, 7>(acc, from, with, window.b_pixel);
-        from += window.a_pixel;
-        with += window.b_pixel;
-      }
-      outer_window_end<Count>(acc, a, b, window, end, window.last);
-    }
-    CURVSEG_UNROLL
-    for (int s = 0; s < 3; ++s) store(storage[s], acc[s]);
-  }
-
-  template <int Count>
-  static void partial_outer(Storage& storage, const float* a, std::ptrdiff_t lda, int rows,
-                            const float* b, std::ptrdiff_t ldb, int length) {
-    if constexpr (Count > 1) {
-      if (rows < Count) return partial_outer<Count - 1>(storage, a, lda, rows, b, ldb, length);
-    }
-    Vector acc[Count][kVectors];
-    load(acc, storage);
-    for (int l = 0; l < length; ++l, a += lda, b += ldb)
-      step(
-          acc, b, [&](int i) __attribute__((always_inline)) { return a[i]; });
-    store(storage, acc);
   }
 };
 
