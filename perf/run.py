@@ -73,6 +73,9 @@ class Run:
                                                          self.not_here),
             "kernels": lambda: kernels.families(o.build, self._clock, some, few, self.not_here,
                                                 quick)}
+        if self._clock.name == "wall":
+            parts["gpu convolutions"] = lambda: kernels.gpu_convolutions(o.build, rounds, only,
+                                                                         self.not_here)
         for work in ("step", "gradient", "inference"):
             parts[work] = lambda work=work: networks.training(narrow, work, 2)
         if not quick:
@@ -112,11 +115,12 @@ class Run:
 
 def key_of(options, part):
     """Parts are of the same programs and settings, or they are measured again."""
-    prefix = {"convolutions": "onednn_", "kernels": "benchmark_"}.get(part)
+    prefix = {"convolutions": "onednn_", "gpu convolutions": "cudnn_",
+              "kernels": "benchmark_"}.get(part)
     programs = [path for folder in ("perf", "host") for path in (options.build / folder).glob("*")
                 if path.is_file() and os.access(path, os.X_OK)
                 and (path.name.startswith(prefix) if prefix else
-                     not path.name.startswith(("onednn_", "benchmark_")))]
+                     not path.name.startswith(("onednn_", "cudnn_", "benchmark_")))]
     return json.dumps([[str(path), path.stat().st_mtime_ns] for path in sorted(programs)]
                       + [options.rounds, options.only, options.quick, options.clock,
                          options.eager])

@@ -1,4 +1,5 @@
-"""Rows of single operations: convolutions beside oneDNN, the other kernels beside the triad."""
+"""Rows of single operations: convolutions beside oneDNN, on a GPU beside cuDNN, and the other
+kernels beside the triad."""
 
 import json
 import subprocess
@@ -60,6 +61,26 @@ def convolutions(build, clock, pairs, only, not_here):
     return [bars.with_bar(rows[name]) for name in order]
 
 
+def gpu_convolutions(build, pairs, only, not_here):
+    """Rows of all convolutions on the first GPU, beside cuDNN; there is no peak."""
+    program = build / "perf" / "cudnn_conv2d"
+    try:
+        if not program.exists():
+            raise NotHere("was not built: no nvcc, or no cuDNN")
+        text = run_program([program, "--json", f"--pairs={pairs}", f"--only={only}"])
+    except NotHere as error:
+        not_here.append(f"cudnn_conv2d: {error}")
+        return []
+    about, *lines = map(json.loads, text.splitlines())
+    return [{"name": f"gpu/{line['name']}", "kind": "time", "flops": line["flops"],
+             "sides": {side_name(side, about["peer"]): seconds
+                       for side, seconds in line["sides"].items()}} for line in lines]
+
+
+def side_name(side, peer):
+    return side if side == "curvseg" else f"{peer} {side}"
+
+
 def new_row(line):
     return {"name": f"conv2d/{line['name']}", "kind": "time", "flops": line["flops"],
             "sides": {"curvseg": []}, "peak": []}
@@ -70,8 +91,7 @@ def add_convolution(row, line, peer):
     before, count = len(row["peak"]), len(line["peak"])
     row["peak"] += line["peak"]
     for side, seconds in line["sides"].items():
-        name = "curvseg" if side == "curvseg" else f"{peer} {side}"
-        values = row["sides"].setdefault(name, [None] * before)
+        values = row["sides"].setdefault(side_name(side, peer), [None] * before)
         values += seconds
     for values in row["sides"].values():
         values += [None] * (before + count - len(values))

@@ -5,7 +5,7 @@ import statistics
 from comparison import bars, results
 
 TITLES = {
-    "conv2d": "Convolutions",
+    "conv2d": "Convolutions", "gpu": "Convolutions on a GPU",
     "pool": "Pooling", "resize": "Bilinear resizing", "loss": "Losses", "update": "Updates",
     "vector": "Vectors and conjugate gradients", "pointwise": "Pointwise kernels",
     "metrics": "Metrics", "random": "Random numbers", "dense": "Dense algebra",

@@ -9,7 +9,7 @@ namespace {
 
 using Dims = dnnl::memory::dims;
 using Tag = dnnl::memory::format_tag;
-using Arguments = std::unordered_map<int, dnnl::memory>;
+using PrimitiveArguments = std::unordered_map<int, dnnl::memory>;
 
 struct Geometry {
   Dims stride, dilation, pad, pad_behind;
@@ -56,28 +56,44 @@ typename Primitive::primitive_desc describe(const dnnl::engine& engine, const Op
 #endif
 }
 
-}  // namespace
-
-struct OneDnnConvolution::State {
-  State(const Conv2dCase& c, Direction direction, OneDnnLayout layout)
-      : shapes(c), engine(dnnl::engine::kind::cpu, 0), stream(engine) {
+class OneDnnConvolution final : public PeerConvolution {
+ public:
+  OneDnnConvolution(const Conv2dCase& c, Direction direction, OneDnnLayout layout)
+      : shapes_(c), engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {
     const Tag activations = layout == OneDnnLayout::kNhwc ? Tag::nhwc : Tag::any;
     const Operands o{wish(x_dims(), activations), wish(w_dims(), Tag::any),
                      wish(y_dims(), activations)};
-    const Geometry g = geometry_of(shapes);
-    const auto forward = describe<dnnl::convolution_forward>(engine, o, g);
+    const Geometry g = geometry_of(shapes_);
+    const auto forward = describe<dnnl::convolution_forward>(engine_, o, g);
     if (direction == Direction::kForward)
       prepare_forward(forward);
     else if (direction == Direction::kData)
-      prepare_data(describe<dnnl::convolution_backward_data>(engine, o, g, forward));
+      prepare_data(describe<dnnl::convolution_backward_data>(engine_, o, g, forward));
     else
-      prepare_weights(describe<dnnl::convolution_backward_weights>(engine, o, g, forward));
+      prepare_weights(describe<dnnl::convolution_backward_weights>(engine_, o, g, forward));
   }
 
-  Dims x_dims() const { return {shapes.x.n, shapes.x.c, shapes.x.h, shapes.x.w}; }
-  Dims y_dims() const { return {shapes.y.n, shapes.y.c, shapes.y.h, shapes.y.w}; }
+  void run() override {
+    primitive_.execute(stream_, sets_[0].next());
+    stream_.wait();
+  }
+
+  std::vector<float> result() override {
+    std::size_t count = 1;
+    for (const auto d : output_dims_) count *= static_cast<std::size_t>(d);
+    std::vector<float> values(count);
+    dnnl::memory from = sets_[0].current().at(output_);
+    dnnl::memory to(wish(output_dims_, plain_), engine_, values.data());
+    dnnl::reorder(from, to).execute(stream_, from, to);
+    stream_.wait();
+    return values;
+  }
+
+ private:
+  Dims x_dims() const { return {shapes_.x.n, shapes_.x.c, shapes_.x.h, shapes_.x.w}; }
+  Dims y_dims() const { return {shapes_.y.n, shapes_.y.c, shapes_.y.h, shapes_.y.w}; }
   Dims w_dims() const {
-    return {shapes.filter.k, shapes.filter.c, shapes.filter.r, shapes.filter.s};
+    return {shapes_.filter.k, shapes_.filter.c, shapes_.filter.r, shapes_.filter.s};
   }
   static dnnl::memory::desc wish(const Dims& dims, Tag tag) {
     return {dims, dnnl::memory::data_type::f32, tag};
@@ -88,9 +104,9 @@ struct OneDnnConvolution::State {
     std::int64_t count = 1;
     for (const auto d : dims) count *= d;
     std::vector<float> values = whole_numbers(count, seed);
-    dnnl::memory from(wish(dims, tag), engine, values.data()), memory(desc, engine);
-    dnnl::reorder(from, memory).execute(stream, from, memory);
-    stream.wait();
+    dnnl::memory from(wish(dims, tag), engine_, values.data()), memory(desc, engine_);
+    dnnl::reorder(from, memory).execute(stream_, from, memory);
+    stream_.wait();
     return memory;
   }
   dnnl::memory x(const dnnl::memory::desc& d) { return filled(d, x_dims(), Tag::nhwc, kXSeed); }
@@ -101,70 +117,55 @@ struct OneDnnConvolution::State {
 
   template <class Make>
   void rotate(Make make) {
-    sets.emplace_back(shapes.bytes(), make);
+    sets_.emplace_back(shapes_.bytes(), make);
   }
 
   void prepare_forward(const dnnl::convolution_forward::primitive_desc& d) {
-    primitive = dnnl::convolution_forward(d);
-    output = DNNL_ARG_DST, output_dims = y_dims(), plain = Tag::nhwc;
+    primitive_ = dnnl::convolution_forward(d);
+    output_ = DNNL_ARG_DST, output_dims_ = y_dims(), plain_ = Tag::nhwc;
     const dnnl::memory filter = w(d.weights_desc());
     rotate([&] {
-      return Arguments{{DNNL_ARG_SRC, x(d.src_desc())},
-                       {DNNL_ARG_WEIGHTS, filter},
-                       {DNNL_ARG_DST, dnnl::memory(d.dst_desc(), engine)}};
+      return PrimitiveArguments{{DNNL_ARG_SRC, x(d.src_desc())},
+                                {DNNL_ARG_WEIGHTS, filter},
+                                {DNNL_ARG_DST, dnnl::memory(d.dst_desc(), engine_)}};
     });
   }
   void prepare_data(const dnnl::convolution_backward_data::primitive_desc& d) {
-    primitive = dnnl::convolution_backward_data(d);
-    output = DNNL_ARG_DIFF_SRC, output_dims = x_dims(), plain = Tag::nhwc;
+    primitive_ = dnnl::convolution_backward_data(d);
+    output_ = DNNL_ARG_DIFF_SRC, output_dims_ = x_dims(), plain_ = Tag::nhwc;
     const dnnl::memory filter = w(d.weights_desc());
     rotate([&] {
-      return Arguments{{DNNL_ARG_DIFF_DST, y(d.diff_dst_desc())},
-                       {DNNL_ARG_WEIGHTS, filter},
-                       {DNNL_ARG_DIFF_SRC, dnnl::memory(d.diff_src_desc(), engine)}};
+      return PrimitiveArguments{{DNNL_ARG_DIFF_DST, y(d.diff_dst_desc())},
+                                {DNNL_ARG_WEIGHTS, filter},
+                                {DNNL_ARG_DIFF_SRC, dnnl::memory(d.diff_src_desc(), engine_)}};
     });
   }
   void prepare_weights(const dnnl::convolution_backward_weights::primitive_desc& d) {
-    primitive = dnnl::convolution_backward_weights(d);
-    output = DNNL_ARG_DIFF_WEIGHTS, output_dims = w_dims(), plain = Tag::hwio;
-    const dnnl::memory filter(d.diff_weights_desc(), engine);
+    primitive_ = dnnl::convolution_backward_weights(d);
+    output_ = DNNL_ARG_DIFF_WEIGHTS, output_dims_ = w_dims(), plain_ = Tag::hwio;
+    const dnnl::memory filter(d.diff_weights_desc(), engine_);
     rotate([&] {
-      return Arguments{{DNNL_ARG_SRC, x(d.src_desc())},
-                       {DNNL_ARG_DIFF_DST, y(d.diff_dst_desc())},
-                       {DNNL_ARG_DIFF_WEIGHTS, filter}};
+      return PrimitiveArguments{{DNNL_ARG_SRC, x(d.src_desc())},
+                                {DNNL_ARG_DIFF_DST, y(d.diff_dst_desc())},
+                                {DNNL_ARG_DIFF_WEIGHTS, filter}};
     });
   }
 
-  ConvolutionShapes shapes;
-  dnnl::engine engine;
-  dnnl::stream stream;
-  dnnl::primitive primitive;
-  std::vector<Rotation<Arguments>> sets;  // one, made late
-  int output = 0;
-  Dims output_dims;
-  Tag plain = Tag::undef;
+  ConvolutionShapes shapes_;
+  dnnl::engine engine_;
+  dnnl::stream stream_;
+  dnnl::primitive primitive_;
+  std::vector<Rotation<PrimitiveArguments>> sets_;  // one, made late
+  int output_ = 0;
+  Dims output_dims_;
+  Tag plain_ = Tag::undef;
 };
 
-OneDnnConvolution::OneDnnConvolution(const Conv2dCase& c, Direction direction, OneDnnLayout layout)
-    : state_(std::make_unique<State>(c, direction, layout)) {}
-OneDnnConvolution::~OneDnnConvolution() = default;
+}  // namespace
 
-void OneDnnConvolution::run() {
-  State& s = *state_;
-  s.primitive.execute(s.stream, s.sets[0].next());
-  s.stream.wait();
-}
-
-std::vector<float> OneDnnConvolution::result() {
-  State& s = *state_;
-  std::size_t count = 1;
-  for (const auto d : s.output_dims) count *= static_cast<std::size_t>(d);
-  std::vector<float> values(count);
-  dnnl::memory from = s.sets[0].current().at(s.output);
-  dnnl::memory to(State::wish(s.output_dims, s.plain), s.engine, values.data());
-  dnnl::reorder(from, to).execute(s.stream, from, to);
-  s.stream.wait();
-  return values;
+std::unique_ptr<PeerConvolution> make_onednn_convolution(const Conv2dCase& c, Direction direction,
+                                                         OneDnnLayout layout) {
+  return std::make_unique<OneDnnConvolution>(c, direction, layout);
 }
 
 std::string onednn_version() {

@@ -106,6 +106,21 @@ class Kernels(unittest.TestCase):
         self.assertEqual(row["sides"]["oneDNN 3 any"], [None, None, 5.0, 6.0])
         self.assertEqual(row["peak"], [1.0, 2.0, 1.0, 2.0])
 
+    def test_convolutions_of_a_gpu_have_no_peak(self):
+        with tempfile.TemporaryDirectory() as folder:
+            program = Path(folder) / "perf" / "cudnn_conv2d"
+            program.parent.mkdir()
+            line = {"name": "forward/8x96x96_16to16_3x3", "flops": 8.0, "peak": [],
+                    "sides": {"curvseg": [1.0, 2.0], "nhwc": [3.0, 4.0], "nchw": [5.0, 6.0]}}
+            program.write_text(f"#!/bin/sh\necho '{json.dumps({'peer': 'cuDNN 9'})}'\n"
+                               f"echo '{json.dumps(line)}'\n")
+            program.chmod(0o755)
+            row, = kernels.gpu_convolutions(Path(folder), 2, "", [])
+        results.check_row(row)
+        self.assertEqual(row["sides"]["cuDNN 9 nchw"], [5.0, 6.0])
+        self.assertIsNone(results.percent_of_peak(row))
+        self.assertIn("2.50 [2.00, 3.00]", table.table([row]))
+
     def test_a_repetition_of_google_benchmark(self):
         rows = {}
         for _ in range(2):
@@ -122,7 +137,8 @@ class Kernels(unittest.TestCase):
             not_here = []
             self.assertEqual(kernels.convolutions(Path(folder), WALL, 1, "", not_here), [])
             self.assertEqual(kernels.families(Path(folder), WALL, 2, "", not_here), [])
-        self.assertEqual(len(not_here), 3 + 1 + len(kernels.FAMILIES))
+            self.assertEqual(kernels.gpu_convolutions(Path(folder), 1, "", not_here), [])
+        self.assertEqual(len(not_here), 3 + 1 + len(kernels.FAMILIES) + 1)
 
 
 class Bars(unittest.TestCase):
