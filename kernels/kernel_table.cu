@@ -16,12 +16,31 @@
 #include "update/launchers.hpp"
 #include "vector/launchers.hpp"
 
+namespace curvseg::CURVSEG_TARGET {
+namespace {
+
+#if defined(__CUDACC__) || defined(CURVSEG_EMULATED)
+constexpr const char* kInstructionSet = nullptr;
+#elif defined(__AVX512F__)
+constexpr const char* kInstructionSet = "x86-64-v4";
+#elif defined(__AVX2__)
+constexpr const char* kInstructionSet = "x86-64-v3";
+#elif defined(__x86_64__)
+constexpr const char* kInstructionSet = "x86-64";
+#else
+constexpr const char* kInstructionSet = "portable";
+#endif
+
+}  // namespace
+}  // namespace curvseg::CURVSEG_TARGET
+
 #define CURVSEG_JOIN_(a, b) a##b
 #define CURVSEG_JOIN(a, b) CURVSEG_JOIN_(a, b)
 
 extern "C" const curvseg::Kernels* CURVSEG_JOIN(curvseg_kernels_, CURVSEG_TARGET)() {
   using namespace curvseg::CURVSEG_TARGET;
   static constexpr curvseg::Kernels kTable{
+      .instruction_set = kInstructionSet,
       .conv2d_gather_workspace = conv2d_gather_workspace,
       .conv2d_gather = conv2d_gather,
       .conv2d_weight_workspace = conv2d_weight_workspace,
@@ -34,6 +53,7 @@ extern "C" const curvseg::Kernels* CURVSEG_JOIN(curvseg_kernels_, CURVSEG_TARGET
       .bilinear_forward = bilinear_forward,
       .bilinear_backward = bilinear_backward,
       .fill = fill,
+      .store_words = store_words,
       .copy_pixels = copy_pixels,
       .relu_forward = relu_forward,
       .relu_backward = relu_backward,

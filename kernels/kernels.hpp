@@ -31,6 +31,9 @@ template <class Params>
 using WorkspaceSize = std::int64_t (*)(const Params&);
 
 struct Kernels {
+  /// "x86-64-v3", of a host; nullptr where the device tells (Runtime::properties).
+  const char* instruction_set;
+
   // conv2d/: forward and data gradient (also transposed convolution, dense layers), one or two
   // terms, bias / ReLU / mask epilogue; weight gradient, one or two terms.
   WorkspaceSize<Conv2dGather> conv2d_gather_workspace;
@@ -51,6 +54,7 @@ struct Kernels {
 
   // pointwise/
   Operation<Fill> fill;
+  Operation<StoreWords> store_words;
   Operation<CopyPixels> copy_pixels;
   Operation<ReluForward> relu_forward;
   Operation<ReluBackward> relu_backward;

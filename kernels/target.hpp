@@ -15,8 +15,8 @@
 namespace curvseg {
 
 struct DeviceProperties {
-  std::string name;             // "NVIDIA H100", "AMD EPYC (x86-64-v3)"
-  std::string instruction_set;  // "sm_90", "x86-64-v3"
+  std::string name;             // "NVIDIA H100", "AMD EPYC"
+  std::string instruction_set;  // "sm_90"; of a host its kernels tell
   int processors = 0;           // multiprocessors, or cores in use
   std::size_t memory_bytes = 0;
 };

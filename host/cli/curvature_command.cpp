@@ -127,6 +127,7 @@ void add_curvature(CLI::App& program, int& exit_code) {
                   "As for curvseg train. Default: the data of the training")
       ->type_name("DATA");
   add_model_options(*app, arguments->model);
+  add_batch_option(*app, arguments->model);
   app->get_option("--split")->description("train, val or test. Default train");
   app->get_option("--batch")->description(
       "Images at once. Default 8; fewer need less memory. All --images at once save the forward "

@@ -110,6 +110,7 @@ void add_evaluate(CLI::App& program, int& exit_code) {
                   "As for curvseg train. Default: the data of the training")
       ->type_name("DATA");
   add_model_options(*app, arguments->model);
+  add_batch_option(*app, arguments->model);
   app->add_option("--out", arguments->out, "Write evaluation.json to this folder. Default: do not")
       ->type_name("DIR")
       ->check(not_empty());

@@ -20,6 +20,7 @@ class ImageFiles final : public Dataset {
       : files_(std::move(files)),
         channels_(state.in_channels),
         classes_(state.classes),
+        is_classification_(make_model(state).is_classifier()),
         class_names_(state.class_names) {
     std::map<std::string, fs::path> stems;  // predictions are named after them
     for (const fs::path& file : files_) {
@@ -42,8 +43,10 @@ class ImageFiles final : public Dataset {
   int channels() const override { return channels_; }
   int classes() const override { return classes_; }
   std::vector<std::string> class_names() const override { return class_names_; }
-  bool is_classification() const override { return false; }
-  std::string name() const override { return files_.front().parent_path().string(); }
+  bool is_classification() const override { return is_classification_; }
+  std::string name() const override {
+    return (files_.size() == 1 ? files_.front() : files_.front().parent_path()).string();
+  }
 
   Sample get(std::size_t index) const override {
     const Image16 image = read_image16(files_.at(index));
@@ -64,7 +67,7 @@ class ImageFiles final : public Dataset {
         sample.image[i * to + c] = static_cast<float>(value) / 65535.0F;
       }
     }
-    sample.labels.assign(pixels, kIgnoreLabel);
+    sample.labels.assign(is_classification_ ? 1 : pixels, kIgnoreLabel);
     return sample;
   }
 
@@ -72,6 +75,7 @@ class ImageFiles final : public Dataset {
   std::vector<fs::path> files_;
   int channels_;
   int classes_;
+  bool is_classification_;
   std::vector<std::string> class_names_;
   std::vector<ImageSize> sizes_;
 };

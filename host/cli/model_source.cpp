@@ -25,15 +25,18 @@ void add_model_options(CLI::App& app, ModelArguments& arguments) {
          "else 255")
       ->type_name("N")
       ->check(CLI::Range(-1, 255));
-  app.add_option("--batch", arguments.batch,
-                 "Images at once. Default 1: needs the least memory, and an image is work enough")
-      ->type_name("N")
-      ->check(CLI::Range(1, 1 << 20));
   app.add_option("--device", arguments.device,
                  "auto, host, cuda, cuda:1 or emulated; see curvseg info. Default auto: the first "
                  "GPU, else the host")
       ->type_name("NAME");
   app.add_flag("--quiet", arguments.quiet, "Print results and warnings only");
+}
+
+void add_batch_option(CLI::App& app, ModelArguments& arguments) {
+  app.add_option("--batch", arguments.batch,
+                 "Images at once. Default 1: needs the least memory, and an image is work enough")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1 << 20));
 }
 
 DataSettings data_settings(const ModelArguments& arguments) {

@@ -215,8 +215,10 @@ int predict(PredictArguments arguments) {
     arguments.out = checkpoint.parent_path() / "predictions";
   }
   check_writable_files(arguments.out, {kLegend, kTable});
-  check_writable_folder(arguments.out / "classes");
-  check_writable_folder(arguments.out / "overlays");
+  if (!make_model(state).is_classifier()) {
+    check_writable_folder(arguments.out / "classes");
+    check_writable_folder(arguments.out / "overlays");
+  }
   check_apart_from_inputs(arguments, data_settings(arguments.model).spec);
   const auto [dataset, skipped] = open_images(arguments.model, state);
   Trainer trainer = open_trainer(arguments.model, state);

@@ -110,7 +110,7 @@ void add_optimizer_options(CLI::App& app, TrainArguments& a) {
   app.add_option("--lr", a.lr,
                  "Largest learning rate, for methods that need one. Default: one that suits the "
                  "optimizer, " +
-                     default_learning_rates())
+                     default_learning_rates() + ", with another --preset another")
       ->type_name("X")
       ->group(group);
   app.add_option("--schedule", a.schedule,
@@ -126,8 +126,9 @@ void add_optimizer_options(CLI::App& app, TrainArguments& a) {
       ->check(not_negative())
       ->group(group);
   app.add_option("--weight-decay", a.weight_decay,
-                 "Pull of the parameters towards 0: added to the gradient for sgd and adam, beside "
-                 "it for adamw. Default 0, for adamw 0.01")
+                 "Pull of the parameters towards 0: beside the gradient for adamw, soap, muon and "
+                 "damped-diagonal, else added to it. Default 0; for adamw 0.01, for "
+                 "damped-diagonal that of its preset")
       ->type_name("X")
       ->group(group);
   app.add_option("--momentum", a.momentum, "Of sgd. Default 0.9")
@@ -170,10 +171,11 @@ void add_length_options(CLI::App& app, TrainArguments& a) {
   app.add_option("--batch", a.batch, "Images, or crops of them, in one step. Default 8")
       ->type_name("N")
       ->group(group);
-  app.add_option("--crop", a.crop,
-                 "Train on random crops of this size: pixels, WIDTHxHEIGHT, or none for whole "
-                 "images. Default 128, or the image where that is smaller. Evaluation is always on "
-                 "whole images")
+  app.add_option(
+         "--crop", a.crop,
+         "Train on random crops of this size: pixels, WIDTHxHEIGHT, or none (or 0) for whole "
+         "images. Default 128, or the image where that is smaller. Evaluation is always on "
+         "whole images")
       ->type_name("SIZE")
       ->group(group);
   app.add_option(

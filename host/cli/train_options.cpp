@@ -207,6 +207,12 @@ TrainerOptions resumed_options(const TrainArguments& arguments, const Dataset& t
     check_same(option, fmt::format("{}", given), fmt::format("{}", before), arguments.resume);
   };
   same("--optimizer", options.optimizer.name, saved.optimizer.name);
+  same("--preset", options.optimizer.damped_diagonal.preset,
+       saved.optimizer.damped_diagonal.preset);
+  // Without momentum there is none to go on with, nor is one dropped unasked.
+  if ((options.optimizer.sgd.momentum == 0.0F) != (saved.optimizer.sgd.momentum == 0.0F)) {
+    same("--momentum", options.optimizer.sgd.momentum, saved.optimizer.sgd.momentum);
+  }
   same("--seed", options.seed, saved.seed);
   same("--batch", options.batch, saved.batch);
   same("--crop", crop_text(options.augment), crop_text(saved.augment));

@@ -77,6 +77,15 @@ bool is_same_folder(const fs::path& a, const fs::path& b) {
   return fs::equivalent(a, b, error);
 }
 
+/// \throws InputError that names the data where the network does not fit its images.
+Model new_model(const std::string& name, const Dataset& train, ImageSize size) {
+  try {
+    return zoo::make(name, train.channels(), train.classes(), size.height, size.width);
+  } catch (const InputError& error) {
+    throw InputError(train.name() + ", --model " + name + ": " + error.what());
+  }
+}
+
 }  // namespace
 
 TrainRun::TrainRun(const TrainArguments& arguments) : arguments_(arguments) {
@@ -149,9 +158,8 @@ void TrainRun::make_trainer() {
   const ImageSize size = train.is_classification() ? train.image_size(0) : ImageSize{};
   TrainerOptions options =
       resumes ? resumed_options(arguments_, train, *start_) : new_options(arguments_, train);
-  Model model = start_ ? make_model(*start_)
-                       : zoo::make(model_name(arguments_, train), train.channels(), train.classes(),
-                                   size.height, size.width);
+  Model model =
+      start_ ? make_model(*start_) : new_model(model_name(arguments_, train), train, size);
   if (start_ && arguments_.model) {
     const Model wanted =
         zoo::make(*arguments_.model, train.channels(), train.classes(), size.height, size.width);

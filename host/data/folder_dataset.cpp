@@ -22,7 +22,7 @@ std::string size_text(int height, int width) {
 struct Entry {
   std::string stem;
   fs::path image;
-  fs::path mask;  // empty: there are no masks
+  fs::path mask;  // empty: there is none
   int height = 0;
   int width = 0;
   int channels = 0;   // in the file
@@ -41,11 +41,16 @@ std::uintmax_t file_bytes(const fs::path& path) {
   return bytes;
 }
 
-void pair_masks(std::vector<Entry>& entries, const fs::path& images, const fs::path& masks) {
+/// Those of `entries` that have one, which is all of them unless masks are `optional`.
+void pair_masks(std::vector<Entry>& entries, const fs::path& images, const fs::path& masks,
+                bool optional) {
   FilesByStem files = list_images(masks);
   for (Entry& entry : entries) {
     const auto mask = files.find(entry.stem);
     if (mask == files.end()) {
+      if (optional) {
+        continue;
+      }
       throw InputError(entry.image.string() + ": no mask " + (masks / entry.stem).string() +
                        ".png");
     }
@@ -113,7 +118,7 @@ std::vector<T> fit_channels(BasicImage<T> image, int channels) {
 struct Decoded {
   std::vector<std::uint8_t> narrow;  // [H,W,C], when the file has up to 8 bits
   std::vector<std::uint16_t> wide;   // [H,W,C], when it has 16
-  std::vector<std::uint8_t> mask;    // [H,W]; empty: no masks
+  std::vector<std::uint8_t> mask;    // [H,W]; empty: there is none
 
   [[nodiscard]] std::size_t bytes() const { return narrow.size() + 2 * wide.size() + mask.size(); }
 };
@@ -177,7 +182,7 @@ struct FolderDataset::State {
       check_unchanged(entry, entry.image, image.height, image.width);
       decoded.narrow = fit_channels(std::move(image), channels);
     }
-    if (has_masks) {
+    if (!entry.mask.empty()) {
       decoded.mask = decode_mask(entry);
     }
     return decoded;
@@ -233,7 +238,7 @@ FolderDataset::FolderDataset(FolderOptions options) : state_(std::make_unique<St
   }
   s.has_masks = !s.options.masks_optional || is_folder(masks);
   if (s.has_masks) {
-    pair_masks(s.entries, images, masks);
+    pair_masks(s.entries, images, masks, s.options.masks_optional);
   }
   for (Entry& entry : s.entries) {
     check_headers(entry);
@@ -242,7 +247,7 @@ FolderDataset::FolderDataset(FolderOptions options) : state_(std::make_unique<St
   for (const Entry& entry : s.entries) {
     if (s.channels == 1 && entry.channels != 1) {
       throw InputError(entry.image.string() + " has " + std::to_string(entry.channels) +
-                       " channels, 1 was asked for");
+                       " channels, the images that the network is trained on have 1");
     }
   }
   s.class_names = read_class_names(path);

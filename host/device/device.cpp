@@ -20,6 +20,13 @@ std::string device_name(const NamedTarget& t, int index) {
   return t.name == "cuda" || index > 0 ? t.name + ":" + std::to_string(index) : t.name;
 }
 
+DeviceInfo info_of(const NamedTarget& t, int index) {
+  DeviceProperties p = t.target->runtime->properties(index);
+  const char* set = t.target->kernels->instruction_set;
+  return {device_name(t, index), std::move(p.name), set ? set : std::move(p.instruction_set),
+          p.processors, p.memory_bytes};
+}
+
 std::string known_devices() {
   std::string result;
   for (const DeviceInfo& info : Device::list())
@@ -56,9 +63,7 @@ std::vector<DeviceInfo> Device::list() {
     if (t.name == kHidden) continue;
     const int count = t.target->runtime->device_count();
     for (int i = 0; i < count; ++i) {
-      DeviceProperties p = t.target->runtime->properties(i);
-      result.push_back({device_name(t, i), std::move(p.name), std::move(p.instruction_set),
-                        p.processors, p.memory_bytes});
+      result.push_back(info_of(t, i));
     }
   }
   return result;
@@ -67,9 +72,7 @@ std::vector<DeviceInfo> Device::list() {
 DeviceInfo Device::info() const {
   for (const NamedTarget& t : targets()) {
     if (t.target != target_) continue;
-    DeviceProperties p = target_->runtime->properties(index_);
-    return {device_name(t, index_), std::move(p.name), std::move(p.instruction_set), p.processors,
-            p.memory_bytes};
+    return info_of(t, index_);
   }
   return {};
 }

@@ -51,6 +51,7 @@ std::size_t width(std::string_view set) {
 const Kernels* host_kernels() {
   const std::string_view widest = host_instruction_set();
   const char* asked = std::getenv("CURVSEG_INSTRUCTION_SET");
+  if (asked && *asked == '\0') asked = nullptr;
   const Kernels* chosen = nullptr;
   std::string built;
   for (const InstructionSet& set : kSets) {

@@ -210,11 +210,15 @@ void write_index_png(const std::filesystem::path& path, int height, int width,
 
 void write_index_png(const std::filesystem::path& path, int height, int width,
                      std::span<const std::int32_t> labels, std::span<const Rgb> palette) {
+  constexpr int kVoid = 255;
+  const bool has_void = std::any_of(labels.begin(), labels.end(), [](int v) { return v < 0; });
+  const int most = has_void ? kVoid - 1 : kVoid;
   std::vector<std::uint8_t> indices(labels.size());
   for (std::size_t i = 0; i < labels.size(); ++i) {
-    if (labels[i] > 254) {
-      throw Error("write_index_png: label " + std::to_string(labels[i]) +
-                  " does not fit, 8 bits hold 0..254 and 255 for void");
+    if (labels[i] > most) {
+      throw Error(path.string() + ": label " + std::to_string(labels[i]) +
+                  " does not fit, 8 bits hold 0 to " + std::to_string(most) +
+                  (has_void ? " and 255 for void" : ""));
     }
     indices[i] = static_cast<std::uint8_t>(labels[i] < 0 ? 255 : labels[i]);
   }

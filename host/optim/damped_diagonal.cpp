@@ -115,7 +115,7 @@ void DampedDiagonal::estimate_hessian(const StepContext& context) {
 }
 
 void DampedDiagonal::estimate_gauss_newton(const StepContext& context) {
-  seed_.upload(context.stream, context.step);
+  seed_.set(context.stream, context.step);
   context.batch->sampled_gradient({.seed = seed_.device()}, view(d_));
 }
 
@@ -124,7 +124,7 @@ void DampedDiagonal::update(const StepContext& context) {
   scalars.learning_rate = context.learning_rate;
   scalars.max_norm = context.max_norm;
   if (options_.unbiased) scalars.bias_correction1 = bias_correction(options_.beta1, context.step);
-  scalars_.upload(context.stream, scalars);
+  scalars_.set(context.stream, scalars);
   DampedDiagonalUpdate p;
   p.n = parameters_;
   p.theta = context.theta.data;

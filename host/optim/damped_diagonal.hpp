@@ -7,9 +7,9 @@
 
 #include "curvseg/optim.hpp"
 #include "curvseg/solvers.hpp"
+#include "host/optim/device_value.hpp"
 #include "host/optim/gradient_norm.hpp"
 #include "host/optim/step_guard.hpp"
-#include "host/optim/upload_ring.hpp"
 #include "kernels/update/update.hpp"
 
 namespace curvseg {
@@ -50,8 +50,8 @@ class DampedDiagonal final : public Optimizer {
   std::int64_t parameters_;
   std::vector<ColumnMeans> filters_;  // in d_; empty without spatial_mean
   StepGuard guard_;
-  UploadRing<UpdateScalars> scalars_;
-  UploadRing<unsigned long long> seed_;
+  DeviceValue<UpdateScalars> scalars_;
+  DeviceValue<unsigned long long> seed_;
   DeviceArray<float> m_, h_, d_, weights_;
   GradientNorm estimate_norm_;  // of d_: products overflow where gradients do not
   DeviceArray<float> estimate_squared_norm_;

@@ -26,7 +26,7 @@ void Sgd::step(const StepContext& context) {
   UpdateScalars scalars;
   scalars.learning_rate = context.learning_rate;
   scalars.max_norm = context.max_norm;
-  scalars_.upload(context.stream, scalars);
+  scalars_.set(context.stream, scalars);
   SgdUpdate p;
   p.n = parameters_;
   p.theta = context.theta.data;
@@ -63,7 +63,7 @@ void Adam::step(const StepContext& context) {
   scalars.bias_correction1 = bias_correction(options_.beta1, context.step);
   scalars.bias_correction2 = bias_correction(options_.beta2, context.step);
   scalars.max_norm = context.max_norm;
-  scalars_.upload(context.stream, scalars);
+  scalars_.set(context.stream, scalars);
   AdamUpdate p;
   p.n = parameters_;
   p.theta = context.theta.data;

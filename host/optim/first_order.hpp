@@ -6,7 +6,7 @@
 
 #include "curvseg/optim.hpp"
 #include "curvseg/tensor.hpp"
-#include "host/optim/upload_ring.hpp"
+#include "host/optim/device_value.hpp"
 #include "kernels/update/update.hpp"
 
 namespace curvseg {
@@ -23,7 +23,7 @@ class Sgd final : public Optimizer {
  private:
   SgdOptions options_;
   std::int64_t parameters_;
-  UploadRing<UpdateScalars> scalars_;
+  DeviceValue<UpdateScalars> scalars_;
   DeviceArray<float> momentum_;  // empty when momentum is 0
 };
 
@@ -41,7 +41,7 @@ class Adam final : public Optimizer {
   std::string name_;
   AdamOptions options_;
   std::int64_t parameters_;
-  UploadRing<UpdateScalars> scalars_;
+  DeviceValue<UpdateScalars> scalars_;
   DeviceArray<float> m_, v_;
 };
 

@@ -61,7 +61,7 @@ void GradientDescent::step(const StepContext& context) {
   check_step(name(), context, parameters_);
   guard_.judge(context);
   add_l2(context, l2_);
-  scalars_.upload(context.stream, scalars_of(context));
+  scalars_.set(context.stream, scalars_of(context));
   ProjectedUpdate p = set_;
   p.theta = context.theta.data;
   p.grad = context.grad.data;
@@ -117,7 +117,7 @@ void PreconditionedGd::step(const StepContext& context) {
   guard_.judge(context);
   if (measures()) measure(context);
   add_l2(context, options_.l2);
-  scalars_.upload(context.stream, scalars_of(context));
+  scalars_.set(context.stream, scalars_of(context));
   PreconditionedUpdate p;
   p.n = parameters_;
   p.theta = context.theta.data;

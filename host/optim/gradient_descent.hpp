@@ -5,8 +5,8 @@
 #include <string>
 
 #include "curvseg/optim.hpp"
+#include "host/optim/device_value.hpp"
 #include "host/optim/step_guard.hpp"
-#include "host/optim/upload_ring.hpp"
 #include "kernels/update/update.hpp"
 
 namespace curvseg {
@@ -37,7 +37,7 @@ class GradientDescent final : public Optimizer {
   float l2_;
   ProjectedUpdate set_;  // low, high and radius are
   StepGuard guard_;
-  UploadRing<UpdateScalars> scalars_;
+  DeviceValue<UpdateScalars> scalars_;
   DeviceArray<float> workspace_;
 };
 
@@ -65,7 +65,7 @@ class PreconditionedGd final : public Optimizer {
   PreconditionedGdOptions options_;
   std::int64_t parameters_;
   StepGuard guard_;
-  UploadRing<UpdateScalars> scalars_;
+  DeviceValue<UpdateScalars> scalars_;
   DeviceArray<float> mean_, value_, weights_;  // empty with a preconditioner
 };
 

@@ -57,7 +57,7 @@ BatchLoss& HessianFree::curvature_loss(const StepContext& context) {
 const ConjugateGradientsReport& HessianFree::solve(const StepContext& context) {
   const Stream& stream = context.stream;
   BatchLoss& loss = curvature_loss(context);
-  shift_.upload(stream, static_cast<float>(lambda_) + options_.l2);
+  shift_.set(stream, static_cast<float>(lambda_) + options_.l2);
   ConjugateGradientsProblem problem{.b = view(b_)};
   if (options_.precondition) {
     loss.squared_gradients(view(inverse_weights_));

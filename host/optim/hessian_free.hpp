@@ -7,7 +7,7 @@
 #include "curvseg/optim.hpp"
 #include "curvseg/solvers.hpp"
 #include "host/optim/batch_objective.hpp"
-#include "host/optim/upload_ring.hpp"
+#include "host/optim/device_value.hpp"
 
 namespace curvseg {
 
@@ -56,7 +56,7 @@ class HessianFree final : public Optimizer {
   std::int64_t parameters_;
   ConjugateGradients solver_;
   BatchObjective objective_;
-  UploadRing<float> shift_;  // λ + l2
+  DeviceValue<float> shift_;  // λ + l2
   DeviceArray<float> b_, x_, inverse_weights_;
   std::optional<BatchLoss> part_;  // of the first images
   // State, beside x_, the last solution.

@@ -78,7 +78,7 @@ void InputFactors::allocate_scratch(const Stream& stream) {
 
 void InputFactors::observe(const Stream& stream, const BatchLoss& loss, std::uint64_t draw,
                            const float* accepted) {
-  draw_.upload(stream, {0, draw});
+  draw_.set(stream, {0, draw});
   AdvanceMean p;
   p.accepted = accepted;
   p.weights = weights();

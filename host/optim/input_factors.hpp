@@ -17,8 +17,8 @@
 #include "curvseg/ops.hpp"
 #include "curvseg/optim.hpp"
 #include "curvseg/tensor.hpp"
+#include "host/optim/device_value.hpp"
 #include "host/optim/layer_matrices.hpp"
-#include "host/optim/upload_ring.hpp"
 #include "kernels/quadratic/quadratic.hpp"
 
 namespace curvseg {
@@ -74,7 +74,7 @@ class InputFactors {
   Model model_;
   std::vector<Factor> factors_;
   std::vector<InverseSpdOperands> inversions_;  // of each factor
-  UploadRing<Draw> draw_;
+  DeviceValue<Draw> draw_;
   DeviceArray<float> weights_;  // MeanWeights
   DeviceArray<float> rows_, staged_m_, staged_d_, workspace_;
 };

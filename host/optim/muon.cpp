@@ -65,8 +65,8 @@ void Muon::step(const StepContext& context) {
   guard_.judge(context);
   guard_.drop_rejected_gradient(context);
   // Adam's direction for everything; the layers' is overwritten below.
-  scalars_.upload(stream, {.bias_correction1 = bias_correction(options_.beta1, context.step),
-                           .bias_correction2 = bias_correction(options_.beta2, context.step)});
+  scalars_.set(stream, {.bias_correction1 = bias_correction(options_.beta1, context.step),
+                        .bias_correction2 = bias_correction(options_.beta2, context.step)});
   const CurrentDevice current(stream.device());
   kernels.adam_direction(stream.native(),
                          {parameters_, context.grad.data, adam_m_.data(), adam_v_.data(), d.data,

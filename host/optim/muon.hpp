@@ -45,7 +45,7 @@ class Muon final : public Optimizer {
   MuonOptions options_;
   std::int64_t parameters_;
   std::vector<LayerMatrix> layers_;
-  UploadRing<UpdateScalars> scalars_;
+  DeviceValue<UpdateScalars> scalars_;
   StepGuard guard_;
   StepAlong along_;
   DeviceArray<float> momentum_, adam_m_, adam_v_, d_;

@@ -31,7 +31,7 @@ QuadraticStepper::QuadraticStepper(const Stream& stream, const QuadraticStepperO
       factor_(stream.device()) {}
 
 void QuadraticStepper::judge(const StepContext& context) {
-  factor_.upload(context.stream, context.learning_rate);
+  factor_.set(context.stream, context.learning_rate);
   judge(context, numbers_);
 }
 

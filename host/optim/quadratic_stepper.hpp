@@ -7,7 +7,7 @@
 #include "curvseg/curvature.hpp"
 #include "curvseg/device.hpp"
 #include "curvseg/optim.hpp"
-#include "host/optim/upload_ring.hpp"
+#include "host/optim/device_value.hpp"
 #include "kernels/quadratic/quadratic.hpp"
 
 namespace curvseg {
@@ -70,7 +70,7 @@ class QuadraticStepper {
   DeviceArray<float> trial_;           // a copy of the first to judge on
   DeviceArray<float> mean_gradient_, previous_;
   DeviceArray<float> scratch_, workspace_;
-  UploadRing<float> factor_;
+  DeviceValue<float> factor_;
 };
 
 }  // namespace curvseg

@@ -123,7 +123,7 @@ void RotatedMoments::observe(const Stream& stream, std::uint64_t step, ConstVect
   UpdateScalars scalars;
   scalars.bias_correction1 = bias_correction(options_.beta1, step);
   scalars.bias_correction2 = bias_correction(options_.beta2, step);
-  scalars_.upload(stream, scalars);
+  scalars_.set(stream, scalars);
   AdamDirection p;
   p.n = parameters_;
   p.grad = rotated.data;

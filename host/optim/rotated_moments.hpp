@@ -19,8 +19,8 @@
 #include "curvseg/model.hpp"
 #include "curvseg/ops.hpp"
 #include "curvseg/optim.hpp"
+#include "host/optim/device_value.hpp"
 #include "host/optim/layer_matrices.hpp"
-#include "host/optim/upload_ring.hpp"
 #include "kernels/update/update.hpp"
 
 namespace curvseg {
@@ -68,7 +68,7 @@ class RotatedMoments {
   std::int64_t parameters_;
   std::vector<Layer> layers_;
   std::vector<const Side*> sides_;  // those with a basis
-  UploadRing<UpdateScalars> scalars_;
+  DeviceValue<UpdateScalars> scalars_;
   DeviceArray<float> m_, v_;                         // in the rotated space
   DeviceArray<float> rotated_;                       // of the gradient, then of the direction
   DeviceArray<float> turned_, product_;              // of one layer

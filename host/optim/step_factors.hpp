@@ -3,8 +3,8 @@
 
 #include "curvseg/ops.hpp"
 #include "curvseg/optim.hpp"
+#include "host/optim/device_value.hpp"
 #include "host/optim/flat_vector.hpp"
-#include "host/optim/upload_ring.hpp"
 
 namespace curvseg {
 
@@ -26,7 +26,7 @@ class StepAlong {
             const float* factor) {
     const Stream& stream = context.stream;
     const float rate = context.learning_rate;
-    factors_.upload(stream, {1.0f - rate * decoupled_l2, -rate});
+    factors_.set(stream, {1.0f - rate * decoupled_l2, -rate});
     const StepFactors* by = factors_.device();
     if (factor != nullptr) {
       // rest + f·(factors − rest), in the order that leaves factors as they are where f is 1.
@@ -42,7 +42,7 @@ class StepAlong {
   std::size_t bytes() const { return rest_.bytes() + scaled_.bytes(); }
 
  private:
-  UploadRing<StepFactors> factors_;
+  DeviceValue<StepFactors> factors_;
   DeviceArray<float> rest_, scaled_;  // StepFactors: of no step at all, and of f times a step
 };
 

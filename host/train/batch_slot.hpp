@@ -10,8 +10,8 @@
 #include "curvseg/device.hpp"
 #include "curvseg/ops.hpp"
 #include "curvseg/tensor.hpp"
-#include "host/optim/fence.hpp"
 #include "host/train/device_memory.hpp"
+#include "host/train/fence.hpp"
 
 namespace curvseg {
 

@@ -101,7 +101,8 @@ struct FolderOptions {
   int classes = 0;             ///< 0: from the data (see FolderDataset)
   int ignore_index = 255;      ///< mask value that becomes kIgnoreLabel; -1: none
   std::size_t cache_bytes = std::size_t{1} << 30;  ///< decoded samples kept in memory
-  bool masks_optional = false;  ///< accept a folder without `masks/`: labels are all kIgnoreLabel
+  /// Accept images without a mask, or no folder `masks/`: their labels are all kIgnoreLabel.
+  bool masks_optional = false;
 };
 
 /// Images with masks in the folders `images/` and `masks/`, paired by file stem, in the order of

@@ -16,7 +16,7 @@ struct Target;  // one compilation of the kernels, kernels/target.hpp
 struct DeviceInfo {
   std::string device;            ///< what Device::open() takes: "host", "cuda:0", "emulated"
   std::string name;              ///< the processor's own name
-  std::string instruction_set;   ///< "x86-64-v3", "sm_90"
+  std::string instruction_set;   ///< that its kernels use: "x86-64-v3", "sm_90"
   int processors = 0;            ///< multiprocessors of a GPU, threads in use on a host
   std::size_t memory_bytes = 0;  ///< in all, whether in use or not; 0: not known
 };

@@ -2,8 +2,8 @@
 /// Optimisers, learning-rate schedules and gradient clipping.
 ///
 /// An optimiser owns its state (momentum, second moments …) as flat device vectors beside theta. A
-/// step is a fixed list of launches; whatever changes from step to step is uploaded to device
-/// memory first, so nothing waits for the device.
+/// step is a fixed list of launches; whatever changes from step to step lies in device memory,
+/// written there in stream order.
 #pragma once
 
 #include <cstddef>
@@ -334,7 +334,8 @@ class Optimizer {
   /// True if it takes back a step that led to a loss that is not finite or far too high.
   virtual bool recovers() const { return false; }
 
-  /// theta ← its next value. Asynchronous; any number of steps may be under way.
+  /// theta ← its next value. Asynchronous, with any number of steps under way; "hessian-free",
+  /// "newton-cg" and "newton" wait for what they decide by.
   /// \throws std::invalid_argument if theta or grad have another size than the optimiser was made
   ///         for, or max_norm is set and squared_norm is not.
   virtual void step(const StepContext& context) = 0;

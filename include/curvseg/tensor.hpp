@@ -128,7 +128,8 @@ using ConstMatrixView = BasicMatrixView<const float>;
 
 /// Owned device memory, uninitialised. Movable, not copyable.
 ///
-/// The destructor waits for nothing: work that still uses the memory must have been synchronised.
+/// The destructor does not wait for work that still uses the memory: that must have been
+/// synchronised. On a GPU it waits, as cudaFree() does, for whatever else the device works on.
 template <class T>
 class DeviceArray {
  public:
@@ -157,7 +158,8 @@ class DeviceArray {
   /// Asynchronous copy of `count` elements from host memory, which must stay as it is until the
   /// stream has been synchronised.
   void upload(const Stream& stream, const T* from, std::int64_t count);
-  /// Asynchronous copy of the first `count` elements to host memory.
+  /// Asynchronous copy of the first `count` elements to host memory; from a GPU into memory that is
+  /// not pinned it returns when it is done.
   void download(const Stream& stream, T* to, std::int64_t count) const;
   /// All elements, after waiting for the stream.
   std::vector<T> to_host(const Stream& stream) const;

@@ -24,13 +24,16 @@ int set_device(int device) {
 /// Makes a device current for one call.
 class Current {
  public:
-  explicit Current(int device) : previous_(set_device(device)) {}
-  ~Current() { (void)cudaSetDevice(previous_); }
+  explicit Current(int device) : device_(device), previous_(set_device(device)) {}
+  // Unasked, a set would make a context on a device that the application does not use.
+  ~Current() {
+    if (previous_ != device_) (void)cudaSetDevice(previous_);
+  }
   Current(const Current&) = delete;
   Current& operator=(const Current&) = delete;
 
  private:
-  int previous_;
+  int device_, previous_;
 };
 
 int device_count() {
@@ -72,7 +75,9 @@ StreamHandle create_stream(int device) {
 }
 
 void destroy_stream(StreamHandle stream) {
-  if (stream) (void)cudaStreamDestroy(static_cast<cudaStream_t>(stream));
+  if (!stream) return;
+  target_cuda::forget_stream(stream);
+  (void)cudaStreamDestroy(static_cast<cudaStream_t>(stream));
 }
 
 void synchronise(int device, StreamHandle stream) {

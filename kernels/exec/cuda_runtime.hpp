@@ -7,4 +7,9 @@ namespace curvseg {
 
 const Runtime& cuda_runtime();
 
+namespace target_cuda {
+/// Frees what cuSOLVER has for a stream, before it is destroyed (dense_cuda.cu).
+void forget_stream(StreamHandle stream);
+}  // namespace target_cuda
+
 }  // namespace curvseg

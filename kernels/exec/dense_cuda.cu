@@ -21,6 +21,7 @@
 #include "curvseg/error.hpp"
 #include "dense/launchers.hpp"
 #include "dense/library_steps.hpp"
+#include "exec/cuda_runtime.hpp"
 
 namespace curvseg::CURVSEG_TARGET {
 namespace {
@@ -31,15 +32,22 @@ void check(cusolverStatus_t status, const char* call) {
                       std::to_string(static_cast<int>(status)));
 }
 
-/// A handle a device and stream, made at first use (outside of stream capture: it allocates) and
-/// kept: at the program's end the driver may be gone before a destructor runs.
+struct Handles {
+  std::mutex mutex;
+  std::map<std::pair<int, StreamHandle>, cusolverDnHandle_t> map;  // of a device and stream
+};
+/// Never destroyed: at the program's end the driver may be gone before a destructor runs.
+Handles& handles() {
+  static auto& result = *new Handles;
+  return result;
+}
+
+/// Made at first use (outside of stream capture: it allocates), and kept as long as the stream.
 cusolverDnHandle_t handle_of(StreamHandle stream) {
-  static std::mutex& mutex = *new std::mutex;
-  static auto& handles = *new std::map<std::pair<int, StreamHandle>, cusolverDnHandle_t>;
   int device = 0;
   if (cudaGetDevice(&device) != cudaSuccess) throw TargetError("cuda: there is no current device");
-  const std::lock_guard lock(mutex);
-  const auto [at, fresh] = handles.try_emplace({device, stream}, nullptr);
+  const std::lock_guard lock(handles().mutex);
+  const auto [at, fresh] = handles().map.try_emplace({device, stream}, nullptr);
   if (!at->second) check(cusolverDnCreate(&at->second), "create");
   check(cusolverDnSetStream(at->second, static_cast<cudaStream_t>(stream)), "set stream");
   return at->second;
@@ -219,6 +227,17 @@ void factorise_all(StreamHandle stream, Work work, const Params& p) {
 }
 
 }  // namespace
+
+void forget_stream(StreamHandle stream) {
+  const std::lock_guard lock(handles().mutex);
+  for (auto at = handles().map.begin(); at != handles().map.end();)
+    if (at->first.second == stream) {
+      (void)cusolverDnDestroy(at->second);
+      at = handles().map.erase(at);
+    } else {
+      ++at;
+    }
+}
 
 std::int64_t inverse_spd_workspace(const InverseSpd& p) { return workspace_of(Work::kInverse, p); }
 void inverse_spd(StreamHandle stream, const InverseSpd& p) {

@@ -27,7 +27,6 @@ std::string processor_name() {
 DeviceProperties properties(int) {
   DeviceProperties p;
   p.name = processor_name();
-  p.instruction_set = host_instruction_set();
   p.processors = omp_get_max_threads();
   const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGE_SIZE);
   if (pages > 0 && page > 0)

@@ -7,6 +7,7 @@
 namespace curvseg::CURVSEG_TARGET {
 
 void fill(StreamHandle, const Fill&);
+void store_words(StreamHandle, const StoreWords&);
 void copy_pixels(StreamHandle, const CopyPixels&);
 void relu_forward(StreamHandle, const ReluForward&);
 void relu_backward(StreamHandle, const ReluBackward&);

@@ -1,6 +1,7 @@
 // Pointwise operations on [pixels, channels] with a pixel stride:
 //
 //   fill:           to[i]   = value
+//   store_words:    to[i]   = value[i]
 //   copy_pixels:    to[p,c] = scale · from[p,c] (+ to[p,c])    scale 0 reads nothing, as in BLAS
 //   relu_forward:   y[p,c]  = x[p,c] < 0 ? 0 : x[p,c]          NaN stays NaN
 //   relu_backward:  dx[p,c] = y[p,c] > 0 ? dy[p,c] : 0 (+ dx[p,c])
@@ -48,6 +49,12 @@ __global__ void __launch_bounds__(kGridThreads) fill_kernel(PointwiseParams<Fill
     at.each_run([&](int c, auto count) {
       store_lanes(f.to + at.pixel() * p.walk.channels + c, value, count);
     });
+}
+
+constexpr int kStoreThreads = 32;  // a warp; there are at most four words
+
+__global__ void __launch_bounds__(kStoreThreads) store_words_kernel(StoreWords p) {
+  for (int i = block_begin(); i < p.words; i += block_step()) p.to[i] = p.value[i];
 }
 
 template <int kWidth>
@@ -118,6 +125,10 @@ void fill(StreamHandle stream, const Fill& p) {
   launch_walk(params.walk, wide, [&]<int kWidth>(dim3 grid) {
     launch<fill_kernel<kWidth>>(stream, grid, kGridThreads, params);
   });
+}
+
+void store_words(StreamHandle stream, const StoreWords& p) {
+  launch<store_words_kernel>(stream, dim3{1, 1, 1}, kStoreThreads, p);
 }
 
 void copy_pixels(StreamHandle stream, const CopyPixels& p) {

@@ -12,6 +12,15 @@ struct Fill {
   float value = 0.0f;
 };
 
+/// to[i] = value[i], i < words, as bits: numbers of any type that the host knows, without a copy.
+/// Overwrites.
+struct StoreWords {
+  static constexpr int kMost = 4;
+  float* to = nullptr;
+  int words = 0;
+  float value[kMost] = {};
+};
+
 /// to[p, c] = scale · from[p, c] (+ to[p, c] if `accumulate`), and 0 with scale 0, where `from` is
 /// not read, as in BLAS: slices of a concatenation, residual
 /// sums, and sums of gradients that meet.

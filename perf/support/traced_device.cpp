@@ -220,6 +220,7 @@ Kernels traced_table(const Kernels& kernels) {
   install<&Kernels::bilinear_forward>(table, "bilinear_forward");
   install<&Kernels::bilinear_backward>(table, "bilinear_backward");
   install<&Kernels::fill>(table, "fill");
+  install<&Kernels::store_words>(table, "store_words");
   install<&Kernels::copy_pixels>(table, "copy_pixels");
   install<&Kernels::relu_forward>(table, "relu_forward");
   install<&Kernels::relu_backward>(table, "relu_backward");

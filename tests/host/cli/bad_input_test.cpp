@@ -276,6 +276,18 @@ TEST_F(BadInput, SegmenterForLabelsOfWholeImages) {
   expect_refused(train({"--model", "classifier3"}), "classifier3");
 }
 
+TEST_F(BadInput, RecordsTooSmallForAClassifier) {
+  const std::vector<std::uint8_t> images = {0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 9};
+  const std::vector<std::uint8_t> labels = {0, 0, 8, 1, 0, 0, 0, 1, 3};
+  fs::create_directory(in("mnist"));
+  for (const char* part : {"train", "t10k"}) {
+    write_bytes(in("mnist") / (std::string(part) + "-images-idx3-ubyte"), images);
+    write_bytes(in("mnist") / (std::string(part) + "-labels-idx1-ubyte"), labels);
+  }
+  expect_refused(train({"--data", "mnist:" + in("mnist").string(), "--model", "classifier2"}),
+                 "mnist", "--model classifier2", "input of 1x1");
+}
+
 TEST_F(BadInput, DamagedCheckpoint) {
   const auto evaluate = [this](const fs::path& file) {
     return run_command({"evaluate", "--checkpoint", file.string(), "--data", data().string()});
@@ -345,6 +357,25 @@ TEST_F(BadInput, ResumeOfAnotherTraining) {
   expect_refused(resume({"--crop", "16"}), "--crop 16x16", file, "trained with 32x32");
   expect_refused(resume({"--augment", "rotate"}), "--augment rotate", file, "trained with flip");
   expect_refused(resume({"--model", "fcn"}), "fcn", file, "unet(width=4");
+}
+
+// What the state of an optimiser means, or whether there is any, decides what can be continued.
+TEST_F(BadInput, ResumeWithAnotherKindOfState) {
+  const auto trained = [&](const std::string& name, const std::vector<std::string>& more) {
+    std::vector<std::string> all = {"--epochs", "1", "--pictures", "0", "--optimizer", name};
+    all.insert(all.end(), more.begin(), more.end());
+    EXPECT_EQ(run_command(tiny_training(in(name), all)).exit_code, 0);
+    return (in(name) / "checkpoint.safetensors").string();
+  };
+  const auto resume = [&](const std::string& file, const std::string& option,
+                          const std::string& value) {
+    return run_command({"train", "--resume", file, "--out", out().string(), option, value});
+  };
+  const std::string diagonal = trained("damped-diagonal", {});
+  expect_refused(resume(diagonal, "--preset", "adahessian"), "--preset adahessian", diagonal,
+                 "trained with sophia");
+  const std::string sgd = trained("sgd", {"--momentum", "0"});
+  expect_refused(resume(sgd, "--momentum", "0.9"), "--momentum 0.9", sgd, "trained with 0");
 }
 
 TEST_F(BadInput, FolderThatHoldsATraining) {

@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -30,11 +31,15 @@ inline std::string read_text(const std::filesystem::path& path) {
 }
 
 /// The environment of the commands: one thread, so that tests side by side do not wait for each
-/// other at every barrier. The bits do not depend on it.
+/// other at every barrier, on which bits do not depend; and the instruction set that was asked for.
 inline std::vector<char*> command_environment() {
   static std::string one_thread = "OMP_NUM_THREADS=1";
   static std::string terminal = "TERM=xterm-256color";
-  return {one_thread.data(), terminal.data(), nullptr};
+  static std::string set;
+  const char* asked = std::getenv("CURVSEG_INSTRUCTION_SET");
+  if (asked == nullptr) return {one_thread.data(), terminal.data(), nullptr};
+  set = std::string("CURVSEG_INSTRUCTION_SET=") + asked;
+  return {one_thread.data(), terminal.data(), set.data(), nullptr};
 }
 
 struct CommandResult {

@@ -107,6 +107,32 @@ TEST(Info, OfTheMachine) {
   EXPECT_EQ(emulated, targets.size() > 1 && targets[1] == "emulated" ? 2U : 0U);
 }
 
+// Of the kernels that run, not of the processor.
+TEST(Info, TheInstructionSetThatWasAskedFor) {
+  const auto set = [] {
+    return nlohmann::json::parse(run_command({"info", "--json"}).out)
+        .at("devices")
+        .at(0)
+        .at("instruction_set")
+        .get<std::string>();
+  };
+  const char* before = std::getenv("CURVSEG_INSTRUCTION_SET");
+  const std::string asked = before != nullptr ? before : "";
+  const std::string usual = set();
+  setenv("CURVSEG_INSTRUCTION_SET", "x86-64", 1);
+  EXPECT_EQ(set(), "x86-64");
+  setenv("CURVSEG_INSTRUCTION_SET", "", 1);
+  const std::string widest = set();
+  if (asked.empty()) {
+    EXPECT_EQ(widest, usual);
+    unsetenv("CURVSEG_INSTRUCTION_SET");
+  } else {
+    EXPECT_EQ(usual, asked);
+    setenv("CURVSEG_INSTRUCTION_SET", asked.c_str(), 1);
+  }
+  EXPECT_EQ(Device::open("host_baseline").info().instruction_set, "x86-64");
+}
+
 TEST(Info, Version) {
   const CommandResult result = run_command({"--version"});
   EXPECT_EQ(result.exit_code, 0);

@@ -150,6 +150,48 @@ TEST_F(RoundTrip, PredictOnFilesOfAnySize) {
   EXPECT_EQ(read_mask_png(out / "classes" / "small.png").height, 5);
 }
 
+TEST_F(RoundTrip, PredictWithMasksOfSomeImages) {
+  const fs::path data = *folder_ / "some_masks";
+  write_split(data, "val", 3);
+  fs::remove(data / "val" / "masks" / "image1.png");
+  const fs::path out = *folder_ / "predicted_some";
+  const CommandResult result = run_command(
+      {"predict", "--checkpoint", best(), "--data", data.string(), "--out", out.string()});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  expect_mentions(result.out, "3 images", "mIoU", "against the truth that is there");
+  EXPECT_EQ(count_files(out / "overlays"), 3U);
+}
+
+TEST_F(RoundTrip, PredictFilesWithAClassifier) {
+  std::vector<std::uint8_t> images = {0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 16, 0, 0, 0, 16};
+  images.resize(images.size() + 2 * 256, 50);
+  const fs::path data = *folder_ / "mnist";
+  fs::create_directory(data);
+  for (const char* part : {"train", "t10k"}) {
+    write_bytes(data / (std::string(part) + "-images-idx3-ubyte"), images);
+    write_bytes(data / (std::string(part) + "-labels-idx1-ubyte"), {0, 0, 8, 1, 0, 0, 0, 2, 3, 7});
+  }
+  const fs::path trained = *folder_ / "classifier";
+  ASSERT_EQ(run_command({"train", "--data", "mnist:" + data.string(), "--out", trained.string(),
+                         "--model", "classifier2", "--steps", "1", "--optimizer", "adam"})
+                .exit_code,
+            0);
+  const fs::path out = *folder_ / "classified";
+  const auto predict = [&](const fs::path& image) {
+    return run_command({"predict", "--checkpoint", (trained / "best.safetensors").string(),
+                        "--data", image.string(), "--out", out.string()});
+  };
+  write_flat_png(*folder_ / "digit.png", 16, 16, 1, 90);
+  const CommandResult result = predict(*folder_ / "digit.png");
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_TRUE(read_text(out / "predictions.csv").find("\ndigit,") != std::string::npos)
+      << read_text(out / "predictions.csv");
+  write_flat_png(*folder_ / "large.png", 20, 16, 1, 90);
+  const CommandResult other = predict(*folder_ / "large.png");
+  EXPECT_EQ(other.exit_code, 2);
+  expect_mentions(other.err, "large.png", "16x20", "16x16");
+}
+
 TEST_F(RoundTrip, PredictNamesWhatItSkips) {
   const fs::path images = *folder_ / "mixed";
   fs::create_directory(images);

@@ -186,6 +186,12 @@ TEST_F(FolderTest, MissingFolders) {
   const FolderDataset set = open(optional);
   EXPECT_FALSE(set.has_masks());
   EXPECT_EQ(set.get(0).labels, std::vector<std::int32_t>(4, kIgnoreLabel));
+  add_pair("b", 2, 2, 1, 9, 1);
+  const FolderDataset some = open(optional);
+  EXPECT_TRUE(some.has_masks());
+  EXPECT_EQ(some.get(0).labels, std::vector<std::int32_t>(4, kIgnoreLabel));
+  EXPECT_EQ(some.get(1).labels, std::vector<std::int32_t>(4, 1));
+  expect_mentions(open_error(), "images/a.png", "no mask");
   std::filesystem::remove_all(file("images"));
   expect_mentions(open_error(), "images", "no such folder");
 }

@@ -257,8 +257,11 @@ TEST(WriteIndexPng, RoundTripWithPaletteAndVoid) {
   EXPECT_EQ(mask.indices, (std::vector<std::uint8_t>{0, 1, 255, 1, 0, 254}));
   ASSERT_EQ(mask.palette.size(), 256U);
   EXPECT_EQ(mask.palette[1], palette[1]);
-  EXPECT_THROW(write_index_png(dir / "b.png", 1, 1, std::vector<std::int32_t>{255}, palette),
-               Error);
+  // 255 is a class where nothing is void.
+  write_index_png(dir / "c.png", 1, 2, std::vector<std::int32_t>{255, 0}, palette);
+  EXPECT_EQ(read_mask_png(dir / "c.png").indices, (std::vector<std::uint8_t>{255, 0}));
+  for (const std::vector<std::int32_t>& two : {std::vector<std::int32_t>{255, -1}, {256, 0}})
+    EXPECT_THROW(write_index_png(dir / "b.png", 1, 2, two, palette), Error);
   EXPECT_THROW(write_index_png(dir / "b.png", 2, 3, std::vector<std::int32_t>{1}, palette), Error);
   EXPECT_FALSE(std::filesystem::exists(dir / "b.png"));
 }

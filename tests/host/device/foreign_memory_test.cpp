@@ -7,6 +7,7 @@
 
 #include "curvseg/error.hpp"
 #include "curvseg/ops.hpp"
+#include "curvseg/optim.hpp"
 #include "target.hpp"
 
 namespace curvseg {
@@ -69,6 +70,28 @@ TEST_F(ForeignMemory, IsWaitedForByAStreamOfAnotherDevice) {
     queue.synchronise();
   }
   runtime_.release(0, to);
+}
+
+// However many steps are under way: their scalars travel with them.
+TEST_F(ForeignMemory, StepsOfAnOptimiserWaitForNothing) {
+  const Stream queue = Stream::wrap(device_, native_);
+  for (const char* name : {"sgd", "adam", "adamw", "gd", "projected-gd"}) {
+    fill(queue, {x_, kCount}, 1.0f);
+    const auto optimizer = make_optimizer(queue, {.name = name}, kCount);
+    queue.synchronise();
+    for (std::uint64_t step = 1; step <= 20; ++step) {
+      fill(queue, {y_, kCount}, 0.5f);  // a method may overwrite its gradient
+      optimizer->step({.stream = queue,
+                       .theta = {x_, kCount},
+                       .grad = {y_, kCount},
+                       .step = step,
+                       .learning_rate = 0.001f * static_cast<float>(step)});
+    }
+    EXPECT_EQ(x_[kCount - 1], 1.0f) << name << ": something waited for the stream";
+    queue.synchronise();
+    EXPECT_LT(x_[kCount - 1], 0.95f) << name;
+    EXPECT_EQ(current_device(), 0);
+  }
 }
 
 TEST_F(ForeignMemory, TheStreamOutlivesItsWrapper) {

@@ -1,5 +1,7 @@
 // Pointwise operations against the double reference, on every target.
 #include <cmath>
+#include <cstdint>
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -118,6 +120,31 @@ TEST_P(PointwiseKernels, FillWritesEveryElement) {
   const auto values = download(to);
   EXPECT_TRUE(std::isnan(values[0]) && std::isnan(values[17]));
   EXPECT_EQ(std::vector<float>(values.begin() + 1, values.end() - 1), std::vector<float>(16, 4.0f));
+}
+
+TEST_P(PointwiseKernels, StoresWordsBitByBit) {
+  const std::vector<std::uint32_t> bits{0x7fa00001u, 0x80000000u, 1u, 0xffffffffu};
+  for (int words = 0; words <= StoreWords::kMost; ++words) {
+    const auto to = upload(std::vector<float>(6, 7.0f));
+    StoreWords store{.to = to.get() + 1, .words = words};
+    std::memcpy(store.value, bits.data(), sizeof(store.value));
+    for (int runs = 0; runs < 2; ++runs) {
+      kernels().store_words(stream(), store);
+      const auto values = download(to);
+      EXPECT_EQ(std::memcmp(values.data() + 1, bits.data(), 4u * static_cast<unsigned>(words)), 0);
+      EXPECT_EQ(values[0], 7.0f);
+      EXPECT_EQ(values[static_cast<std::size_t>(words) + 1], 7.0f) << words;
+    }
+  }
+}
+
+TEST_P(PointwiseKernels, StoredWordsAreTheSameOnEverySchedule) {
+  expect_same_on_every_schedule(GetParam(), [&] {
+    const auto to = output<float>(4);
+    kernels().store_words(stream(),
+                          {.to = to.get(), .words = 4, .value = {1.0f, 2.0f, 3.0f, 4.0f}});
+    return download(to);
+  });
 }
 
 TEST_P(PointwiseKernels, CopyScalesAndAccumulates) {
