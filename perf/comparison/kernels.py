@@ -11,7 +11,8 @@ from comparison.sides import NotHere, environment
 
 # The programs of perf/peers/onednn_conv2d.cpp, and what the versions of oneDNN are called here.
 ONEDNN = ("onednn_conv2d", "onednn_conv2d_openmp", "onednn_conv2d_sycl")
-FAMILIES = ("pool", "resize", "loss", "update", "vector", "pointwise", "metrics", "random", "dense")
+FAMILIES = ("pool", "resize", "loss", "update", "vector", "pointwise", "transpose", "patches",
+            "metrics", "random", "dense")
 REPETITIONS = 3  # in each round
 
 
