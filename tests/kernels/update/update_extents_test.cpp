@@ -149,7 +149,7 @@ TEST_P(UpdateExtents, EveryScheduleGivesTheSameBits) {
   });
 }
 
-TEST_P(UpdateExtents, EveryScheduleOfProjectionsGivesTheSameBits) {
+TEST_P(UpdateExtents, EveryScheduleGivesTheSameBitsOfProjections) {
   const std::size_t n = several_blocks();
   const Vector start = uniform_floats(n, 10), grad = uniform_floats(n, 11);
   const auto scalars = upload(std::vector<UpdateScalars>{{.learning_rate = 0.3f}});
@@ -166,7 +166,7 @@ TEST_P(UpdateExtents, EveryScheduleOfProjectionsGivesTheSameBits) {
     });
 }
 
-TEST_P(UpdateExtents, EveryScheduleOfPreconditioningGivesTheSameBits) {
+TEST_P(UpdateExtents, EveryScheduleGivesTheSameBitsOfPreconditioning) {
   const std::size_t n = several_blocks();
   const Vector start = uniform_floats(n, 12), grad = uniform_floats(n, 13), value(n, 0.3f);
   const auto scalars = upload(std::vector<UpdateScalars>{{.learning_rate = 0.3f}});
