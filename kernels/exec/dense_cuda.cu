@@ -138,14 +138,16 @@ std::int64_t workspace_of(Work work, const Params& p) {
 
 // ---- one matrix --------------------------------------------------------------------------------
 
-/// Clears the flags and fills the scratch matrix.
-void load(StreamHandle stream, const Square& from, const Scratch& s) {
-  // defects and info are neighbours.
-  if (cudaMemsetAsync(s.defects, 0, 3 * sizeof(int), static_cast<cudaStream_t>(stream)) !=
-      cudaSuccess) {
+void clear(StreamHandle stream, void* memory, std::size_t bytes) {
+  if (cudaMemsetAsync(memory, 0, bytes, static_cast<cudaStream_t>(stream)) != cudaSuccess) {
     (void)cudaGetLastError();
     throw TargetError("cuda: memset failed");
   }
+}
+
+/// Clears the flags and fills the scratch matrix.
+void load(StreamHandle stream, const Square& from, const Scratch& s) {
+  clear(stream, s.defects, 3 * sizeof(int));  // defects and info are neighbours
   const dim3 grid = grid_for(static_cast<std::int64_t>(from.n) * from.n);
   launch<count_defects_kernel>(stream, grid, kGridThreads, CountDefects{from, s.defects});
   launch<load_kernel>(stream, grid, kGridThreads, Load{from, s.defects, s.matrix});
@@ -220,10 +222,12 @@ void factorise(StreamHandle stream, const SymmetricEigen&, const EigenMatrix& m,
 
 template <class Params>
 void factorise_all(StreamHandle stream, Work work, const Params& p) {
-  if (largest(p) == 0) return;
-  const Scratch s = scratch_of(work, p);
+  const Scratch s = largest(p) == 0 ? Scratch{} : scratch_of(work, p);
   for (int j = 0; j < p.count; ++j)
-    if (p.matrix[j].n > 0) factorise(stream, p, p.matrix[j], s);
+    if (p.matrix[j].n > 0)
+      factorise(stream, p, p.matrix[j], s);
+    else if (p.matrix[j].status)  // nothing can fail
+      clear(stream, p.matrix[j].status, sizeof(int));
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "reference/dense.hpp"
+#include "support/pixels.hpp"
 #include "support/random_data.hpp"
 #include "support/rounding.hpp"
 #include "support/targets.hpp"
@@ -89,6 +90,11 @@ class DenseTest : public TargetTest {
     return a;
   }
 };
+
+/// The device memory of a matrix whose last row begins more than 2^31 elements behind its first.
+inline PixelBuffer far_matrix(const Target& target, const SquareMatrix& a) {
+  return {target, a.values, a.n, kFarPixels};
+}
 
 /// The largest |QᵀQ − I| in an element.
 inline double loss_of_orthogonality(const DenseMatrix& q) {

@@ -161,6 +161,29 @@ TEST_P(InverseSpdKernel, NothingToInvert) {
   EXPECT_EQ(kernels().inverse_spd_workspace(p), 0);
   kernels().inverse_spd(stream(), p);
   synchronise();
+  // A matrix of no rows among others.
+  const SquareMatrix a = positive_matrix(3, 1);
+  const auto result = invert({{0, {}}, a}, 0.1f, 0.0f);
+  EXPECT_EQ(result.status, (std::vector<int>{0, 0}));
+  EXPECT_EQ(result.inverse[1].values, invert({a}, 0.1f, 0.0f).inverse[0].values);
+}
+
+TEST_P(InverseSpdKernel, OffsetsBeyondTwoToTheThirtyOneElements) {
+  CURVSEG_SKIP_WITHOUT_FAR_MEMORY();
+  for (const int n : {2, 17, 50}) {
+    const SquareMatrix a = positive_matrix(n, 6);
+    const PixelBuffer from = far_matrix(target(), a);
+    const PixelBuffer to = far_matrix(target(), {n, std::vector<float>(a.values.size(), NAN)});
+    InverseSpd p;
+    p.count = 1;
+    p.absolute = 0.5f;
+    p.matrix[0] = {n, from.get(), from.ld(), to.get(), to.ld(), nullptr};
+    const auto scratch = workspace(kernels().inverse_spd_workspace(p));
+    p.workspace = scratch.get();
+    kernels().inverse_spd(stream(), p);
+    synchronise();
+    EXPECT_EQ(to.values(), invert({a}, 0.0f, 0.5f).inverse[0].values);
+  }
 }
 
 CURVSEG_INSTANTIATE_TARGETS(InverseSpdKernel);

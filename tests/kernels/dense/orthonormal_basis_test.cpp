@@ -119,6 +119,35 @@ TEST_P(OrthonormalBasisKernel, TheSameBitsOnEverySchedule) {
   });
 }
 
+TEST_P(OrthonormalBasisKernel, NothingToFactorise) {
+  OrthonormalBasis p;
+  EXPECT_EQ(kernels().orthonormal_basis_workspace(p), 0);
+  kernels().orthonormal_basis(stream(), p);
+  synchronise();
+  // A matrix of no rows among others.
+  const SquareMatrix m = uniform_matrix(3, 1);
+  const auto result = orthonormalise({{0, {}}, m});
+  EXPECT_EQ(result.status, (std::vector<int>{0, 0}));
+  EXPECT_EQ(result.q[1].values, orthonormalise({m}).q[0].values);
+}
+
+TEST_P(OrthonormalBasisKernel, OffsetsBeyondTwoToTheThirtyOneElements) {
+  CURVSEG_SKIP_WITHOUT_FAR_MEMORY();
+  for (const int n : {2, 17, 50}) {
+    const SquareMatrix m = uniform_matrix(n, 6);
+    const PixelBuffer from = far_matrix(target(), m);
+    const PixelBuffer to = far_matrix(target(), {n, std::vector<float>(m.values.size(), NAN)});
+    OrthonormalBasis p;
+    p.count = 1;
+    p.matrix[0] = {n, from.get(), from.ld(), to.get(), to.ld(), nullptr};
+    const auto scratch = workspace(kernels().orthonormal_basis_workspace(p));
+    p.workspace = scratch.get();
+    kernels().orthonormal_basis(stream(), p);
+    synchronise();
+    EXPECT_EQ(to.values(), orthonormalise({m}).q[0].values);
+  }
+}
+
 CURVSEG_INSTANTIATE_TARGETS(OrthonormalBasisKernel);
 
 }  // namespace

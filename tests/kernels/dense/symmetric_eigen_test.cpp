@@ -136,6 +136,37 @@ TEST_P(SymmetricEigenKernel, TheSameBitsOnEverySchedule) {
   });
 }
 
+TEST_P(SymmetricEigenKernel, NothingToDecompose) {
+  SymmetricEigen p;
+  EXPECT_EQ(kernels().symmetric_eigen_workspace(p), 0);
+  kernels().symmetric_eigen(stream(), p);
+  synchronise();
+  // A matrix of no rows among others.
+  const SquareMatrix a = symmetric_matrix(3, 1);
+  const auto result = decompose({{0, {}}, a});
+  EXPECT_EQ(result.status, (std::vector<int>{0, 0}));
+  EXPECT_EQ(result.vectors[1].values, decompose({a}).vectors[0].values);
+}
+
+TEST_P(SymmetricEigenKernel, OffsetsBeyondTwoToTheThirtyOneElements) {
+  CURVSEG_SKIP_WITHOUT_FAR_MEMORY();
+  for (const int n : {2, 17, 50}) {
+    const SquareMatrix a = symmetric_matrix(n, 6);
+    const PixelBuffer from = far_matrix(target(), a);
+    const PixelBuffer to = far_matrix(target(), {n, std::vector<float>(a.values.size(), NAN)});
+    const auto values = output<float>(a.size());
+    SymmetricEigen p;
+    p.count = 1;
+    p.matrix[0] = {n, from.get(), from.ld(), values.get(), to.get(), to.ld(), nullptr};
+    const auto scratch = workspace(kernels().symmetric_eigen_workspace(p));
+    p.workspace = scratch.get();
+    kernels().symmetric_eigen(stream(), p);
+    const auto expected = decompose({a});
+    EXPECT_EQ(download(values), expected.values[0]);
+    EXPECT_EQ(to.values(), expected.vectors[0].values);
+  }
+}
+
 CURVSEG_INSTANTIATE_TARGETS(SymmetricEigenKernel);
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "support/random_data.hpp"
 #include "support/rounding.hpp"
 #include "support/schedules.hpp"
+#include "support/sparse_memory.hpp"
 
 namespace curvseg::testing {
 namespace {
@@ -101,7 +102,59 @@ class LossFisherKernels : public PixelTest {
       EXPECT_EQ(download_pixels(fu), expected);
     }
   }
+
+  std::vector<float> squares(int channels, const std::vector<float>& x, const Labels& labels,
+                             const std::vector<float>& dense, float denominator, PixelLayout layout,
+                             bool own_place) const {
+    const auto device_x = upload_pixels(x, channels, layout);
+    const auto u = upload_pixels(dense, channels, layout);
+    const auto fu = output_pixels(dense.size(), channels, layout);
+    const auto device_labels = upload(labels);
+    const auto d = upload(std::vector<float>{denominator});
+    const PixelBuffer& to = own_place ? u : fu;
+    kernels().mean_squared_error_fisher(stream(),
+                                        {.pixels = static_cast<std::int64_t>(labels.size()),
+                                         .channels = channels,
+                                         .x = device_x.get(),
+                                         .ldx = device_x.ld(),
+                                         .labels = device_labels.get(),
+                                         .denominator = d.get(),
+                                         .u = u.get(),
+                                         .ldu = u.ld(),
+                                         .fu = to.get(),
+                                         .ld_fu = to.ld()});
+    return download_pixels(to);
+  }
 };
+
+struct SquaresFisher {
+  std::vector<double> value, bound;
+};
+/// g (gᵀu) / D pixel by pixel, g = 2 (x − t); every term of gᵀu may be rounded as often as there
+/// are channels, in either direction.
+SquaresFisher squares_fisher(int channels, const std::vector<float>& x, const Labels& labels,
+                             const std::vector<float>& u, double denominator) {
+  SquaresFisher result;
+  const auto c = static_cast<std::size_t>(channels);
+  for (std::size_t pixel = 0; pixel < labels.size(); ++pixel) {
+    const std::int32_t label = labels[pixel];
+    const bool counts = label >= 0 && label < channels;
+    const auto error = [&](std::size_t i) {
+      return double(x[pixel * c + i]) - (static_cast<int>(i) == label ? 1.0 : 0.0);
+    };
+    double product = 0.0, size = 0.0;
+    for (std::size_t i = 0; i < c && counts; ++i) {
+      product += error(i) * u[pixel * c + i];
+      size += std::fabs(error(i) * u[pixel * c + i]);
+    }
+    for (std::size_t i = 0; i < c; ++i) {
+      const double factor = counts ? 4.0 * error(i) / denominator : 0.0;
+      result.value.push_back(factor * product);
+      result.bound.push_back((2.0 + std::sqrt(channels)) * kEpsilon * std::fabs(factor) * size);
+    }
+  }
+  return result;
+}
 
 TEST_P(LossFisherKernels, HandWorkedPixels) {
   // p = (½, ½), r = ±(½, −½); the third pixel has no label.
@@ -228,9 +281,51 @@ TEST_P(LossFisherKernels, MeanSquaredError) {
   for (const PixelLayout& layout : pixel_layouts()) expect_mean_squared_error(layout);
 }
 
+TEST_P(LossFisherKernels, MeanSquaredErrorAtEveryShape) {
+  std::vector<std::pair<int, int>> shapes{{0, 3}, {1, 1}, {31, 1}, {7, 3}, {33, 33}, {2, 1000}};
+  if (!emulated()) shapes.insert(shapes.end(), {{597 * 43, 3}, {100'003, 1}});
+  unsigned seed = 70;
+  for (const auto& [pixels, channels] : shapes) {
+    SCOPED_TRACE(std::to_string(pixels) + " pixels, " + std::to_string(channels) + " channels");
+    const auto n = static_cast<std::size_t>(pixels) * static_cast<std::size_t>(channels);
+    Labels labels;
+    for (int i = 0; i < pixels; ++i) labels.push_back(i % (channels + 2) - 1);
+    for (const PixelLayout& layout : pixel_layouts())
+      for (const bool in_place : {false, true}) {
+        auto x = small_integers(n, ++seed), u = small_integers(n, ++seed);
+        EXPECT_EQ(as_double(squares(channels, x, labels, u, 64.0f, layout, in_place)),
+                  squares_fisher(channels, x, labels, u, 64.0).value);
+        x = uniform_floats(n, ++seed), u = uniform_floats(n, ++seed);
+        const SquaresFisher expected = squares_fisher(channels, x, labels, u, 0.7f);
+        expect_within(squares(channels, x, labels, u, 0.7f, layout, in_place), expected.value,
+                      expected.bound);
+      }
+  }
+}
+
 TEST_P(LossFisherKernels, MeanSquaredErrorBeyondTwoToTheThirtyOneElements) {
   CURVSEG_SKIP_WITHOUT_FAR_MEMORY();
   expect_mean_squared_error(kFarPixels);
+}
+
+TEST_P(LossFisherKernels, MeanSquaredErrorOfMoreThanTwoToTheThirtyOnePixels) {
+  if (GetParam() != "host")
+    GTEST_SKIP() << "walks 8 GiB that the test maps itself: only where that is quick";
+  const std::int64_t n = kBeyondTwoToTheThirtyOne;
+  // Labels of 0 stand for a target of 1.
+  const SparseMemory x(static_cast<std::size_t>(n) * sizeof(float));
+  const SparseMemory labels(static_cast<std::size_t>(n) * sizeof(std::int32_t));
+  const RepeatingMemory fu(n);
+  if (!x.get() || !labels.get() || !fu.get())
+    GTEST_SKIP() << "24 GiB of address space are not to be had here";
+  auto* label = reinterpret_cast<std::int32_t*>(labels.get());
+  for (const std::int64_t i : {n - 6, n - 2, n - 1}) x.get()[i] = 3.0f;
+  label[n - 2] = 1;  // no class
+  const auto d = upload(std::vector<float>{2.0f});
+  kernels().mean_squared_error_fisher(stream(),
+                                      {n, 1, x.get(), 1, label, d.get(), x.get(), 1, fu.get(), 1});
+  for (const std::int64_t i : {n - 6, n - 1}) EXPECT_EQ(fu.get()[i], 4 * 2 * 2 * 3 / 2.0f) << i;
+  for (const std::int64_t i : {n - 7, n - 5, n - 2}) EXPECT_EQ(fu.get()[i], 0.0f) << i;
 }
 
 CURVSEG_INSTANTIATE_TARGETS(LossFisherKernels);

@@ -10,6 +10,7 @@
 #include "support/random_data.hpp"
 #include "support/rounding.hpp"
 #include "support/schedules.hpp"
+#include "support/sparse_memory.hpp"
 
 namespace curvseg::testing {
 namespace {
@@ -112,6 +113,26 @@ class LossHessianKernels : public PixelTest {
       EXPECT_EQ(download_pixels(gated), expected);
     }
   }
+
+  /// `labels` may be empty.
+  std::vector<float> squares(int channels, const std::vector<float>& dense, const Labels& labels,
+                             float denominator, PixelLayout layout, bool in_place) const {
+    const auto u = upload_pixels(dense, channels, layout);
+    const auto hu = output_pixels(dense.size(), channels, layout);
+    const auto device_labels = upload(labels);
+    const auto d = upload(std::vector<float>{denominator});
+    const PixelBuffer& to = in_place ? u : hu;
+    kernels().mean_squared_error_hessian(
+        stream(), {.pixels = static_cast<std::int64_t>(dense.size()) / channels,
+                   .channels = channels,
+                   .u = u.get(),
+                   .ldu = u.ld(),
+                   .denominator = d.get(),
+                   .hu = to.get(),
+                   .ld_hu = to.ld(),
+                   .labels = labels.empty() ? nullptr : device_labels.get()});
+    return download_pixels(to);
+  }
 };
 
 TEST_P(LossHessianKernels, HandWorkedPixels) {
@@ -203,9 +224,52 @@ TEST_P(LossHessianKernels, MeanSquaredError) {
   for (const PixelLayout& layout : pixel_layouts()) expect_mean_squared_error(layout);
 }
 
+TEST_P(LossHessianKernels, MeanSquaredErrorAtEveryShape) {
+  std::vector<std::pair<int, int>> shapes{{0, 3}, {1, 1}, {31, 1}, {7, 3}, {33, 33}, {2, 1000}};
+  if (!emulated()) shapes.insert(shapes.end(), {{597 * 43, 3}, {100'003, 1}});
+  unsigned seed = 60;
+  for (const auto& [pixels, channels] : shapes)
+    for (const bool labelled : {false, true}) {
+      SCOPED_TRACE(std::to_string(pixels) + " pixels, " + std::to_string(channels) + " channels" +
+                   (labelled ? ", labelled" : ""));
+      const PixelLayout layout = pixel_layouts()[++seed % 3];
+      const auto c = static_cast<std::size_t>(channels);
+      const auto n = static_cast<std::size_t>(pixels) * c;
+      Labels labels;
+      for (int i = 0; i < pixels && labelled; ++i) labels.push_back(i % (channels + 2) - 1);
+      const auto whole = small_integers(n, seed), random = uniform_floats(n, seed);
+      std::vector<double> exact, value, bound;
+      for (std::size_t i = 0; i < n; ++i) {
+        const int label = labelled ? labels[i / c] : 0;
+        const double factor = label >= 0 && label < channels ? 2.0 : 0.0;
+        exact.push_back(factor * whole[i] / 64.0);
+        value.push_back(factor * random[i] / double(0.7f));
+        bound.push_back(0.5 * kEpsilon * std::fabs(value.back()));
+      }
+      for (const bool in_place : {false, true}) {
+        EXPECT_EQ(as_double(squares(channels, whole, labels, 64.0f, layout, in_place)), exact);
+        expect_within(squares(channels, random, labels, 0.7f, layout, in_place), value, bound);
+      }
+    }
+}
+
 TEST_P(LossHessianKernels, MeanSquaredErrorBeyondTwoToTheThirtyOneElements) {
   CURVSEG_SKIP_WITHOUT_FAR_MEMORY();
   expect_mean_squared_error(kFarPixels);
+}
+
+TEST_P(LossHessianKernels, MeanSquaredErrorOfMoreThanTwoToTheThirtyOneElements) {
+  if (GetParam() != "host")
+    GTEST_SKIP() << "walks 8 GiB that the test maps itself: only where that is quick";
+  const std::int64_t n = kBeyondTwoToTheThirtyOne;
+  const SparseMemory u(static_cast<std::size_t>(n) * sizeof(float));
+  const RepeatingMemory hu(n);
+  if (!u.get() || !hu.get()) GTEST_SKIP() << "16 GiB of address space are not to be had here";
+  for (const std::int64_t i : {n - 6, n - 1}) u.get()[i] = 6.0f;
+  const auto d = upload(std::vector<float>{4.0f});
+  kernels().mean_squared_error_hessian(stream(), {n, 1, u.get(), 1, d.get(), hu.get(), 1});
+  for (const std::int64_t i : {n - 6, n - 1}) EXPECT_EQ(hu.get()[i], 3.0f) << i;
+  for (const std::int64_t i : {n - 7, n - 5, n - 2}) EXPECT_EQ(hu.get()[i], 0.0f) << i;
 }
 
 CURVSEG_INSTANTIATE_TARGETS(LossHessianKernels);

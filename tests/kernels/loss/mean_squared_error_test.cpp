@@ -8,6 +8,7 @@
 #include "support/random_data.hpp"
 #include "support/rounding.hpp"
 #include "support/schedules.hpp"
+#include "support/sparse_memory.hpp"
 
 namespace curvseg::testing {
 namespace {
@@ -176,6 +177,35 @@ TEST_P(MeanSquaredErrorKernel, OffsetsBeyondTwoToTheThirtyOneElements) {
   const SquaresResult actual = run(3, x, target, 4.0f, {kFarPixels, kFarPixels, kFarPixels});
   EXPECT_EQ(actual.loss, expected.loss);
   EXPECT_EQ(actual.dx, expected.dx);
+}
+
+TEST_P(MeanSquaredErrorKernel, MoreThanTwoToTheThirtyOnePixels) {
+  if (GetParam() != "host")
+    GTEST_SKIP() << "walks 8 GiB that the test maps itself: only where that is quick";
+  const std::int64_t n = kBeyondTwoToTheThirtyOne;
+  const SparseMemory x(static_cast<std::size_t>(n) * sizeof(float));
+  const SparseMemory target(static_cast<std::size_t>(n) * sizeof(float));
+  const RepeatingMemory dx(n);
+  if (!x.get() || !target.get() || !dx.get())
+    GTEST_SKIP() << "24 GiB of address space are not to be had here";
+  for (const std::int64_t i : {n - 6, n - 1}) x.get()[i] = 5.0f, target.get()[i] = 2.0f;
+  const auto denominator = upload(std::vector<float>{2.0f});
+  const auto loss = output<float>(1);
+  MeanSquaredError p;
+  p.pixels = n;
+  p.channels = 1;
+  p.x = x.get();
+  p.target = target.get();
+  p.dx = dx.get();
+  p.ldx = p.ld_target = p.ld_dx = 1;
+  p.denominator = denominator.get();
+  p.loss = loss.get();
+  const auto scratch = workspace(kernels().mean_squared_error_workspace(p));
+  p.workspace = scratch.get();
+  kernels().mean_squared_error(stream(), p);
+  EXPECT_EQ(download(loss)[0], 9.0f);
+  for (const std::int64_t i : {n - 6, n - 1}) EXPECT_EQ(dx.get()[i], 3.0f) << i;
+  for (const std::int64_t i : {n - 7, n - 5, n - 2}) EXPECT_EQ(dx.get()[i], 0.0f) << i;
 }
 
 CURVSEG_INSTANTIATE_TARGETS(MeanSquaredErrorKernel);

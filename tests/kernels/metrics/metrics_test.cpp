@@ -77,6 +77,14 @@ TEST_P(MetricsKernels, ArgmaxAgreesWithTheReferenceAtEveryShape) {
   }
 }
 
+TEST_P(MetricsKernels, EveryScheduleGivesTheSameBits) {
+  for (const int classes : {2, 37}) {
+    const std::size_t pixels = emulated() ? 3'001 : 60'007;  // several blocks
+    const auto x = small_integers(pixels * static_cast<std::size_t>(classes), 72, 5);
+    expect_same_on_every_schedule(GetParam(), [&] { return argmax(classes, x, {3, 1}); });
+  }
+}
+
 TEST_P(MetricsKernels, ConfusionCountsPairsOnTopOfTheOldOnes) {
   EXPECT_EQ(confusion(2, {0, 0, 1, 1, 1, -1, 2}, {0, 1, 1, 1, 0, 0, 1}, {10, 20, 30, 1ull << 40}),
             (Counts{11, 21, 31, (1ull << 40) + 2}));
@@ -139,6 +147,21 @@ TEST_P(MetricsKernels, MoreThanTwoToTheThirtyOnePixels) {
       stream(),
       {.pixels = n, .classes = 2, .truth = labels, .prediction = labels, .matrix = matrix.get()});
   EXPECT_EQ(download(matrix), (Counts{static_cast<unsigned long long>(n) - 2, 0, 0, 2}));
+}
+
+TEST_P(MetricsKernels, ArgmaxOfMoreThanTwoToTheThirtyOnePixels) {
+  if (GetParam() != "host")
+    GTEST_SKIP() << "walks 8 GiB that the test maps itself: only where that is quick";
+  // Pixels overlap: two classes of each, one element further on.
+  const std::int64_t n = kBeyondTwoToTheThirtyOne;
+  const SparseMemory x(static_cast<std::size_t>(n + 1) * sizeof(float));
+  const RepeatingMemory memory(n);
+  if (!x.get() || !memory.get()) GTEST_SKIP() << "16 GiB of address space are not to be had here";
+  auto* label = reinterpret_cast<std::int32_t*>(memory.get());
+  for (std::int64_t i = n - 9; i < n; ++i) label[i] = -1;
+  x.get()[n - 5] = x.get()[n] = 1.0f;
+  kernels().argmax(stream(), {.pixels = n, .classes = 2, .x = x.get(), .ldx = 1, .label = label});
+  EXPECT_EQ(Labels(label + n - 9, label + n), (Labels{0, 0, 0, 1, 0, 0, 0, 0, 1}));
 }
 
 CURVSEG_INSTANTIATE_TARGETS(MetricsKernels);

@@ -9,6 +9,7 @@
 #include "reference/pointwise.hpp"
 #include "support/pixels.hpp"
 #include "support/random_data.hpp"
+#include "support/rounding.hpp"
 #include "support/schedules.hpp"
 #include "support/sparse_memory.hpp"
 
@@ -186,16 +187,48 @@ TEST_P(PointwiseKernels, AddBiasIsExact) {
       [&](const PixelShape& shape, PixelLayout layout) { expect_add_bias(shape, layout); });
 }
 
-TEST_P(PointwiseKernels, TheSameBitsOnEverySchedule) {
-  const PixelShape shape{2000, 13};
+TEST_P(PointwiseKernels, RandomDataWithinRounding) {
+  const PixelShape shape{emulated() ? 300 : 20'011, 13};
+  const auto values = uniform_floats(shape.size(), 11), old = uniform_floats(shape.size(), 12);
+  const auto bias = uniform_floats(13, 13);
+  const auto x = upload_pixels(values, 13, {3, 1}), sum = upload_pixels(old, 13);
+  const auto y = output_pixels(shape.size(), 13);
+  const auto b = upload(bias);
+  kernels().copy_pixels(stream(),
+                        {shape.pixels, 13, x.get(), x.ld(), sum.get(), sum.ld(), 0.3f, true});
+  kernels().add_bias(stream(), {shape.pixels, 13, x.get(), x.ld(), b.get(), y.get(), y.ld()});
+  std::vector<double> copied, copied_bound;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const double scaled = double(0.3f) * values[i];
+    copied.push_back(old[i] + scaled);
+    copied_bound.push_back(kEpsilon * (std::fabs(old[i]) + std::fabs(scaled)));
+  }
+  expect_within(download_pixels(sum), copied, copied_bound);
+  EXPECT_TRUE(as_double(download_pixels(y)) == rounded(reference::add_bias(values, bias)));
+}
+
+TEST_P(PointwiseKernels, EveryScheduleGivesTheSameBits) {
+  const PixelShape shape{emulated() ? 1000 : 7'001, 13};  // several blocks
   const auto values = uniform_floats(shape.size(), 9);
   const auto bias = uniform_floats(13, 10);
   expect_same_on_every_schedule(GetParam(), [&] {
     const auto x = upload_pixels(values, 13, {3, 1});
-    const auto b = upload(bias);
-    const auto y = output_pixels(shape.size(), 13);
-    kernels().add_bias(stream(), {2000, 13, x.get(), x.ld(), b.get(), y.get(), y.ld()});
-    return download_pixels(y);
+    const auto b = upload(bias), filled = output<float>(shape.size());
+    const auto y = output_pixels(shape.size(), 13), dx = output_pixels(shape.size(), 13);
+    const auto sum = upload_pixels(values, 13);
+    kernels().fill(stream(), {filled.get(), static_cast<std::int64_t>(shape.size()), 0.7f});
+    kernels().add_bias(stream(), {shape.pixels, 13, x.get(), x.ld(), b.get(), y.get(), y.ld()});
+    kernels().relu_forward(stream(), {shape.pixels, 13, y.get(), y.ld(), y.get(), y.ld()});
+    kernels().relu_backward(
+        stream(), {shape.pixels, 13, y.get(), y.ld(), x.get(), x.ld(), dx.get(), dx.ld(), false});
+    kernels().copy_pixels(stream(),
+                          {shape.pixels, 13, dx.get(), dx.ld(), sum.get(), sum.ld(), 0.3f, true});
+    std::vector<float> all = download(filled);
+    for (const PixelBuffer* part : {&y, &dx, &sum}) {
+      const auto dense = download_pixels(*part);
+      all.insert(all.end(), dense.begin(), dense.end());
+    }
+    return all;
   });
 }
 

@@ -188,15 +188,21 @@ TEST_P(MaxPoolKernels, BackwardIsTheAdjointOfSelect) {
   }
 }
 
-TEST_P(MaxPoolKernels, TheSameBitsOnEverySchedule) {
-  const Pool g{2, 19, 23, 21, 10, 12, 3, 3, 2, 2, 1, 1};
-  const auto x = uniform_floats(g.x_size(), 14), dy = uniform_floats(g.y_size(), 15);
-  expect_same_on_every_schedule(GetParam(), [&] {
-    Pooled pooled = forward(g, x);
-    const auto dx = backward(g, pooled.index, dy);
-    pooled.y.insert(pooled.y.end(), dx.begin(), dx.end());
-    return pooled.y;
-  });
+TEST_P(MaxPoolKernels, EveryScheduleGivesTheSameBits) {
+  // Several blocks each; windows that overlap, and that do not.
+  const Pool overlapping = emulated() ? Pool{2, 19, 23, 21, 10, 12, 3, 3, 2, 2, 1, 1}
+                                      : Pool{4, 39, 47, 21, 20, 24, 3, 3, 2, 2, 1, 1};
+  const Pool apart = emulated() ? Pool{2, 18, 22, 21, 9, 11} : Pool{4, 38, 46, 21, 19, 23};
+  for (const Pool& g : {overlapping, apart}) {
+    const auto x = uniform_floats(g.x_size(), 14), dy = uniform_floats(g.y_size(), 15);
+    expect_same_on_every_schedule(GetParam(), [&] {
+      Pooled pooled = forward(g, x);
+      for (const auto& part : {backward(g, pooled.index, dy), select(g, pooled.index, x)})
+        pooled.y.insert(pooled.y.end(), part.begin(), part.end());
+      pooled.y.insert(pooled.y.end(), pooled.index.begin(), pooled.index.end());
+      return pooled.y;
+    });
+  }
 }
 
 TEST_P(MaxPoolKernels, EmptyTensorsLaunchNothing) {

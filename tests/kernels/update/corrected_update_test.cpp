@@ -409,6 +409,21 @@ TEST_P(CorrectedUpdate, TheGuardByHand) {
   EXPECT_EQ(s.rate, 1.0f);
 }
 
+TEST_P(CorrectedUpdate, TheGuardOnEverySchedule) {
+  expect_same_on_every_schedule(GetParam(), [&] {
+    const auto state = upload(Floats(GuardState::kFloats, 0.0f));
+    Floats all;
+    for (const float value : {1.0f, 0.9f, 7.0f, 0.8f, kInfinity, 0.7f}) {
+      const auto loss = upload(Floats{value});
+      kernels().guard_step(
+          stream(), {.loss = loss.get(), .state = reinterpret_cast<GuardState*>(state.get())});
+      const Floats numbers = download(state);
+      all.insert(all.end(), numbers.begin(), numbers.end());
+    }
+    return all;
+  });
+}
+
 TEST_P(CorrectedUpdate, NothingToUpdate) {
   Floats theta, m, v;
   const Floats none;

@@ -4,6 +4,7 @@
 
 #include "support/random_data.hpp"
 #include "support/schedules.hpp"
+#include "support/sparse_memory.hpp"
 #include "support/targets.hpp"
 
 namespace curvseg::testing {
@@ -67,7 +68,32 @@ TEST_P(AddDampingKernel, RoundsThreeTimes) {
     bound.push_back(6e-8 * (std::fabs(in.old[i]) + 4 * std::fabs(damping) + 4 * std::fabs(l2)));
   }
   expect_within(run(in), expected, bound);
-  expect_same_on_every_schedule(GetParam(), [&] { return run(in); });
+}
+
+TEST_P(AddDampingKernel, EveryScheduleGivesTheSameBits) {
+  const std::size_t n = emulated() ? 20'003 : 100'003;  // several blocks
+  const float lambda = 0.37f;
+  Input in{uniform_floats(n, 7), uniform_floats(n, 8), uniform_floats(n, 9), &lambda, 0.011f};
+  for (const bool in_place : {false, true}) {
+    in.in_place = in_place;
+    expect_same_on_every_schedule(GetParam(), [&] { return run(in); });
+  }
+}
+
+TEST_P(AddDampingKernel, MoreThanTwoToTheThirtyOneElements) {
+  if (GetParam() != "host")
+    GTEST_SKIP() << "walks 8 GiB that the test maps itself: only where that is quick";
+  const std::int64_t n = kBeyondTwoToTheThirtyOne;
+  const SparseMemory v(static_cast<std::size_t>(n) * sizeof(float));
+  const RepeatingMemory to(n);
+  if (!v.get() || !to.get()) GTEST_SKIP() << "16 GiB of address space are not to be had here";
+  const auto lambda = upload(std::vector<float>{3.0f});
+  for (const std::int64_t i : {n - 6, n - 1}) v.get()[i] = 2.0f, to.get()[i] = 1.0f;
+  kernels().add_damping(
+      stream(),
+      {.n = n, .v = v.get(), .lambda = lambda.get(), .d = v.get(), .l2 = 0.5f, .to = to.get()});
+  for (const std::int64_t i : {n - 6, n - 1}) EXPECT_EQ(to.get()[i], 1.0f + 6.5f * 2.0f) << i;
+  for (const std::int64_t i : {n - 7, n - 5, n - 2}) EXPECT_EQ(to.get()[i], 0.0f) << i;
 }
 
 TEST_P(AddDampingKernel, NothingToDo) { EXPECT_TRUE(run({}).empty()); }

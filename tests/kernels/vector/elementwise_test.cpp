@@ -4,6 +4,8 @@
 
 #include "support/random_data.hpp"
 #include "support/rounding.hpp"
+#include "support/schedules.hpp"
+#include "support/sparse_memory.hpp"
 #include "support/targets.hpp"
 
 namespace curvseg::testing {
@@ -70,6 +72,30 @@ TEST_P(ElementwiseKernel, ProductsOfWholeNumbers) {
   EXPECT_EQ(multiply({}, {}, 1.0f, {}), std::vector<float>{});
 }
 
+TEST_P(ElementwiseKernel, ProductsOfRandomDataWithinRounding) {
+  for (const std::size_t n : kSizes) {
+    const auto x = uniform_floats(n, 5), y = uniform_floats(n, 6), old = uniform_floats(n, 7);
+    std::vector<double> value, bound;
+    for (std::size_t i = 0; i < n; ++i) {
+      const double product = double(0.37f) * x[i] * y[i];
+      value.push_back(old[i] + product);
+      // Two products and a sum of half an epsilon each.
+      bound.push_back(kEpsilon * (2.0 * std::fabs(product) + 0.5 * std::fabs(old[i])));
+    }
+    expect_within(multiply(x, y, 0.37f, old), value, bound);
+  }
+}
+
+TEST_P(ElementwiseKernel, NormalisesWholeNumbersByAPowerOfTwo) {
+  for (const std::size_t n : kSizes)
+    for (const bool in_place : {false, true}) {
+      const auto x = small_integers(n, 8);
+      std::vector<double> quarters;
+      for (const float element : x) quarters.push_back(element / 4.0);
+      expect_equal(normalise(x, 16.0f, nullptr, 0.0f, in_place).to, quarters);
+    }
+}
+
 TEST_P(ElementwiseKernel, NormalisesToUnitLength) {
   for (const std::size_t n : kSizes)
     for (const bool in_place : {false, true}) {
@@ -96,6 +122,40 @@ TEST_P(ElementwiseKernel, WhatIsRoundingOnlyBecomesZero) {
   // But a NaN is no rounding.
   EXPECT_TRUE(std::isnan(normalise(x, NAN, &reference, 0.01f).to[0]));
   EXPECT_TRUE(std::isnan(normalise(x, NAN, &reference, 0.01f).norm));
+}
+
+TEST_P(ElementwiseKernel, EveryScheduleGivesTheSameBits) {
+  const std::size_t n = emulated() ? 20'003 : 100'003;  // several blocks
+  const auto x = uniform_floats(n, 9), y = uniform_floats(n, 10);
+  expect_same_on_every_schedule(GetParam(), [&] {
+    std::vector<float> result = multiply(x, y, 0.3f, x);
+    for (const bool in_place : {false, true}) {
+      const Normalised unit = normalise(y, 7.0f, nullptr, 0.0f, in_place);
+      result.insert(result.end(), unit.to.begin(), unit.to.end());
+      result.push_back(unit.norm);
+    }
+    return result;
+  });
+}
+
+TEST_P(ElementwiseKernel, MoreThanTwoToTheThirtyOneElements) {
+  if (GetParam() != "host")
+    GTEST_SKIP() << "walks 8 GiB that the test maps itself: only where that is quick";
+  const std::int64_t n = kBeyondTwoToTheThirtyOne;
+  const SparseMemory x(static_cast<std::size_t>(n) * sizeof(float));
+  const RepeatingMemory to(n);
+  if (!x.get() || !to.get()) GTEST_SKIP() << "16 GiB of address space are not to be had here";
+  for (const std::int64_t i : {n - 6, n - 1}) x.get()[i] = 4.0f;
+  const auto expect_near_the_end = [&](float value) {
+    for (const std::int64_t i : {n - 6, n - 1}) EXPECT_EQ(to.get()[i], value) << i;
+    for (const std::int64_t i : {n - 7, n - 5, n - 2}) EXPECT_EQ(to.get()[i], 0.0f) << i;
+  };
+  kernels().multiply(stream(), {.n = n, .x = x.get(), .y = x.get(), .scale = 0.5f, .to = to.get()});
+  expect_near_the_end(8.0f);
+  const auto squared_norm = upload(std::vector<float>{16.0f});
+  kernels().normalise(stream(),
+                      {.n = n, .x = x.get(), .squared_norm = squared_norm.get(), .to = to.get()});
+  expect_near_the_end(1.0f);
 }
 
 CURVSEG_INSTANTIATE_TARGETS(ElementwiseKernel);
