@@ -129,6 +129,7 @@ TraceEntry describe_flat(std::int64_t n, double bytes_each) {
 }
 
 TraceEntry describe(const Fill& p) { return describe_flat(p.n, kFloat); }
+TraceEntry describe(const StoreWords& p) { return describe_flat(p.words, kFloat); }
 TraceEntry describe(const CopyPixels& p) {
   return describe_pixels(p.pixels, p.channels, (p.accumulate ? 3.0 : 2.0) * kFloat);
 }
