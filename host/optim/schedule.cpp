@@ -30,12 +30,16 @@ void check(const ScheduleOptions& options) {
   require(!needs_total || options.total_steps > 0, "this schedule needs total_steps");
 }
 
-double drops(const ScheduleOptions& options, std::uint64_t t) {
-  const std::uint64_t every = options.step_every > 0
-                                  ? options.step_every
-                                  : std::max<std::uint64_t>(1, options.total_steps / 3);
-  const std::uint64_t count = t / every;
-  return std::pow(options.step_factor, static_cast<double>(count));
+/// How often the rate has dropped. By default twice, so that it has three levels of a third of the
+/// steps each, or one more where three does not divide them.
+std::uint64_t drops(const ScheduleOptions& options, std::uint64_t t) {
+  if (options.step_every > 0) return t / options.step_every;
+  const std::uint64_t total =
+      options.total_steps - std::min(options.total_steps, options.warmup_steps);
+  const std::uint64_t third = total / 3, rest = total % 3;
+  const std::uint64_t first = third + (rest > 0 ? 1 : 0);
+  const std::uint64_t second = total - third;
+  return (t >= first ? 1u : 0u) + (t >= second ? 1u : 0u);
 }
 
 /// t / T in [0, 1]; a warm-up that takes all the steps leaves nothing to decay over.
@@ -51,7 +55,7 @@ double factor(const ScheduleOptions& options, std::uint64_t t) {
     case ScheduleKind::kConstant:
       return 1.0;
     case ScheduleKind::kStep:
-      return drops(options, t);
+      return std::pow(options.step_factor, static_cast<double>(drops(options, t)));
     case ScheduleKind::kPolynomial:
       return rest + (1.0 - rest) * std::pow(1.0 - progress(options, t), options.power);
     case ScheduleKind::kCosine:
