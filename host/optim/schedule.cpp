@@ -8,22 +8,34 @@
 
 #include "curvseg/error.hpp"
 #include "curvseg/optim.hpp"
+#include "host/optim/check_options.hpp"
 
 namespace curvseg {
 namespace {
 
 constexpr std::array<std::string_view, 4> kNames = {"constant", "step", "polynomial", "cosine"};
 
+// Texts are made only when they are needed: a training asks at every step.
 void require(bool condition, const char* why) {
   if (!condition) throw std::invalid_argument(std::string("learning_rate: ") + why);
 }
 
+void require_factor(double value, const char* name) {
+  if (!(value >= 0.0 && std::isfinite(value)))  // so that a NaN fails
+    throw std::invalid_argument("learning_rate: " + std::string(name) + " is " +
+                                std::to_string(value) + ", it " + kFiniteNotNegative);
+}
+
 void check(const ScheduleOptions& options) {
-  // Written so that a NaN fails.
-  require(options.learning_rate >= 0.0, "learning_rate must be at least 0");
-  require(options.final_factor >= 0.0, "final_factor must be at least 0");
-  require(options.power > 0.0, "power must be above 0");
-  require(options.step_factor >= 0.0, "step_factor must be at least 0");
+  const double rate = options.learning_rate;
+  if (!std::isfinite(static_cast<float>(rate)))  // what a step multiplies by
+    throw std::invalid_argument("learning_rate: learning_rate is " + std::to_string(rate) +
+                                ", it " + kFiniteInSinglePrecision);
+  require_factor(rate, "learning_rate");
+  require_factor(options.final_factor, "final_factor");
+  require(options.power > 0.0 && std::isfinite(options.power),
+          "power must be a finite number above 0");
+  require_factor(options.step_factor, "step_factor");
   const bool needs_total = options.kind == ScheduleKind::kPolynomial ||
                            options.kind == ScheduleKind::kCosine ||
                            (options.kind == ScheduleKind::kStep && options.step_every == 0);

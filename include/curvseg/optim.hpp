@@ -52,7 +52,7 @@ struct ScheduleOptions {
 
 /// η(s), a pure function.
 /// \throws std::invalid_argument when the kind needs total_steps and it is 0, or a field is out of
-///         range.
+///         range: negative, not finite, or a learning_rate beyond single precision.
 double learning_rate(const ScheduleOptions& options, std::uint64_t steps_done);
 
 // ---- optimisers --------------------------------------------------------------------------------

@@ -145,6 +145,13 @@ TEST(Schedule, RefusesWhatMakesNoSense) {
   EXPECT_THROW(learning_rate({.learning_rate = nan}, 0), std::invalid_argument);
   EXPECT_THROW(learning_rate({.learning_rate = -1.0}, 0), std::invalid_argument);
   EXPECT_THROW(learning_rate({.learning_rate = 1.0, .power = 0.0}, 0), std::invalid_argument);
+  const double infinity = std::numeric_limits<double>::infinity();
+  for (const ScheduleOptions& options : {ScheduleOptions{.learning_rate = infinity},
+                                         {.learning_rate = 1e39},
+                                         {.learning_rate = 1.0, .final_factor = infinity},
+                                         {.learning_rate = 1.0, .power = infinity},
+                                         {.learning_rate = 1.0, .step_factor = infinity}})
+    EXPECT_THROW(learning_rate(options, 0), std::invalid_argument);
 }
 
 TEST(Schedule, NamesGoBothWays) {
