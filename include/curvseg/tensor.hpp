@@ -24,8 +24,10 @@ struct Shape {
   int w = 0;  ///< columns
   int c = 0;  ///< channels
 
-  std::int64_t pixels() const { return static_cast<std::int64_t>(n) * h * w; }  ///< N·H·W
-  std::int64_t elements() const { return pixels() * c; }                        ///< N·H·W·C
+  /// N·H·W. \throws std::invalid_argument if 64 bits do not hold it.
+  std::int64_t pixels() const;
+  /// N·H·W·C. \throws std::invalid_argument likewise.
+  std::int64_t elements() const;
   /// All four extents.
   friend bool operator==(const Shape&, const Shape&) = default;
 };
@@ -134,7 +136,8 @@ template <class T>
 class DeviceArray {
  public:
   DeviceArray() = default;
-  /// \throws TargetError if the device has no such memory left.
+  /// \throws std::invalid_argument for a negative number, or one whose bytes 64 bits do not count,
+  ///         TargetError if the device has no such memory left.
   DeviceArray(const Device& device, std::int64_t elements);
   /// Takes the memory of `other`, which is empty then.
   DeviceArray(DeviceArray&& other) noexcept
@@ -156,10 +159,10 @@ class DeviceArray {
   std::size_t bytes() const { return static_cast<std::size_t>(size_) * sizeof(T); }
 
   /// Asynchronous copy of `count` elements from host memory, which must stay as it is until the
-  /// stream has been synchronised.
+  /// stream has been synchronised. \throws std::invalid_argument unless 0 ≤ `count` ≤ size().
   void upload(const Stream& stream, const T* from, std::int64_t count);
   /// Asynchronous copy of the first `count` elements to host memory; from a GPU into memory that is
-  /// not pinned it returns when it is done.
+  /// not pinned it returns when it is done. \throws likewise.
   void download(const Stream& stream, T* to, std::int64_t count) const;
   /// All elements, after waiting for the stream.
   std::vector<T> to_host(const Stream& stream) const;
@@ -179,8 +182,9 @@ extern template class DeviceArray<unsigned long long>;
 class Tensor {
  public:
   Tensor() = default;
-  /// \throws TargetError if the device has no such memory left.
-  Tensor(const Device& device, Shape shape) : shape_(shape), memory_(device, shape.elements()) {}
+  /// \throws std::invalid_argument for negative extents, or more elements than 64 bits count,
+  ///         TargetError if the device has no such memory left.
+  Tensor(const Device& device, Shape shape);
 
   const Shape& shape() const { return shape_; }   ///< all extents 0 for a default object
   float* data() const { return memory_.data(); }  ///< of the device
