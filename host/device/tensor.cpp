@@ -42,6 +42,12 @@ std::int64_t Shape::elements() const {
   return *count;
 }
 
+void refuse_channels(int first, int count, const Shape& shape) {
+  throw std::invalid_argument("channels: " + std::to_string(count) + " from channel " +
+                              std::to_string(first) + " on were asked for, the view " +
+                              to_string(shape) + " has " + std::to_string(shape.c));
+}
+
 void check_shape(std::string_view operation, std::string_view name, const Shape& s,
                  std::int64_t ld) {
   const std::int64_t most = most_elements(sizeof(float));

@@ -34,6 +34,10 @@ struct Shape {
 
 std::string to_string(const Shape& shape);  ///< "[8,96,96,3]"
 
+/// What BasicTensorView::channels() says of channels that a view of this shape has not.
+/// \throws std::invalid_argument always.
+[[noreturn]] void refuse_channels(int first, int count, const Shape& shape);
+
 /// An activation in device memory that somebody else owns: element (n,h,w,c) lies at
 /// `data[((n·H + h)·W + w)·ld + c]`. `ld` ≥ C is the pixel stride in elements; a slice of the
 /// channels of a larger tensor is a view with that tensor's stride.
@@ -51,11 +55,21 @@ struct BasicTensorView {
   BasicTensorView(T* memory, Shape extents, std::int64_t pixel_stride)
       : data(memory), shape(extents), ld(pixel_stride) {}
   /// A view of writable memory is a view of readable memory.
-  operator BasicTensorView<const T>() const { return {data, shape, ld}; }
+  operator BasicTensorView<const T>() const {
+    BasicTensorView<const T> readable(data, shape, ld);
+    readable.dtype = dtype;
+    return readable;
+  }
 
-  /// Channels [first, first + count).
+  /// Channels [first, first + count); without memory where there is none.
+  /// \throws std::invalid_argument if the view has not all of them.
   BasicTensorView channels(int first, int count) const {
-    return {data + first, {shape.n, shape.h, shape.w, count}, ld};
+    if (first < 0 || count < 0 || count > shape.c || first > shape.c - count)
+      refuse_channels(first, count, shape);
+    BasicTensorView slice = *this;
+    if (data) slice.data += first;
+    slice.shape.c = count;
+    return slice;
   }
   bool dense() const { return ld == shape.c; }  ///< no gaps between pixels
 };

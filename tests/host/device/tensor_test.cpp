@@ -1,4 +1,4 @@
-// Memory as the public header offers it: what it refuses.
+// Memory and views as the public header offers them: what they refuse, and what a view carries.
 #include "curvseg/tensor.hpp"
 
 #include <gmock/gmock.h>
@@ -78,6 +78,34 @@ TEST(Shape, CountsOrRefuses) {
             "[65536,65536,65536,65536] has more elements than 64 bits count");
   const Shape many{1 << 30, 1 << 30, 1 << 30, 0};
   EXPECT_THAT(refused([&] { many.pixels(); }), HasSubstr("has more elements than"));
+}
+
+TEST(TensorView, CarriesItsElementType) {
+  float memory[16] = {};
+  TensorView view(memory, {1, 2, 2, 4});
+  view.dtype = static_cast<DType>(7);  // there is one so far
+  const ConstTensorView readable = view;
+  EXPECT_EQ(readable.dtype, view.dtype);
+  EXPECT_EQ(view.channels(1, 2).dtype, view.dtype);
+  EXPECT_EQ(readable.channels(1, 2).dtype, view.dtype);
+}
+
+TEST(TensorView, SlicesChannelsThatItHas) {
+  float memory[24] = {};
+  const TensorView view(memory, {1, 2, 2, 4}, 6);
+  const TensorView slice = view.channels(1, 3);
+  EXPECT_EQ(slice.data, memory + 1);
+  EXPECT_EQ(slice.shape, (Shape{1, 2, 2, 3}));
+  EXPECT_EQ(slice.ld, 6);
+  EXPECT_EQ(view.channels(4, 0).shape.c, 0);
+  EXPECT_EQ(TensorView(nullptr, {1, 2, 2, 4}).channels(1, 2).data, nullptr);
+
+  EXPECT_EQ(refused([&] { view.channels(3, 2); }),
+            "channels: 2 from channel 3 on were asked for, the view [1,2,2,4] has 4");
+  const int most = std::numeric_limits<int>::max();
+  for (const auto& [first, count] : {std::pair{-1, 2}, {1, -1}, {5, 0}, {most, most}, {0, 5}})
+    EXPECT_THAT(refused([&, f = first, c = count] { view.channels(f, c); }),
+                HasSubstr(std::to_string(count) + " from channel " + std::to_string(first)));
 }
 
 }  // namespace
