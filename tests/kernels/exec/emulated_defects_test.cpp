@@ -117,6 +117,24 @@ TEST_F(EmulatedDefects, WriteAmongReaders) {
       {"thread 63 of block (B) writes 4 bytes at (L)", "thread 32 of block (B) reads them at (O)"});
 }
 
+/// Work that is over but not ordered before a kernel makes its checks take another way.
+TEST_F(EmulatedDefects, WriteAmongReadersBesideAnotherStream) {
+  set_emulation_options({.order = FiberOrder::kAscending});
+  const StreamHandle other = runtime_.create_stream(0);
+  float* const elsewhere = allocate<float>(kFloats);
+  const std::string text = target_error([&] {
+    kReadersThenWriter.start(nullptr, planted_, Where::kFirstBlock);
+    write_all(other, elsewhere, kFloats);
+    runtime_.synchronise(0, other);
+    synchronise();
+  });
+  runtime_.destroy_stream(other);
+  expect_parts(text, {"race between two threads", "thread 63 of block (0,0,0) writes 4 bytes",
+                      "thread 32 of block (0,0,0) reads them"});
+  expect_line(text, kReadersThenWriter.line);
+  expect_line(text, kReadersThenWriter.other_line);
+}
+
 TEST_F(EmulatedDefects, UninitialisedSharedMemory) {
   expect(kUninitialisedShared, "uninitialised read",
          {"thread 9 of block (B) reads 4 bytes at (L)"});
