@@ -114,10 +114,10 @@ void add_optimizer_options(CLI::App& app, TrainArguments& a) {
       ->type_name("X")
       ->group(group);
   app.add_option("--schedule", a.schedule,
-                 "How the learning rate falls: constant, step (to a tenth after each third), "
-                 "polynomial or cosine. Methods without a learning rate have their steps scaled by "
-                 "the same factor, which begins at 1. Default cosine: no further number to choose, "
-                 "and the last steps are small")
+                 "How the learning rate falls: constant, step (to a tenth after each third of what "
+                 "follows the warm-up), polynomial or cosine. Methods without a learning rate have "
+                 "their steps scaled by the same factor, which begins at 1. Default cosine: no "
+                 "further number to choose, and the last steps are small")
       ->type_name("NAME")
       ->group(group);
   app.add_option("--warmup", a.warmup,

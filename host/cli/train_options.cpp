@@ -7,6 +7,7 @@
 
 #include "curvseg/optim.hpp"
 #include "host/cli/crop_and_augment.hpp"
+#include "host/optim/check_options.hpp"
 
 namespace curvseg::cli {
 namespace {
@@ -58,7 +59,7 @@ void apply_optimizer(const TrainArguments& arguments, TrainerOptions& options) {
   if (arguments.lr) {
     require(*arguments.lr > 0.0, fmt::format("--lr {}: must be above 0", *arguments.lr));
     require(std::isfinite(static_cast<float>(*arguments.lr)),
-            fmt::format("--lr {}: must be a finite number in single precision", *arguments.lr));
+            fmt::format("--lr {}: {}", *arguments.lr, kFiniteInSinglePrecision));
     require(needs_learning_rate(o.name),
             fmt::format("--lr {}: {} takes its step from curvature; leave --lr out", *arguments.lr,
                         o.name));
@@ -70,7 +71,7 @@ void apply_optimizer(const TrainArguments& arguments, TrainerOptions& options) {
   set(options.schedule.warmup_steps, arguments.warmup);
   set(options.clip_norm, arguments.clip);
   require(options.clip_norm >= 0.0F && std::isfinite(options.clip_norm),
-          fmt::format("--clip {}: must be a finite number, not negative", options.clip_norm));
+          fmt::format("--clip {}: {}", options.clip_norm, kFiniteNotNegative));
   require(options.clip_norm == 0.0F || takes_clipping(o.name),
           fmt::format("--clip {}: the steps of {} do not depend on the length of the gradient; "
                       "leave --clip out",

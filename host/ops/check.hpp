@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "curvseg/ops.hpp"
+#include "host/device/extents.hpp"
 #include "target.hpp"
 
 namespace curvseg {
@@ -22,14 +23,17 @@ inline void require(bool condition, std::string_view operation, const char* why)
 /// A tensor that a kernel may touch: extents and stride make sense, and there is memory.
 template <class T>
 void check_tensor(std::string_view operation, const char* name, const BasicTensorView<T>& view) {
-  const Shape& s = view.shape;
-  if (s.n < 0 || s.h < 0 || s.w < 0 || s.c < 0)
-    refuse(operation, std::string(name) + " has a negative extent, " + to_string(s));
-  if (view.ld < s.c)
-    refuse(operation, std::string(name) + " has pixel stride " + std::to_string(view.ld) +
-                          ", less than its " + std::to_string(s.c) + " channels");
-  if (!view.data && s.elements() > 0)
-    refuse(operation, std::string(name) + " " + to_string(s) + " has no memory");
+  check_shape(operation, name, view.shape, view.ld);
+  if (!view.data && view.shape.elements() > 0)
+    refuse(operation, std::string(name) + " " + to_string(view.shape) + " has no memory");
+}
+
+/// A number of float32 elements that a kernel may count.
+inline void check_elements(std::string_view operation, const char* name, std::int64_t elements) {
+  constexpr std::int64_t kMost = most_elements(sizeof(float));
+  if (elements < 0 || elements > kMost)
+    refuse(operation, std::string(name) + " has " + std::to_string(elements) + " elements, 0 to " +
+                          std::to_string(kMost) + " are possible");
 }
 
 /// A matrix that a kernel may touch.
@@ -43,6 +47,11 @@ void check_matrix(std::string_view operation, const char* name, const BasicMatri
   if (view.rows < 0 || view.columns < 0) refuse(operation, size());
   if (view.ld < view.columns)
     refuse(operation, size() + ", more than its row stride of " + std::to_string(view.ld));
+  constexpr std::int64_t kMost = most_elements(sizeof(float));
+  if (view.rows > 0 && view.ld > kMost / view.rows)
+    refuse(operation, size() + " with row stride " + std::to_string(view.ld) +
+                          ", it spans more elements than the " + std::to_string(kMost) +
+                          " of 4 bytes that 64 bits address");
   if (!view.data && view.rows > 0 && view.columns > 0)
     refuse(operation, size() + " without memory");
 }

@@ -34,6 +34,13 @@ void check_geometry(std::string_view op, const Conv2dGeometry& g, const ConstFil
   require(g.pad_h >= 0 && g.pad_w >= 0, op, "a padding is negative");
   require(w.r > 0 && w.s > 0, op, "the filter has no rows or no columns");
   require(w.c >= 0 && w.k >= 0, op, "the filter has a negative number of channels");
+  // Each half fits into 64 bits.
+  constexpr std::int64_t kMost = most_elements(sizeof(float));
+  const std::int64_t taps = std::int64_t{w.r} * w.s, channels = std::int64_t{w.c} * w.k;
+  if (channels > kMost / taps)
+    refuse(op, "the filter " + to_string(Shape{w.r, w.s, w.c, w.k}) +
+                   " spans more elements than the " + std::to_string(kMost) +
+                   " of 4 bytes that 64 bits address");
 }
 
 /// The convolution from `x` to `y`; throws if y is not its size.
@@ -135,6 +142,7 @@ void weight_gradient(std::string_view op, const Stream& stream,
                      bool accumulate, const Workspace& workspace, const FilterView& dw,
                      const char* x_name, const char* dy_name, bool squares = false) {
   check_terms(op, terms.size());
+  check_geometry(op, geometry, dw);
   require(dw.data || dw.elements() == 0, op, "dw has no memory");
   Conv2dWeightGradient p;
   p.terms = static_cast<int>(terms.size());
@@ -159,7 +167,10 @@ void weight_gradient(std::string_view op, const Stream& stream,
 Conv2dProblem problem_from(std::string_view op, const Shape& x, const ConstFilterView& w,
                            const Conv2dGeometry& g) {
   check_geometry(op, g, w);
-  return problem_of(op, "x", x, "y", conv2d_output_shape(x, w, g), w, g);
+  check_shape(op, "x", x);
+  const Shape y = conv2d_output_shape(x, w, g);
+  check_shape(op, "y", y);
+  return problem_of(op, "x", x, "y", y, w, g);
 }
 
 }  // namespace
@@ -275,6 +286,7 @@ void conv2d_backward_bias_squared(const Stream& stream, ConstTensorView dy, bool
 }
 
 std::size_t conv2d_backward_bias_workspace(const Device& device, const Shape& dy) {
+  check_shape("conv2d_backward_bias_workspace", "dy", dy);
   ChannelSum p;
   p.pixels = dy.pixels();
   p.channels = dy.c;

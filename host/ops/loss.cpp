@@ -29,7 +29,7 @@ void label_weight(const Stream& stream, const std::int32_t* labels, std::int64_t
   constexpr const char* kOp = "label_weight";
   check_weights(kOp, options, classes);
   require(total, kOp, "there is no memory for the total");
-  require(pixels >= 0, kOp, "the number of pixels is negative");
+  check_elements(kOp, "labels", pixels);
   require(labels || pixels == 0, kOp, "there are no labels");
   LabelWeight p{pixels, classes, labels, options.class_weights.data, total, accumulate, nullptr};
   const Kernels& kernels = kernels_of(stream);
@@ -227,6 +227,7 @@ void mean_squared_error_hessian(const Stream& stream, const std::int32_t* labels
 }
 
 std::size_t loss_workspace(const Device& device, const Shape& logits) {
+  check_shape("loss_workspace", "logits", logits);
   const Kernels& kernels = *device.target().kernels;
   LabelWeight weight;
   weight.pixels = logits.pixels();
@@ -256,7 +257,7 @@ void confusion_matrix(const Stream& stream, const std::int32_t* truth,
                       const std::int32_t* prediction, std::int64_t pixels, int classes,
                       unsigned long long* matrix) {
   require(classes > 0, "confusion_matrix", "there are no classes");
-  require(pixels >= 0, "confusion_matrix", "the number of pixels is negative");
+  check_elements("confusion_matrix", "truth", pixels);
   require(matrix && ((truth && prediction) || pixels == 0), "confusion_matrix",
           "an argument has no memory");
   const CurrentDevice current(stream.device());

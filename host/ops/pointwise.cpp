@@ -14,7 +14,7 @@ void check_equal_pair(std::string_view op, const char* a_name, const ConstTensor
 }  // namespace
 
 void fill(const Stream& stream, VectorView to, float value) {
-  require(to.size >= 0, "fill", "the size is negative");
+  check_elements("fill", "to", to.size);
   require(to.data || to.size == 0, "fill", "there is no memory");
   const CurrentDevice current(stream.device());
   kernels_of(stream).fill(stream.native(), {to.data, to.size, value});

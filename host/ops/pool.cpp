@@ -25,14 +25,15 @@ PoolProblem problem_of(std::string_view op, const Shape& x, const Shape& y,
 }
 
 ResizeProblem resize_problem(std::string_view op, const Shape& x, const Shape& y) {
-  if (x.n != y.n || x.c != y.c || (x.pixels() == 0 && y.pixels() != 0))
-    refuse(op, "x is " + to_string(x) + ", y is " + to_string(y) +
-                   ": they differ in more than height and width");
+  const auto both = [&] { return "x is " + to_string(x) + ", y is " + to_string(y) + ": "; };
+  if (x.n != y.n || x.c != y.c) refuse(op, both() + "they differ in more than height and width");
+  if (x.pixels() == 0 && y.pixels() != 0)
+    refuse(op, both() + "an image without " + (x.h == 0 ? "rows" : "columns") +
+                   " has nothing to interpolate");
   // ResizeWeights of kernels/resize counts distances in 32 bits, in units below half a pixel.
   constexpr int kLargest = (1 << 29) - 1;
   if (std::max({x.h, x.w, y.h, y.w}) > kLargest)
-    refuse(op, "x is " + to_string(x) + ", y is " + to_string(y) +
-                   ": heights and widths must be at most " + std::to_string(kLargest));
+    refuse(op, both() + "heights and widths must be at most " + std::to_string(kLargest));
   return {x.n, x.h, x.w, x.c, y.h, y.w};
 }
 

@@ -6,7 +6,7 @@ namespace {
 
 void check_vector(std::string_view op, const char* name, const ConstVectorView& x,
                   const char* other_name, std::int64_t size) {
-  if (x.size < 0) refuse(op, std::string(name) + " has " + std::to_string(x.size) + " elements");
+  check_elements(op, name, x.size);
   if (x.size != size)
     refuse(op, std::string(name) + " has " + std::to_string(x.size) + " elements, " + other_name +
                    " has " + std::to_string(size));
@@ -51,7 +51,7 @@ void dot_products(const Stream& stream, std::initializer_list<VectorPair> pairs,
 }
 
 std::size_t dot_products_workspace(const Device& device, std::int64_t size, int pairs) {
-  require(size >= 0, "dot_products_workspace", "the size is negative");
+  check_elements("dot_products_workspace", "a vector", size);
   check_count("dot_products_workspace", "pairs", static_cast<std::size_t>(pairs), 0,
               DotProducts::kMost);
   DotProducts p;

@@ -1,4 +1,5 @@
 // The checks of a trainer's options.
+#include <cmath>
 #include <string>
 
 #include "host/data/augment.hpp"
@@ -48,8 +49,8 @@ void check_trainer_options(const TrainerOptions& options, const Model& model) {
           "batch is " + std::to_string(options.batch) + ", it must be at least 1");
   require(options.epochs > 0 || options.max_steps > 0,
           "epochs and max_steps are both 0, one must say when training ends");
-  require(options.clip_norm >= 0.0f,
-          "clip_norm is " + std::to_string(options.clip_norm) + ", it must be at least 0");
+  require(options.clip_norm >= 0.0f && std::isfinite(options.clip_norm),
+          "clip_norm is " + std::to_string(options.clip_norm) + ", it " + kFiniteNotNegative);
   const std::string& optimizer = options.optimizer.name;
   require(options.clip_norm == 0.0f || takes_clipping(optimizer),
           "clip_norm is " + std::to_string(options.clip_norm) + ", but the steps of " + optimizer +

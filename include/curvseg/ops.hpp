@@ -1,10 +1,14 @@
 /// \file
-/// Every kernel as a function: checks its arguments, throws with both sides of a disagreement, then
-/// enqueues on a stream and returns. Nothing here allocates or waits.
+/// The kernels of layers, losses, metrics, vector algebra, patches and dense factorisations as
+/// functions: each checks its arguments, throws with both sides of a disagreement, then enqueues on
+/// a stream and returns. Nothing here allocates or waits. Kernels that only optimisers, solvers and
+/// models need have no function: updates of parameters, norms of gradients, judging and scaling
+/// steps, transposition, random numbers, the steps of conjugate gradients.
 ///
 /// Memory is the caller's, on the stream's device. Tensors are NHWC views with a pixel stride;
 /// filters are [R,S,C,K]. All functions are asynchronous on a GPU and throw
-/// std::invalid_argument for arguments that do not fit together, TargetError for a refused launch.
+/// std::invalid_argument for arguments that do not fit together or for sizes that are negative or
+/// beyond 64 bits, TargetError for a refused launch.
 #pragma once
 
 #include <cstddef>

@@ -26,7 +26,7 @@ namespace curvseg {
 /// The shape of a schedule, f(t) after t steps of T.
 enum class ScheduleKind {
   kConstant,    ///< f(t) = 1
-  kStep,        ///< f(t) = step_factor^⌊t / step_every⌋
+  kStep,        ///< f(t) = step_factor^⌊t / step_every⌋, or step_factor^min(2, ⌊3t/T⌋)
   kPolynomial,  ///< f(t) = final_factor + (1 − final_factor) (1 − t/T)^power
   kCosine,      ///< f(t) = final_factor + (1 − final_factor) (1 + cos(π t/T)) / 2
 };
@@ -46,13 +46,13 @@ struct ScheduleOptions {
   std::uint64_t total_steps = 0;   ///< warm-up included; 0: Trainer::fit() knows it
   double final_factor = 0.0;       ///< polynomial, cosine: what is left at the end
   double power = 0.9;              ///< polynomial
-  std::uint64_t step_every = 0;    ///< step: steps between drops; 0: a third of total_steps
+  std::uint64_t step_every = 0;    ///< step: steps between drops; 0: drops after thirds of T
   double step_factor = 0.1;        ///< step
 };
 
 /// η(s), a pure function.
 /// \throws std::invalid_argument when the kind needs total_steps and it is 0, or a field is out of
-///         range.
+///         range: negative, not finite, or a learning_rate beyond single precision.
 double learning_rate(const ScheduleOptions& options, std::uint64_t steps_done);
 
 // ---- optimisers --------------------------------------------------------------------------------

@@ -24,13 +24,19 @@ struct Shape {
   int w = 0;  ///< columns
   int c = 0;  ///< channels
 
-  std::int64_t pixels() const { return static_cast<std::int64_t>(n) * h * w; }  ///< N·H·W
-  std::int64_t elements() const { return pixels() * c; }                        ///< N·H·W·C
+  /// N·H·W. \throws std::invalid_argument if 64 bits do not hold it.
+  std::int64_t pixels() const;
+  /// N·H·W·C. \throws std::invalid_argument likewise.
+  std::int64_t elements() const;
   /// All four extents.
   friend bool operator==(const Shape&, const Shape&) = default;
 };
 
 std::string to_string(const Shape& shape);  ///< "[8,96,96,3]"
+
+/// What BasicTensorView::channels() says of channels that a view of this shape has not.
+/// \throws std::invalid_argument always.
+[[noreturn]] void refuse_channels(int first, int count, const Shape& shape);
 
 /// An activation in device memory that somebody else owns: element (n,h,w,c) lies at
 /// `data[((n·H + h)·W + w)·ld + c]`. `ld` ≥ C is the pixel stride in elements; a slice of the
@@ -49,11 +55,21 @@ struct BasicTensorView {
   BasicTensorView(T* memory, Shape extents, std::int64_t pixel_stride)
       : data(memory), shape(extents), ld(pixel_stride) {}
   /// A view of writable memory is a view of readable memory.
-  operator BasicTensorView<const T>() const { return {data, shape, ld}; }
+  operator BasicTensorView<const T>() const {
+    BasicTensorView<const T> readable(data, shape, ld);
+    readable.dtype = dtype;
+    return readable;
+  }
 
-  /// Channels [first, first + count).
+  /// Channels [first, first + count); without memory where there is none.
+  /// \throws std::invalid_argument if the view has not all of them.
   BasicTensorView channels(int first, int count) const {
-    return {data + first, {shape.n, shape.h, shape.w, count}, ld};
+    if (first < 0 || count < 0 || count > shape.c || first > shape.c - count)
+      refuse_channels(first, count, shape);
+    BasicTensorView slice = *this;
+    if (data) slice.data += first;
+    slice.shape.c = count;
+    return slice;
   }
   bool dense() const { return ld == shape.c; }  ///< no gaps between pixels
 };
@@ -134,7 +150,8 @@ template <class T>
 class DeviceArray {
  public:
   DeviceArray() = default;
-  /// \throws TargetError if the device has no such memory left.
+  /// \throws std::invalid_argument for a negative number, or one whose bytes 64 bits do not count,
+  ///         TargetError if the device has no such memory left.
   DeviceArray(const Device& device, std::int64_t elements);
   /// Takes the memory of `other`, which is empty then.
   DeviceArray(DeviceArray&& other) noexcept
@@ -156,10 +173,10 @@ class DeviceArray {
   std::size_t bytes() const { return static_cast<std::size_t>(size_) * sizeof(T); }
 
   /// Asynchronous copy of `count` elements from host memory, which must stay as it is until the
-  /// stream has been synchronised.
+  /// stream has been synchronised. \throws std::invalid_argument unless 0 ≤ `count` ≤ size().
   void upload(const Stream& stream, const T* from, std::int64_t count);
   /// Asynchronous copy of the first `count` elements to host memory; from a GPU into memory that is
-  /// not pinned it returns when it is done.
+  /// not pinned it returns when it is done. \throws likewise.
   void download(const Stream& stream, T* to, std::int64_t count) const;
   /// All elements, after waiting for the stream.
   std::vector<T> to_host(const Stream& stream) const;
@@ -179,8 +196,9 @@ extern template class DeviceArray<unsigned long long>;
 class Tensor {
  public:
   Tensor() = default;
-  /// \throws TargetError if the device has no such memory left.
-  Tensor(const Device& device, Shape shape) : shape_(shape), memory_(device, shape.elements()) {}
+  /// \throws std::invalid_argument for negative extents, or more elements than 64 bits count,
+  ///         TargetError if the device has no such memory left.
+  Tensor(const Device& device, Shape shape);
 
   const Shape& shape() const { return shape_; }   ///< all extents 0 for a default object
   float* data() const { return memory_.data(); }  ///< of the device

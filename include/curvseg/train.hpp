@@ -76,7 +76,7 @@ struct TrainerOptions {
   OptimizerOptions optimizer = {};  ///< by default "auto", without a learning rate to set
   ScheduleOptions schedule = {.kind = ScheduleKind::kCosine};  ///< by default a cosine down to 0
   LossOptions loss = {};                ///< that training and evaluation measure
-  float clip_norm = 0.0f;               ///< largest norm of the gradient; 0: as it is
+  float clip_norm = 0.0f;               ///< largest norm of the gradient, finite; 0: as it is
   ConvergenceOptions convergence = {};  ///< by default training goes on to its end
   /// The loss counts as diverged above this many times its first value, or times 0.01 where that
   /// is more; 0: never.

@@ -42,10 +42,17 @@ void check_access(const std::function<std::string()>& what, const char* side, co
     throw TargetError(what() + ": out of bounds, its " + side + " is not inside one allocation");
   for_each_cell(address, bytes, [&](const Cell& c) {
     const Span* span = unordered(c.write_epoch);
-    if (!span && writes) span = unordered(c.read_epoch);
+    Place place = c.write_place;
+    if (!span && writes) {
+      span = unordered(c.read_epoch);
+      place = c.read_place;
+    }
     if (!span) return;
-    throw TargetError(what() + ": missing stream wait, its " + side + " is in use by " +
-                      (span->kernel ? "kernel " + short_kernel_name(span->kernel) : "a copy") +
+    const std::string user = span->kernel
+                                 ? "kernel " + short_kernel_name(span->kernel) +
+                                       (place ? " at " + describe_place(place) : std::string())
+                                 : "a copy";
+    throw TargetError(what() + ": missing stream wait, its " + side + " is in use by " + user +
                       " on another stream, and nothing makes one of the two wait for the other");
   });
 }

@@ -24,14 +24,19 @@ void check_device(int device) {
                       std::to_string(kDevices));
 }
 
+[[noreturn]] void refuse_launch(const std::string& kernel, const std::string& why) {
+  throw TargetError("emulated: illegal launch of kernel " + kernel + ": " + why);
+}
+
+/// "conv2d_gather_kernel at kernels/...": which, and the line that launches it.
+std::string name_launch(const LaunchRequest& r) {
+  return short_kernel_name(r.kernel) + " at " +
+         describe_place(static_cast<Place>(reinterpret_cast<std::uintptr_t>(r.place)));
+}
+
 /// The limits that CUDA checks at a launch.
 void check_launch(const LaunchRequest& r) {
-  const auto refuse = [&](const std::string& what) {
-    throw TargetError(
-        "emulated: illegal launch of kernel " + short_kernel_name(r.kernel) + " at " +
-        describe_place(static_cast<Place>(reinterpret_cast<std::uintptr_t>(r.place))) + ": " +
-        what);
-  };
+  const auto refuse = [&](const std::string& why) { refuse_launch(name_launch(r), why); };
   constexpr int kThreads = 1024;
   constexpr unsigned kGridX = 0x7fffffff, kGridYZ = 65535;
   const Dim3 g = r.grid;
@@ -118,13 +123,13 @@ constexpr Runtime kRuntime = {"emulated",   &device_count, &properties,    &set_
 
 namespace {
 
-/// The queue of a stream of the current device.
-std::shared_ptr<Stream> queue_of(StreamHandle stream, const std::string& what) {
+/// The queue of a stream of the current device; `name` tells what would be launched.
+template <class Name>
+std::shared_ptr<Stream> queue_of(StreamHandle stream, Name name) {
   auto queue = streams().find(stream, current_device);
   if (queue->device != current_device)
-    throw TargetError("emulated: illegal launch of kernel " + what + ": its stream is of device " +
-                      std::to_string(queue->device) + ", device " + std::to_string(current_device) +
-                      " is current");
+    refuse_launch(name(), "its stream is of device " + std::to_string(queue->device) + ", device " +
+                              std::to_string(current_device) + " is current");
   return queue;
 }
 
@@ -133,7 +138,7 @@ std::shared_ptr<Stream> queue_of(StreamHandle stream, const std::string& what) {
 void enqueue(StreamHandle stream, const LaunchRequest& request) {
   check_launch(request);
   const std::lock_guard lock(engine().mutex);
-  const auto queue = queue_of(stream, short_kernel_name(request.kernel));
+  const auto queue = queue_of(stream, [&] { return name_launch(request); });
   Launch launch{request.kernel,
                 request.grid,
                 request.threads,
@@ -147,7 +152,7 @@ void enqueue(StreamHandle stream, const LaunchRequest& request) {
 
 void enqueue(StreamHandle stream, HostWork work) {
   const std::lock_guard lock(engine().mutex);
-  const auto queue = queue_of(stream, work.name);
+  const auto queue = queue_of(stream, [&] { return std::string(work.name); });
   streams().enqueue(*queue, std::move(work));
 }
 

@@ -49,17 +49,24 @@ struct Stamp {
     return true;
   }
 
-  /// Adds the running thread: the stamp then stands for all that is not ordered before it.
-  void merge() {
+  /// Adds the running thread: the stamp then stands for all that is not ordered before it. True if
+  /// a report names the running thread by it.
+  bool merge() {
     const HotState& s = hot;
     const Engine& e = engine();
     const bool in_launch = epoch >= e.launch_epoch;
     const bool in_interval = in_launch && epoch >= s.block_epoch && !surely_before(s, epoch);
     std::uint16_t flags = 0;
     std::uint32_t others = 0;
+    if (in_interval && (who & kSeveralWarps) && !(who & kSeveralBlocks)) {
+      // Goes on naming whom it names: a report must not be left with the running thread alone.
+      epoch = s.epoch;
+      if ((who & kWarpNumber) == s.warp) lanes |= s.lane_bit;
+      return false;
+    }
     if (in_launch && (epoch < s.block_epoch || (who & kSeveralBlocks))) {
       flags = kSeveralBlocks;
-    } else if (in_interval && ((who & kSeveralWarps) || who != s.warp)) {
+    } else if (in_interval && who != s.warp) {
       flags = kSeveralWarps;
     } else if (in_interval) {
       const std::uint32_t* seen = engine().seen_by(engine().current);
@@ -69,6 +76,7 @@ struct Stamp {
     epoch = s.epoch;
     who = static_cast<std::uint16_t>(s.warp | flags);
     lanes = others | s.lane_bit;
+    return true;
   }
 
   /// A thread other than the running one, if the stamp still knows one.
@@ -130,11 +138,10 @@ void check_cell(Cell& c, const Request& r) {
   if (r.touch != Touch::kRead && !read.before_now()) fail_race(r, read, Touch::kRead, c.read_place);
 
   if (r.touch == Touch::kRead) {
-    read.merge();
+    if (read.merge()) c.read_place = r.place;
     c.read_epoch = read.epoch;
     c.reader = read.who;
     c.read_lanes = read.lanes;
-    c.read_place = r.place;
     return;
   }
   c.state = kInitialised;
@@ -143,14 +150,15 @@ void check_cell(Cell& c, const Request& r) {
   if (r.touch == Touch::kAtomic && !c.atomic && !surely_before(hot, c.write_epoch) &&
       mine(hot, c.write_epoch, c.writer, c.write_lanes))
     return;
+  bool named = true;
   if (r.touch == Touch::kAtomic && c.atomic)
-    write.merge();
+    named = write.merge();
   else
     write = {hot.epoch, hot.warp, hot.lane_bit};
   c.write_epoch = write.epoch;
   c.writer = write.who;
   c.write_lanes = write.lanes;
-  c.write_place = r.place;
+  if (named) c.write_place = r.place;
   c.atomic = r.touch == Touch::kAtomic;
 }
 

@@ -88,11 +88,78 @@ TEST_F(Refusal, MaskOfAnotherShape) {
 }
 
 TEST_F(Refusal, NegativeSizes) {
-  expect_refused([&] { fill(stream_, {memory_.data(), -1}, 0.0f); }, "negative");
-  expect_refused([&] { Tensor(device_, {-1, 1, 1, 1}); }, "-1 elements");
+  expect_refused(
+      [&] {
+        fill(stream_, {memory_.data(), -1}, 0.0f);
+      },
+      "fill: to has -1 elements, 0 to");
+  expect_refused(
+      [&] {
+        Tensor(device_, {-1, 1, 1, 1});
+      },
+      "the shape has a negative extent, [-1,1,1,1]");
   DeviceArray<unsigned long long> matrix(device_, 4);
   expect_refused([&] { confusion_matrix(stream_, nullptr, nullptr, -1, 2, matrix.data()); },
-                 "negative");
+                 "truth has -1 elements, 0 to");
+}
+
+/// What would be counted as nothing, or as little, in 64 bits.
+TEST_F(Refusal, SizesBeyond64Bits) {
+  float* const memory = memory_.data();
+  const int large = 1 << 30;
+  const Shape wraps{large, large, 4, 4};  // 2^64 elements
+  expect_refused(
+      [&] {
+        relu_forward(stream_, {memory, wraps}, {memory, wraps});
+      },
+      "relu_forward: x [1073741824,1073741824,4,4] spans more pixels or elements than the "
+      "2305843009213693951 of 4 bytes that 64 bits address");
+  const Shape no_channels{large, large, large, 0};
+  expect_refused(
+      [&] {
+        relu_forward(stream_, {memory, no_channels}, {memory, no_channels});
+      },
+      "x [1073741824,1073741824,1073741824,0] spans more pixels");
+  const Shape small{1, 2, 2, 1};
+  const std::int64_t stride = std::int64_t{1} << 61;
+  expect_refused(
+      [&] {
+        relu_forward(stream_, {memory, small}, {memory, small, stride});
+      },
+      "y [1,2,2,1] with pixel stride 2305843009213693952 spans more");
+  expect_refused([&] { loss_workspace(device_, wraps); }, "loss_workspace: logits [1073741824,");
+  expect_refused([&] { loss_workspace(device_, {1, -8, -8, 2}); }, "negative extent, [1,-8,-8,2]");
+  expect_refused([&] { conv2d_backward_bias_workspace(device_, wraps); },
+                 "conv2d_backward_bias_workspace: dy [1073741824,");
+  const ConstFilterView w(memory, 1, 1, 4, 4);
+  expect_refused(
+      [&] {
+        conv2d_forward_workspace(device_, {large, 1 << 28, 16, 4}, w, {});
+      },
+      "conv2d_forward_workspace: x [1073741824,268435456,16,4]");
+  const int most = std::numeric_limits<int>::max();
+  const ConstFilterView square(memory, 1, 1, most, most);
+  expect_refused(
+      [&] {
+        conv2d_forward(stream_, ConstTensorView(memory, {1, 1, 1, most}), square, {}, {},
+                       {memory, {1, 1, 1, most}});
+      },
+      "conv2d_forward: the filter [1,1,2147483647,2147483647] spans more elements than the "
+      "2305843009213693951 of 4 bytes");
+  const MatrixView rows(memory, 3, 9, stride);
+  expect_refused([&] { gather_patches(stream_, x_, 3, 3, {}, nullptr, rows); },
+                 "rows is 3x9 with row stride 2305843009213693952, it spans more elements than the "
+                 "2305843009213693951 of 4 bytes");
+  expect_refused(
+      [&] {
+        fill(stream_, {memory, stride}, 0.0f);
+      },
+      "fill: to has 2305843009213693952 elements, 0 to 2305843009213693951 are possible");
+  expect_refused(
+      [&] {
+        multiply(stream_, {memory, stride}, {memory, stride}, 1.0f, false, {memory, stride});
+      },
+      "multiply: to has 2305843009213693952 elements, 0 to 2305843009213693951");
 }
 
 /// On the host and at GPU block shapes: the stride leaves one output, whose

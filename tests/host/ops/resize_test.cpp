@@ -64,5 +64,27 @@ TEST(Bilinear, NamesBothSidesOfADisagreement) {
             "width");
 }
 
+TEST(Bilinear, HasNothingToInterpolateInAnImageWithoutRowsOrColumns) {
+  const Stream stream(Device::open("host"));
+  float memory = 0.0f;
+  const Shape no_rows{1, 0, 2, 4}, no_columns{1, 2, 0, 4}, y{1, 2, 2, 4};
+  EXPECT_EQ(
+      refusal([&] {
+        bilinear_forward(stream, {&memory, no_rows}, {&memory, y});
+      }),
+      "bilinear_forward: x is [1,0,2,4], y is [1,2,2,4]: an image without rows has nothing to "
+      "interpolate");
+  EXPECT_EQ(
+      refusal([&] {
+        bilinear_backward(stream, {&memory, y}, {}, {&memory, no_columns});
+      }),
+      "bilinear_backward: x is [1,2,0,4], y is [1,2,2,4]: an image without columns has nothing "
+      "to interpolate");
+  EXPECT_EQ(refusal([&] {
+              bilinear_forward(stream, {&memory, no_rows}, {&memory, no_columns});
+            }),
+            "");
+}
+
 }  // namespace
 }  // namespace curvseg

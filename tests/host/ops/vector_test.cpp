@@ -87,7 +87,7 @@ TEST_P(VectorOps, Refusals) {
         dot_products(stream_, {pair, pair}, {scratch.data(), 4}, b.data());
       },
       "the workspace has 4 bytes, 8 are needed");
-  expect_refused([&] { dot_products_workspace(device_, -1, 1); }, "negative");
+  expect_refused([&] { dot_products_workspace(device_, -1, 1); }, "a vector has -1 elements");
   const std::vector<VectorTerm> five(5, VectorTerm{view(a)});
   expect_refused([&] { linear_combination(stream_, five, view(a)); },
                  "linear_combination: there are 5 terms, there may be 1 to 4");

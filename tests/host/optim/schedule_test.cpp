@@ -1,8 +1,11 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numbers>
+#include <string>
+#include <vector>
 
 #include "curvseg/error.hpp"
 #include "curvseg/optim.hpp"
@@ -45,6 +48,56 @@ TEST(Schedule, StepDropsAtThirdsUnlessToldOtherwise) {
   EXPECT_DOUBLE_EQ(learning_rate(options, 2), 1.0);
   EXPECT_DOUBLE_EQ(learning_rate(options, 3), 0.1);
   EXPECT_DOUBLE_EQ(learning_rate(options, 8), 0.01);
+}
+
+/// How many steps each rate lasts, in order.
+std::vector<std::uint64_t> lengths_of_levels(const ScheduleOptions& options) {
+  std::vector<std::uint64_t> lengths;
+  double before = -1.0;
+  for (std::uint64_t s = options.warmup_steps; s < options.total_steps; ++s) {
+    const double rate = learning_rate(options, s);
+    if (rate != before) lengths.push_back(0);
+    ++lengths.back();
+    before = rate;
+  }
+  return lengths;
+}
+
+TEST(Schedule, StepHasThreeLevelsOfThirdsWhateverTheTotal) {
+  for (const std::uint64_t warmup : {0U, 1U, 5U}) {
+    for (std::uint64_t steps = 3; steps <= 50; ++steps) {
+      SCOPED_TRACE(std::to_string(steps) + " steps after " + std::to_string(warmup));
+      const ScheduleOptions options{.kind = ScheduleKind::kStep,
+                                    .learning_rate = 1.0,
+                                    .warmup_steps = warmup,
+                                    .total_steps = warmup + steps};
+      const std::vector<std::uint64_t> lengths = lengths_of_levels(options);
+      ASSERT_EQ(lengths.size(), 3U);
+      const auto [least, most] = std::minmax_element(lengths.begin(), lengths.end());
+      EXPECT_LE(*most - *least, 1U);
+      EXPECT_DOUBLE_EQ(learning_rate(options, warmup), 1.0);
+      EXPECT_DOUBLE_EQ(learning_rate(options, warmup + steps - 1), 0.01);
+      EXPECT_DOUBLE_EQ(learning_rate(options, 100 * (warmup + steps)), 0.01) << "it stays";
+    }
+  }
+  const ScheduleOptions ten{.kind = ScheduleKind::kStep, .learning_rate = 1.0, .total_steps = 10};
+  EXPECT_EQ(lengths_of_levels(ten), (std::vector<std::uint64_t>{4, 3, 3}));
+}
+
+TEST(Schedule, StepOfFewerStepsThanLevels) {
+  ScheduleOptions options{.kind = ScheduleKind::kStep, .learning_rate = 1.0, .total_steps = 1};
+  EXPECT_EQ(lengths_of_levels(options), (std::vector<std::uint64_t>{1}));
+  EXPECT_DOUBLE_EQ(learning_rate(options, 0), 1.0);
+  options.total_steps = 2;
+  EXPECT_EQ(lengths_of_levels(options), (std::vector<std::uint64_t>{1, 1}));
+  options.warmup_steps = 2;  // all of them
+  EXPECT_DOUBLE_EQ(learning_rate(options, 1), 1.0);
+  EXPECT_DOUBLE_EQ(learning_rate(options, 2), 0.01);
+  options = {.kind = ScheduleKind::kStep,
+             .learning_rate = 1.0,
+             .total_steps = std::numeric_limits<std::uint64_t>::max()};
+  EXPECT_DOUBLE_EQ(learning_rate(options, options.total_steps / 3 - 1), 1.0);
+  EXPECT_DOUBLE_EQ(learning_rate(options, options.total_steps / 3), 0.1);
 }
 
 TEST(Schedule, PolynomialFollowsItsFormula) {
@@ -92,6 +145,13 @@ TEST(Schedule, RefusesWhatMakesNoSense) {
   EXPECT_THROW(learning_rate({.learning_rate = nan}, 0), std::invalid_argument);
   EXPECT_THROW(learning_rate({.learning_rate = -1.0}, 0), std::invalid_argument);
   EXPECT_THROW(learning_rate({.learning_rate = 1.0, .power = 0.0}, 0), std::invalid_argument);
+  const double infinity = std::numeric_limits<double>::infinity();
+  for (const ScheduleOptions& options : {ScheduleOptions{.learning_rate = infinity},
+                                         {.learning_rate = 1e39},
+                                         {.learning_rate = 1.0, .final_factor = infinity},
+                                         {.learning_rate = 1.0, .power = infinity},
+                                         {.learning_rate = 1.0, .step_factor = infinity}})
+    EXPECT_THROW(learning_rate(options, 0), std::invalid_argument);
 }
 
 TEST(Schedule, NamesGoBothWays) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <thread>
 #include <vector>
@@ -312,6 +313,15 @@ TEST(Trainer, RefusesOptionsOutOfRange) {
   refused({.loss = {.class_weights = {1.0f, -1.0f}}}, "class weight");
   refused({.loss = {.label_smoothing = 1.5f}}, "label smoothing");
   refused({.clip_norm = -1.0f}, "clip_norm");
+  // As the command refuses them.
+  const double infinity = std::numeric_limits<double>::infinity();
+  for (const double rate : {infinity, 1e39, std::numeric_limits<double>::quiet_NaN()})
+    refused({.optimizer = {.name = "sgd"}, .schedule = {.learning_rate = rate}},
+            "it must be a finite number in single precision");
+  refused({.optimizer = {.name = "sgd"}, .schedule = {.learning_rate = infinity}},
+          "learning_rate is inf, ");
+  refused({.optimizer = {.name = "sgd"}, .clip_norm = static_cast<float>(infinity)},
+          "clip_norm is inf, it must be a finite number, not negative");
   refused({.convergence = {.patience = -1}}, "patience");
   refused({.log_every = 0}, "log_every");
   refused({.evaluation_batch = -1}, "evaluation_batch");

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cctype>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -67,6 +68,16 @@ std::string target_error(Run run) {
 inline void expect_parts(const std::string& text, const std::vector<std::string>& parts) {
   for (const std::string& part : parts)
     EXPECT_NE(text.find(part), std::string::npos) << "no \"" << part << "\" in:\n" << text;
+}
+
+/// `text` names this line of planted_defects.cu, and no longer number that begins like it.
+inline void expect_line(const std::string& text, int line) {
+  const std::string place = " at tests/kernels/exec/planted_defects.cu:" + std::to_string(line);
+  std::size_t at = text.find(place);
+  while (at != std::string::npos && at + place.size() < text.size() &&
+         std::isdigit(static_cast<unsigned char>(text[at + place.size()])))
+    at = text.find(place, at + 1);
+  EXPECT_NE(at, std::string::npos) << "no \"" << place << "\" in:\n" << text;
 }
 
 }  // namespace curvseg

@@ -84,7 +84,8 @@ TEST_F(EmulatedStreams, MissingWaitOfAWriterForAReader) {
   write_all(stream_[0], a_, kStreamFloats);
   EXPECT_EQ(synchronise_and_report(stream_[1]), "");
   expect_parts(synchronise_and_report(stream_[0]),
-               {"missing stream wait", "kernel write_all_kernel", "kernel read_all_kernel"});
+               {"missing stream wait", "kernel write_all_kernel: ", "thread 0 of block (0,0,0)",
+                write_line(), "kernel read_all_kernel on another stream reads them", read_line()});
 }
 
 TEST_F(EmulatedStreams, AWaitOrders) {
@@ -102,7 +103,9 @@ TEST_F(EmulatedStreams, AWaitCoversWhatWasThereWhenItWasCalled) {
   runtime_.wait(0, stream_[1], 0, stream_[0]);
   write_all(stream_[0], a_, kStreamFloats);  // too late for the wait
   read_all(stream_[1], a_, b_, kStreamFloats);
-  expect_parts(synchronise_and_report(stream_[1]), {"uninitialised read", "read_all_kernel"});
+  expect_parts(
+      synchronise_and_report(stream_[1]),
+      {"uninitialised read", "kernel read_all_kernel: ", "thread 0 of block (0,0,0)", read_line()});
 }
 
 TEST_F(EmulatedStreams, TheHostOrders) {
@@ -118,7 +121,8 @@ TEST_F(EmulatedStreams, CopyWithoutAWait) {
   read_all(stream_[1], a_, b_, kStreamFloats);
   EXPECT_EQ(synchronise_and_report(stream_[0]), "");
   expect_parts(synchronise_and_report(stream_[1]),
-               {"missing stream wait", "kernel read_all_kernel", "a copy on another stream"});
+               {"missing stream wait", "kernel read_all_kernel: ", "thread 0 of block (0,0,0)",
+                read_line(), "a copy on another stream"});
 }
 
 TEST_F(EmulatedStreams, CopyOfWhatAKernelStillWrites) {
@@ -128,7 +132,7 @@ TEST_F(EmulatedStreams, CopyOfWhatAKernelStillWrites) {
   EXPECT_EQ(synchronise_and_report(stream_[0]), "");
   expect_parts(synchronise_and_report(stream_[1]),
                {"copy of 2000 bytes from device 0 to the host", "missing stream wait",
-                "kernel write_all_kernel"});
+                "kernel write_all_kernel", write_line()});
 }
 
 TEST_F(EmulatedStreams, HostMemoryThatChangesTooEarly) {
@@ -263,8 +267,10 @@ TEST_F(EmulatedStreams, WorkOfADestroyedStreamStillRuns) {
 
 TEST_F(EmulatedStreams, StreamOfAnotherDevice) {
   const StreamHandle stream = runtime_.create_stream(1);
-  expect_parts(target_error([&] { write_all(stream, a_, kStreamFloats); }),
-               {"illegal launch", "its stream is of device 1, device 0 is current"});
+  expect_parts(
+      target_error([&] { write_all(stream, a_, kStreamFloats); }),
+      {"illegal launch of kernel write_all_kernel at tests/kernels/exec/planted_defects.cu:" +
+       std::to_string(kWriteAllLaunchLine) + ": its stream is of device 1, device 0 is current"});
   EXPECT_EQ(runtime_.set_device(1), 0);
   float* other = allocate<float>(kStreamFloats, 1);
   write_all(stream, other, kStreamFloats);

@@ -8,9 +8,18 @@
 namespace curvseg::CURVSEG_TARGET {
 namespace {
 
+/// Of many blocks one runs the kernel.
+template <auto Kernel>
+__global__ void only_there(Planted p) {
+  if (blockIdx.x == 1 && blockIdx.y == 2 && blockIdx.z == 3) Kernel(p);
+}
+
 template <auto Kernel, class Shared = NoShared, unsigned Blocks = 1, int Threads = 64>
-void start(StreamHandle stream, const Planted& p) {
-  launch<Kernel, Shared>(stream, dim3{Blocks, 1, 1}, Threads, p);
+void start(StreamHandle stream, const Planted& p, Where where) {
+  if (where == Where::kFirstBlock)
+    launch<Kernel, Shared>(stream, dim3{Blocks, 1, 1}, Threads, p);
+  else
+    launch<only_there<Kernel>, Shared>(stream, dim3{3, 4, 5}, Threads, p);
 }
 
 struct Words {
@@ -246,8 +255,21 @@ static __global__ void wait_without_barrier(Planted p) {
   wait_copies<0>();
   p.b[thread()] = s.at[63 - thread()];
 }
-const PlantedDefect kWaitWithoutBarrier = {
-    "wait_without_barrier", &start<wait_without_barrier, Tile>, __LINE__ - 3, __LINE__ - 6};
+const PlantedDefect kWaitWithoutBarrier = {"wait_without_barrier",
+                                           &start<wait_without_barrier, Tile>, __LINE__ - 3};
+
+static __global__ void next_tile_without_barrier(Planted p) {
+  auto& s = block_shared<Tile>();
+  s.at[thread()] = 0.0f;  // the tile before
+  __syncthreads();
+  copy_async<1>(s.at + thread(), p.a + thread(), true);
+  commit_copies();
+  wait_copies<0>();
+  p.b[thread()] = s.at[63 - thread()];
+}
+const PlantedDefect kNextTileWithoutBarrier = {"next_tile_without_barrier",
+                                               &start<next_tile_without_barrier, Tile>,
+                                               __LINE__ - 4, __LINE__ - 7};
 
 static __global__ void source_changed(Planted p) {
   auto& s = block_shared<Tile>();
@@ -314,6 +336,7 @@ const int kWriteAllLine = __LINE__ - 2;
 void write_all(StreamHandle stream, float* to, int n) {
   launch<write_all_kernel>(stream, dim3{2, 1, 1}, kStreamThreads, Run{nullptr, to, n});
 }
+const int kWriteAllLaunchLine = __LINE__ - 2;
 
 static __global__ void read_all_kernel(Run p) {
   for (const std::int64_t i : grid_range(p.n)) p.to[i] = p.from[i];
@@ -327,6 +350,7 @@ static __global__ void nothing(Planted) {}
 void launch_shape(StreamHandle stream, LaunchShape shape) {
   launch<nothing>(stream, dim3{shape.x, shape.y, shape.z}, shape.threads, Planted{});
 }
+const int kLaunchShapeLine = __LINE__ - 2;
 template <int Bytes>
 struct SharedOf {
   unsigned char at[Bytes];
@@ -334,6 +358,7 @@ struct SharedOf {
 void launch_too_much_shared(StreamHandle stream) {
   launch<nothing, SharedOf<163 * 1024 + 1>>(stream, dim3{}, 32, Planted{});
 }
+const int kTooMuchSharedLine = __LINE__ - 2;
 using AllShared = SharedOf<163 * 1024>;
 static __global__ void use_all_shared(Planted p) {
   auto& s = block_shared<AllShared>();
