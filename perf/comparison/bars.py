@@ -17,7 +17,7 @@ BARS = (
     (r"memory/step/", {"ratios": {"PyTorch": 2.0}}),
     (r"scaling/", {"ratios": {"FMA loop": 0.95}}),
     (r"allocations/", {"most": 0.0}),
-    (r"start-up/", {"most": 0.5}),
+    (r"start-up/small", {"most": 0.5}),
 )
 
 

@@ -10,22 +10,24 @@ from comparison import bars
 from comparison.sides import NotHere, environment
 
 
+MODELS = {"small model": "unet(width=8, depth=2)", "default model": "unet(width=16, depth=3)"}
+
+
 def start_up(build, rounds):
-    """The whole process of one training step on built-in images of 96x96 is timed, without
-    evaluations, so that the step itself and the writing of its checkpoint are within."""
-    program = build / "host" / "curvseg"
-    seconds = []
+    """From the start of the process to the line of the first training step, which is over then, on
+    built-in images of 96x96; models take turns."""
+    seconds = {name: [] for name in MODELS}
     for _ in range(rounds):
-        folder = Path(tempfile.mkdtemp())
-        command = [program, "train", "--data", "builtin:cells", "--model",
-                   "unet(width=16, depth=3)", "--crop", "96", "--json", "--steps", "1",
-                   "--out", folder / "run"]
-        try:
-            seconds.append(until_first_step(command))
-        finally:
-            shutil.rmtree(folder)
-    return [bars.with_bar({"name": "start-up/curvseg train, to the first step", "kind": "time",
-                           "sides": {"curvseg": seconds}})]
+        for name, model in MODELS.items():
+            folder = Path(tempfile.mkdtemp())
+            command = [build / "host" / "curvseg", "train", "--data", "builtin:cells", "--model",
+                       model, "--crop", "96", "--json", "--steps", "1", "--out", folder / "run"]
+            try:
+                seconds[name].append(until_first_step(command))
+            finally:
+                shutil.rmtree(folder)
+    return [bars.with_bar({"name": f"start-up/{name}", "kind": "time",
+                           "sides": {"curvseg": samples}}) for name, samples in seconds.items()]
 
 
 def until_first_step(command):

@@ -13,7 +13,7 @@ TITLES = {
     "network": "Networks", "curvature": "Curvature products",
     "second order": "Steps of second-order optimisers",
     "memory": "Memory at most", "allocations": "Allocations after the first steps",
-    "scaling": "Cores", "start-up": "Start"}
+    "scaling": "Cores", "start-up": "Start to the end of the first training step"}
 UNITS = {"bytes": (2.0**-20, "MiB"), "count": (1.0, ""), "gain": (1.0, "×")}
 
 
