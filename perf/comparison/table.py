@@ -7,8 +7,8 @@ from comparison import bars, results
 TITLES = {
     "conv2d": "Convolutions", "gpu": "Convolutions on a GPU",
     "pool": "Pooling", "resize": "Bilinear resizing", "loss": "Losses", "update": "Updates",
-    "vector": "Vectors and conjugate gradients", "pointwise": "Pointwise kernels", "transpose": "Transposed copies",
-    "patches": "Patches",
+    "vector": "Vectors and conjugate gradients", "pointwise": "Pointwise kernels",
+    "transpose": "Transposed copies", "patches": "Patches",
     "metrics": "Metrics", "random": "Random numbers", "dense": "Dense algebra",
     "network": "Networks", "curvature": "Curvature products",
     "second order": "Steps of second-order optimisers",
