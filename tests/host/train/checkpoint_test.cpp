@@ -118,14 +118,12 @@ TEST(Checkpoint, BringsBackNumbersThatAreNotFinite) {
   TrainerOptions options = unusual_options();
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   options.divergence_factor = kInfinity;
-  options.clip_norm = kInfinity;
   options.convergence.min_improvement = kInfinity;
   options.optimizer.projected_gd.upper = kInfinity;
   options.optimizer.projected_gd.lower = -kInfinity;
   options.optimizer.adam.epsilon = std::numeric_limits<float>::quiet_NaN();  // not the one in use
   const TrainerOptions read = load_checkpoint(saved(folder, trained_state(options))).options;
   EXPECT_EQ(read.divergence_factor, kInfinity);
-  EXPECT_EQ(read.clip_norm, kInfinity);
   EXPECT_EQ(read.convergence.min_improvement, kInfinity);
   EXPECT_EQ(read.optimizer.projected_gd.upper, kInfinity);
   EXPECT_EQ(read.optimizer.projected_gd.lower, -kInfinity);

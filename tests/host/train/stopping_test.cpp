@@ -101,7 +101,8 @@ TEST(Stopping, ALossThatIsNoNumberNamesTheStep) {
 TEST(Stopping, TheLastUpdateIsCheckedToo) {
   const WavesDataset data({.count = 4});
   TrainerOptions options = standstill();
-  options.schedule.learning_rate = INFINITY;
+  options.schedule.learning_rate = 1e38;
+  options.optimizer.sgd.regularisation.l2 = 1e6F;  // an update beyond what a float holds
   options.max_steps = 1;
   Trainer alone(test::host_stream(), test::tiny_model(), options);
   alone.fit(data);
