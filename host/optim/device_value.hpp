@@ -1,6 +1,7 @@
 // The scalars of a step, in device memory.
 #pragma once
 
+#include <cstddef>
 #include <cstring>
 #include <type_traits>
 
@@ -28,8 +29,9 @@ class DeviceValue {
   const T* device() const { return reinterpret_cast<const T*>(memory_.data()); }
 
  private:
-  static constexpr int kWords = sizeof(T) / sizeof(float);
-  static_assert(std::is_trivially_copyable_v<T> && sizeof(T) == kWords * sizeof(float) &&
+  static constexpr std::size_t kWordBytes = sizeof(float);
+  static constexpr int kWords = sizeof(T) / kWordBytes;
+  static_assert(std::is_trivially_copyable_v<T> && sizeof(T) == kWords * kWordBytes &&
                     kWords <= StoreWords::kMost,
                 "it is stored as a few words");
 
