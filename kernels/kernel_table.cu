@@ -4,6 +4,7 @@
 #include "conv2d/launchers.hpp"
 #include "dense/launchers.hpp"
 #include "exec/exec.hpp"
+#include "exec/instruction_set.hpp"
 #include "loss/launchers.hpp"
 #include "metrics/launchers.hpp"
 #include "patches/launchers.hpp"
@@ -15,24 +16,6 @@
 #include "transpose/launchers.hpp"
 #include "update/launchers.hpp"
 #include "vector/launchers.hpp"
-
-namespace curvseg::CURVSEG_TARGET {
-namespace {
-
-#if defined(__CUDACC__) || defined(CURVSEG_EMULATED)
-constexpr const char* kInstructionSet = nullptr;
-#elif defined(__AVX512F__)
-constexpr const char* kInstructionSet = "x86-64-v4";
-#elif defined(__AVX2__)
-constexpr const char* kInstructionSet = "x86-64-v3";
-#elif defined(__x86_64__)
-constexpr const char* kInstructionSet = "x86-64";
-#else
-constexpr const char* kInstructionSet = "portable";
-#endif
-
-}  // namespace
-}  // namespace curvseg::CURVSEG_TARGET
 
 #define CURVSEG_JOIN_(a, b) a##b
 #define CURVSEG_JOIN(a, b) CURVSEG_JOIN_(a, b)

@@ -32,7 +32,7 @@ struct Runtime {
   int (*set_device)(int device);
   /// At least 256-byte aligned; never nullptr, also for 0 bytes. Contents undefined.
   void* (*allocate)(int device, std::size_t bytes);
-  /// Waits for nothing: the caller knows that no work uses the memory any more.
+  /// The caller knows that no work uses the memory any more; cudaFree waits for other work too.
   void (*release)(int device, void* memory);
   StreamHandle (*create_stream)(int device);
   void (*destroy_stream)(StreamHandle stream);

@@ -28,6 +28,7 @@ struct ModelArguments {
 
 /// Adds --checkpoint, --split, --ignore-index, --device and --quiet.
 void add_model_options(CLI::App& app, ModelArguments& arguments);
+/// Adds --batch, for what looks at several images at once.
 void add_batch_option(CLI::App& app, ModelArguments& arguments);
 
 /// The data that the arguments name, else that of the training.

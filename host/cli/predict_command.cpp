@@ -215,7 +215,8 @@ int predict(PredictArguments arguments) {
     arguments.out = checkpoint.parent_path() / "predictions";
   }
   check_writable_files(arguments.out, {kLegend, kTable});
-  if (!make_model(state).is_classifier()) {
+  const bool is_classifier = make_model(state).is_classifier();
+  if (!is_classifier) {
     check_writable_folder(arguments.out / "classes");
     check_writable_folder(arguments.out / "overlays");
   }
@@ -228,12 +229,12 @@ int predict(PredictArguments arguments) {
   if (!skipped.empty()) {
     spdlog::warn("skipped, since only PNG and JPEG are read: {}", skipped);
   }
-  make_folders(arguments, trainer.model().is_classifier());
+  make_folders(arguments, is_classifier);
   const auto start = std::chrono::steady_clock::now();
   const ConfusionCounts confusion = predict_all(trainer, *dataset, arguments, state.class_names);
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  print(summary(arguments, *dataset, seconds, confusion, trainer.model().is_classifier()));
+  print(summary(arguments, *dataset, seconds, confusion, is_classifier));
   return kSuccess;
 }
 

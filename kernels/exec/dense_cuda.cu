@@ -42,7 +42,8 @@ Handles& handles() {
   return result;
 }
 
-/// Made at first use (outside of stream capture: it allocates), and kept as long as the stream.
+/// Made at first use (outside of stream capture: it allocates), and kept as long as a
+/// stream of the library's own.
 cusolverDnHandle_t handle_of(StreamHandle stream) {
   int device = 0;
   if (cudaGetDevice(&device) != cudaSuccess) throw TargetError("cuda: there is no current device");

@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "perf"))
 
 import roofline  # noqa: E402
 import run  # noqa: E402
+import summary  # noqa: E402
 from comparison import bars, kernels, networks, results, sides, table  # noqa: E402
 
 BUILD = os.environ.get("CURVSEG_BUILD")
@@ -139,6 +140,30 @@ class Kernels(unittest.TestCase):
             self.assertEqual(kernels.families(Path(folder), WALL, 2, "", not_here), [])
             self.assertEqual(kernels.gpu_convolutions(Path(folder), 1, "", not_here), [])
         self.assertEqual(len(not_here), 3 + 1 + len(kernels.FAMILIES) + 1)
+
+
+class Summary(unittest.TestCase):
+    """Rows by kind."""
+
+    def test_kinds_of_convolutions(self):
+        for shape, kind in (("8x48x48_32to32_3x3", summary.WIDE),
+                            ("8x96x96_32to16_3x3", summary.NARROW),
+                            ("1x512x512_3to64_3x3", summary.FIRST),
+                            ("8x96x96_16to2_1x1", summary.POINTS),
+                            ("64x1x1_512to10_1x1", summary.DENSE),
+                            ("transposed_8x96x96_32to16_2x2", summary.TRANSPOSED),
+                            ("8x96x96_32to64_3x3_stride2", summary.OTHERS),
+                            ("8x45x60_12to37_3x3", summary.OTHERS),
+                            ("3x59x43_29to33_5x3", summary.OTHERS)):
+            self.assertEqual(summary.kind_of(shape), kind, shape)
+
+    def test_medians_over_the_shapes(self):
+        rows = [bars.with_bar({"name": f"conv2d/forward/8x{size}x{size}_32to32_3x3", "kind": "time",
+                               "flops": 9.0, "peak": [10.0], "sides": {"curvseg": [1.0],
+                                                                       "oneDNN 3 any": [ratio]}})
+                for size, ratio in ((8, 0.5), (16, 2.0), (32, 3.0))]
+        self.assertIn("| 3×3, 32 channels and more | 90 % (90 to 90), 2.00 (0.50 to 3.00) |  |  | "
+                      "2 of 3 |", summary.convolutions(rows))
 
 
 class Bars(unittest.TestCase):

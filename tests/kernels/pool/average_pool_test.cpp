@@ -129,11 +129,7 @@ TEST_P(AveragePoolKernels, BackwardIsTheAdjointOfForward) {
 }
 
 TEST_P(AveragePoolKernels, EveryScheduleGivesTheSameBits) {
-  // Several blocks each; windows that overlap, and that do not.
-  const Pool overlapping = emulated() ? Pool{2, 19, 23, 21, 10, 12, 3, 3, 2, 2, 1, 1}
-                                      : Pool{4, 39, 47, 21, 20, 24, 3, 3, 2, 2, 1, 1};
-  const Pool apart = emulated() ? Pool{2, 18, 22, 21, 9, 11} : Pool{4, 38, 46, 21, 19, 23};
-  for (const Pool& g : {overlapping, apart}) {
+  for (const Pool& g : schedule_cases(emulated())) {
     const auto x = uniform_floats(g.x_size(), 10), dy = uniform_floats(g.y_size(), 11);
     expect_same_on_every_schedule(GetParam(), [&] {
       auto y = forward(g, false, x);

@@ -51,6 +51,12 @@ inline std::vector<PoolCase> large_pool_cases() {
   };
 }
 
+/// Several blocks each; windows that overlap, and that do not.
+inline std::vector<reference::Pool> schedule_cases(bool emulated) {
+  if (emulated) return {{2, 19, 23, 21, 10, 12, 3, 3, 2, 2, 1, 1}, {2, 18, 22, 21, 9, 11}};
+  return {{4, 39, 47, 21, 20, 24, 3, 3, 2, 2, 1, 1}, {4, 38, 46, 21, 19, 23}};
+}
+
 inline PoolProblem pool_problem(const reference::Pool& g) {
   return {g.n, g.h, g.w, g.c, g.p, g.q, g.r, g.s, g.stride_h, g.stride_w, g.pad_h, g.pad_w};
 }
