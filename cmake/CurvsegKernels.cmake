@@ -35,6 +35,13 @@ set(CURVSEG_KERNEL_SOURCES
   kernel_table.cu)
 list(TRANSFORM CURVSEG_KERNEL_SOURCES PREPEND ${PROJECT_SOURCE_DIR}/kernels/)
 
+# Of the host target. Sanitizers' checks in loops that are unrolled take thrice as long to compile at
+# -O3, so that building would take longer than the tests.
+set(CURVSEG_HOST_OPTIMISATION -O3)
+if(CURVSEG_SANITIZE)
+  set(CURVSEG_HOST_OPTIMISATION -O1)
+endif()
+
 # Compiles the kernels as C++ into the object library `curvseg_<name>_objects`.
 #
 # Contraction is pinned: a product and a sum are fused where the source says fma() and nowhere else.

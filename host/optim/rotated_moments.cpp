@@ -15,6 +15,12 @@ namespace curvseg {
 namespace {
 
 MatrixView square(const DeviceArray<float>& memory, int n) { return {memory.data(), n, n}; }
+MatrixView matrix(float* of, std::int64_t elements, int columns) {
+  return {of, static_cast<int>(elements / columns), columns};
+}
+ConstMatrixView matrix(const float* of, std::int64_t elements, int columns) {
+  return {of, static_cast<int>(elements / columns), columns};
+}
 
 /// As many operands from the i-th as a call may have.
 template <class T>
@@ -143,19 +149,18 @@ void RotatedMoments::update_factors(const Stream& stream, const Layer& layer,
   const float* g = grad.data + layer.matrix.weight;
   const int taps = layer.matrix.taps;
   const float rest = std::sqrt(1.0f - options_.factor_decay);
-  const auto add_square = [&](const Side& side, const float* of, int rows) {
+  const std::int64_t elements = layer.matrix.elements();
+  const auto add_square = [&](const Side& side, const float* scaled) {
     const VectorView factor = view(side.factor);
-    const std::int64_t elements = static_cast<std::int64_t>(rows) * side.n;
     linear_combination(stream, {{factor, options_.factor_decay}}, factor);
-    linear_combination(stream, {{{of, elements}, rest}}, {product_.data(), elements});
-    const MatrixView scaled{product_.data(), rows, side.n};
-    multiply_at_b(stream, scaled, scaled, {.accumulate = true}, workspace(),
-                  square(side.factor, side.n));
+    const ConstMatrixView x = matrix(scaled, elements, side.n);
+    multiply_at_b(stream, x, x, {.accumulate = true}, workspace(), square(side.factor, side.n));
   };
-  if (layer.right.n > 0) add_square(layer.right, g, taps * layer.rows);
+  linear_combination(stream, {{{g, elements}, rest}}, {product_.data(), elements});
+  if (layer.right.n > 0) add_square(layer.right, product_.data());
   if (layer.left.n > 0) {
-    transpose(stream, taps, layer.rows, layer.columns, g, turned_.data());
-    add_square(layer.left, turned_.data(), taps * layer.columns);
+    transpose(stream, taps, layer.rows, layer.columns, product_.data(), turned_.data());
+    add_square(layer.left, turned_.data());
   }
 }
 
@@ -187,42 +192,59 @@ void RotatedMoments::refresh_bases(const Stream& stream) {
 }
 
 void RotatedMoments::rotate(const Stream& stream, const Layer& layer, ConstVectorView from,
-                            VectorView to, bool back) {
-  const int taps = layer.matrix.taps;
+                            VectorView to) {
   const std::int64_t elements = layer.matrix.elements();
-  const float* source = from.data + layer.matrix.weight;
-  float* target = to.data + layer.matrix.weight;
-  const auto times = [&](const Side& side, const float* x, int rows, float* y) {
-    const ConstMatrixView a{x, rows, side.n}, b = square(side.basis, side.n);
-    const MatrixView c{y, rows, side.n};
-    if (back)
-      multiply_a_bt(stream, a, b, {}, workspace(), c);
-    else
-      multiply(stream, a, b, {}, workspace(), c);
-  };
+  const float* x = from.data + layer.matrix.weight;
+  float* result = to.data + layer.matrix.weight;
   if (layer.right.n > 0) {
-    times(layer.right, source, taps * layer.rows, product_.data());
-    source = product_.data();
+    multiply(stream, matrix(x, elements, layer.right.n), basis(layer.right), {}, workspace(),
+             matrix(product_.data(), elements, layer.right.n));
+    x = product_.data();
   }
+  if (layer.left.n == 0) {
+    linear_combination(stream, {{{x, elements}}}, {result, elements});
+    return;
+  }
+  transpose(stream, layer.matrix.taps, layer.rows, layer.columns, x, turned_.data());
+  multiply(stream, matrix(turned_.data(), elements, layer.left.n), basis(layer.left), {},
+           workspace(), matrix(result, elements, layer.left.n));
+}
+
+void RotatedMoments::rotate_back(const Stream& stream, const Layer& layer, ConstVectorView from,
+                                 VectorView to) {
+  const std::int64_t elements = layer.matrix.elements();
+  const float* x = from.data + layer.matrix.weight;
+  float* result = to.data + layer.matrix.weight;
   if (layer.left.n > 0) {
-    transpose(stream, taps, layer.rows, layer.columns, source, turned_.data());
-    times(layer.left, turned_.data(), taps * layer.columns, product_.data());
-    transpose(stream, taps, layer.columns, layer.rows, product_.data(), target);
-  } else {
-    linear_combination(stream, {{{source, elements}}}, {target, elements});
+    multiply_a_bt(stream, matrix(x, elements, layer.left.n), basis(layer.left), {}, workspace(),
+                  matrix(turned_.data(), elements, layer.left.n));
+    float* straight = layer.right.n > 0 ? product_.data() : result;
+    transpose(stream, layer.matrix.taps, layer.columns, layer.rows, turned_.data(), straight);
+    x = straight;
   }
+  if (layer.right.n == 0) return;
+  // Without the other side x may be where the result goes, and a product overlaps no operand.
+  float* product = layer.left.n > 0 ? result : product_.data();
+  multiply_a_bt(stream, matrix(x, elements, layer.right.n), basis(layer.right), {}, workspace(),
+                matrix(product, elements, layer.right.n));
+  if (product != result) linear_combination(stream, {{{product, elements}}}, {result, elements});
 }
 
 void RotatedMoments::rotate_all(const Stream& stream, ConstVectorView from, VectorView to,
                                 bool back) {
   if (from.data != to.data) linear_combination(stream, {{from}}, to);
-  for (const Layer& layer : layers_)
-    if (layer.left.n > 0 || layer.right.n > 0) rotate(stream, layer, from, to, back);
+  for (const Layer& layer : layers_) {
+    if (layer.left.n == 0 && layer.right.n == 0) continue;
+    if (back)
+      rotate_back(stream, layer, from, to);
+    else
+      rotate(stream, layer, from, to);
+  }
 }
 
 void RotatedMoments::append_state(OptimizerState& state) {
-  state.tensors.push_back({"rotated_m", view(m_), {parameters_}});
-  state.tensors.push_back({"rotated_v", view(v_), {parameters_}});
+  state.tensors.push_back({"turned_m", view(m_), {parameters_}});
+  state.tensors.push_back({"turned_v", view(v_), {parameters_}});
   for (Layer& layer : layers_)
     for (const auto& [side, name] :
          {std::pair{&layer.left, ".left"}, std::pair{&layer.right, ".right"}}) {

@@ -44,6 +44,7 @@ class RotatedMoments {
     int n = 0;  // 0: it has no basis
     DeviceArray<float> factor, basis;
   };
+  static ConstMatrixView basis(const Side& side) { return {side.basis.data(), side.n, side.n}; }
   struct Layer {
     LayerMatrix matrix;
     int rows = 0, columns = 0;  // P, Q
@@ -57,10 +58,12 @@ class RotatedMoments {
   void update_factors(const Stream& stream, const Layer& layer, ConstVectorView grad);
   void first_bases(const Stream& stream);
   void refresh_bases(const Stream& stream);
-  /// to_t = Uᵀ from_t V, or U from_t Vᵀ with `back`, in the layer's place of vectors laid out as
-  /// theta, which may be the same.
-  void rotate(const Stream& stream, const Layer& layer, ConstVectorView from, VectorView to,
-              bool back);
+  /// to_t = (Uᵀ from_t V)ᵀ, in the layer's place of vectors laid out as theta, which may be the
+  /// same. Turned over, since Adam does not care and one transposition less is needed each way; not
+  /// turned if there is no U.
+  void rotate(const Stream& stream, const Layer& layer, ConstVectorView from, VectorView to);
+  /// to_t = U from_tᵀ Vᵀ: undoes it.
+  void rotate_back(const Stream& stream, const Layer& layer, ConstVectorView from, VectorView to);
   void rotate_all(const Stream& stream, ConstVectorView from, VectorView to, bool back);
   Workspace workspace() const { return {workspace_.data(), workspace_.bytes()}; }
 

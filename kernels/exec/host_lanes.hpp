@@ -139,7 +139,6 @@ __forceinline__ Lanes<kWidth, float> load_strided(const float* from, std::int64_
   copy_strided<kWidth>(lanes, from, stride, count);
   return load_lanes<kWidth>(lanes, kWidth);
 }
-inline constexpr int kLineFloats = 16;  // of a cache
 __forceinline__ void prefetch_to_read(const float* from, int count) {
   for (int i = 0; i < count; i += kLineFloats) __builtin_prefetch(from + i, 0);
 }

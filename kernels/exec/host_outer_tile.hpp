@@ -115,9 +115,15 @@ struct OuterTile {
     }
     Vector acc[Count][kVectors];
     load_microtile(acc, storage);
-    for (int l = 0; l < length; ++l, a += lda, b += ldb)
+    // What as many rows further on will be asked of: a microtile reads a part of every row, lines
+    // far from each other, which no processor foresees.
+    const std::ptrdiff_t a_ahead = length * lda, b_ahead = length * ldb;
+    for (int l = 0; l < length; ++l, a += lda, b += ldb) {
+      prefetch_further<Count>(a + a_ahead);
+      prefetch_further<Columns>(b + b_ahead);
       microtile_step(
           acc, b, [&](int i) __attribute__((always_inline)) { return a[i]; });
+    }
     store_microtile(storage, acc);
   }
 };

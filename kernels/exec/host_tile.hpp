@@ -55,11 +55,12 @@ struct BlockTile : OuterTile<Rows, Columns> {
     for (int i = 0; i < kRows; ++i) a[i] = row[i] + offset;
     Vector acc[kRows][kVectors];
     begin_microtile(acc, storage, begins);
+    const std::ptrdiff_t ahead = kRows * (row[1] - row[0]);
     const std::ptrdiff_t next_row = runs.a_row - runs.columns * runs.a_column;
     for (int r = runs.rows; r > 0; --r) {
       const float* run = b;
       for (int c = runs.columns; c > 0; --c) {
-        multiply_run(acc, a, run, runs.length);
+        multiply_run(acc, a, run, runs.length, a[0] + ahead);
         CURVSEG_UNROLL
         for (int i = 0; i < kRows; ++i) a[i] += runs.a_column;
         run += runs.b_column;
@@ -87,7 +88,7 @@ struct BlockTile : OuterTile<Rows, Columns> {
       const float* a[kRows];
       CURVSEG_UNROLL
       for (int i = 0; i < kRows; ++i) a[i] = table[run][i];
-      multiply_run(acc, a, b, runs.length);
+      multiply_run(acc, a, b, runs.length, a[0]);  // at an edge nothing is asked for
     }
     store_microtile(storage, acc);
   }
@@ -171,15 +172,21 @@ struct BlockTile : OuterTile<Rows, Columns> {
  private:
   static constexpr int kVectors = Columns / kLanes;
 
+  /// `ahead`: where the next microtile's rows begin, as many floats as these have if they touch
+  /// each other. A microtile goes over all of its rows at once, a line of each after the other,
+  /// which no processor foresees; so it asks for the next one's, a row's share a step.
   static __forceinline__ void multiply_run(Vector (&acc)[kRows][kVectors],
                                            const float* const (&a)[kRows], const float* b,
-                                           std::ptrdiff_t length) {
-    for (std::ptrdiff_t l = 0; l < length; ++l, b += Columns)
+                                           std::ptrdiff_t length, const float* ahead) {
+    for (std::ptrdiff_t l = 0; l < length; ++l, b += Columns, ahead += kRows) {
+      prefetch_near(ahead);
       microtile_step(
           acc, b, [&](int i) __attribute__((always_inline)) { return a[i][l]; });
+    }
   }
 
-  /// Rows a_pixel apart: the addresses p, p + S and p + 2·S need but one more register.
+  /// Rows a_pixel apart, the next microtile's asked for as in multiply_run. The addresses p, p + S
+  /// and p + 2·S need but one more register.
   template <class Length>
   static __forceinline__ void line_row(Vector (&acc)[kHeldRows][kVectors], const float* a,
                                        std::ptrdiff_t a_pixel, const float* b,
@@ -197,7 +204,9 @@ struct BlockTile : OuterTile<Rows, Columns> {
             acc,
             b, [&](int i) __attribute__((always_inline)) { return p[i / 3][i % 3 * a_pixel + l]; });
     } else {
-      for (int l = 0; l < length; ++l, b += Columns) {
+      const float* ahead = a + kHeldRows * a_pixel;
+      for (int l = 0; l < length; ++l, b += Columns, ahead += kHeldRows) {
+        prefetch_near(ahead);
         microtile_step(
             acc,
             b, [&](int i) __attribute__((always_inline)) { return p[i / 3][i % 3 * a_pixel]; });

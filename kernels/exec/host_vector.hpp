@@ -52,6 +52,15 @@ __forceinline__ void store_vector(float* to, Vector value) {
 __forceinline__ Vector broadcast(float value) {
   return value - Vector{};  // minus zero is exact for every value, plus zero is not
 }
+inline constexpr int kLineFloats = 16;  // of a cache
+/// Asks for the line that `from` is in, which may be nobody's memory, into the first-level cache.
+__forceinline__ void prefetch_near(const float* from) { __builtin_prefetch(from); }
+/// The same for `kCount` floats, into the second-level cache.
+template <int kCount>
+__forceinline__ void prefetch_further(const float* from) {
+  CURVSEG_UNROLL
+  for (int i = 0; i < kCount; i += kLineFloats) __builtin_prefetch(from + i, 0, 2);
+}
 /// Elements [first, last) of a vector, zeros around them; of those nothing is read.
 __forceinline__ Vector load_part(const float* from, int first, int last) {
   if (first <= 0 && last >= kLanes) return load_vector(from);

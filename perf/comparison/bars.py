@@ -5,8 +5,9 @@ import statistics
 
 from comparison import results
 
-# {"percent": of the peak, "ratios": {peer: times as fast, or as small}, "most": the median}; the
-# first pattern that matches a row's name counts.
+# {"percent": of the peak, "ratios": {peer: times as fast, or as small}, "gradients": its cost at
+# most, "most": the median}; the first pattern that matches a row's name counts.
+GRADIENT = "gradient"  # ours, as a side of a row: what a step is measured in
 CONVOLUTION_3X3 = re.compile(r"conv2d/\w+/\d+x\d+x\d+_(\d+)to(\d+)_3x3$")
 BARS = (
     (r"conv2d/", {"ratios": {"oneDNN": 1.0}}),
@@ -14,6 +15,8 @@ BARS = (
     (r"network/(step|gradient)/", {"ratios": {"PyTorch": 1.5}}),
     (r"network/inference/", {"ratios": {"PyTorch": 1.3}}),
     (r"curvature/(ggnvp|hvp) warm/", {"ratios": {"PyTorch": 4.0, "JAX": 3.0}}),
+    (r"second order/auto, FOOF/", {"gradients": 1.5}),
+    (r"second order/auto, SOAP/", {"gradients": 1.15}),
     (r"memory/step/", {"ratios": {"PyTorch": 2.0}}),
     (r"scaling/", {"ratios": {"FMA loop": 0.95}}),
     (r"allocations/", {"most": 0.0}),
@@ -45,6 +48,10 @@ def shortfalls(row):
             result.append(f"no {maker} here")
         elif results.ratio(row, peer)[0] < wanted:
             result.append(f"{results.ratio(row, peer)[0]:.2f} of {wanted:g} × {maker}")
+    if "gradients" in bar:
+        cost = 1.0 / results.ratio(row, GRADIENT)[0]
+        if cost > bar["gradients"]:
+            result.append(f"{cost:.2f} gradients")
     if "most" in bar and statistics.median(row["sides"][results.OURS]) > bar["most"]:
         result.append(f"more than {bar['most']:g}")
     return result
@@ -54,6 +61,8 @@ def words(bar):
     """A bar in a cell of the table."""
     parts = [f"{bar['percent']:.0f} %"] if "percent" in bar else []
     parts += [f"{wanted:g} × {maker}" for maker, wanted in bar.get("ratios", {}).items()]
+    if "gradients" in bar:
+        parts.append(f"≤ {bar['gradients']:g} gradients")
     if "most" in bar:
         parts.append(f"≤ {bar['most']:g}")
     return ", ".join(parts)

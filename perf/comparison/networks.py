@@ -169,27 +169,41 @@ class Networks:
         return rows
 
     def second_order(self, network):
-        """One step of each, a mean over the period in which they refresh what they keep."""
+        """One step of each, a mean over the period in which they refresh what they keep, and the
+        gradient beside it that its cost is counted in."""
         rows = []
         for name, optimizer, steps, skip in (("hessian-free", "hessian-free", 1, 2),
                                              ("auto, FOOF", "auto", 20, 5),
                                              ("auto, SOAP", "auto-second-phase", 20, 30)):
-            arguments = network.arguments(work="step", optimizer=optimizer, steps=steps, skip=skip)
-            side = Side([self._programs / "training_speed", "--on-demand", *arguments])
+            program = [self._programs / "training_speed", "--on-demand"]
+            step, gradient = sides = [
+                Side([*program, *network.arguments(work="step", optimizer=optimizer, steps=steps,
+                                                   skip=skip)]),
+                Side([*program, *network.arguments(work="gradient", steps=steps)])]
             try:
-                answers = [side.ask() for _ in range(self._rounds)]
-                where = f"{name}/{network.name}"
-                rows += [{"name": f"second order/{where}", "kind": "time",
-                          "sides": {"curvseg": [answer[self._clock.key] for answer in answers]}},
-                         {"name": f"memory/{where}", "kind": "bytes",
-                          "sides": {"curvseg": [side.about["memory_bytes"]]}},
-                         bars.with_bar({
-                             "name": f"allocations/{where}", "kind": "count",
-                             "sides": {"curvseg": [answer["allocations"] / steps
-                                                   for answer in answers]}})]
+                rows += self._second_order_rows(f"{name}/{network.name}", step, gradient, steps)
             finally:
-                side.close()
+                for side in sides:
+                    side.close()
         return rows
+
+    def _second_order_rows(self, where, step, gradient, steps):
+        allocations = []
+
+        def seconds_of_step():
+            answer = step.ask()
+            allocations.append(answer["allocations"] / steps)
+            return answer[self._clock.key]
+
+        rounds = Rounds({"curvseg": seconds_of_step,
+                         bars.GRADIENT: lambda: gradient.ask()[self._clock.key]}, {})
+        rounds.run(self._rounds)
+        return [bars.with_bar({"name": f"second order/{where}", "kind": "time",
+                               "sides": rounds.samples}),
+                bars.with_bar({"name": f"memory/{where}", "kind": "bytes",
+                               "sides": {"curvseg": [step.about["memory_bytes"]]}}),
+                bars.with_bar({"name": f"allocations/{where}", "kind": "count",
+                               "sides": {"curvseg": allocations}})]
 
     def scaling(self, network, cores):
         """What a second core, or as many as there are, gains a training step."""

@@ -197,6 +197,12 @@ class Bars(unittest.TestCase):
         cores = bars.with_bar({"name": "scaling/x", "kind": "gain",
                                "sides": {"curvseg": [1.8], "FMA loop": [2.0], "triad": [1.2]}})
         self.assertEqual(bars.shortfalls(cores), ["0.90 of 0.95 × FMA loop"])
+        step = bars.with_bar({"name": "second order/auto, SOAP/x", "kind": "time",
+                              "sides": {"curvseg": [1.2, 2.4], "gradient": [1.0, 2.0]}})
+        self.assertEqual(bars.shortfalls(step), ["1.20 gradients"])
+        self.assertEqual(bars.words(step["bar"]), "≤ 1.15 gradients")
+        step["sides"]["curvseg"] = [1.1, 2.2]
+        self.assertEqual(bars.shortfalls(step), [])
 
     def test_the_table_says_so(self):
         row = bars.with_bar({"name": "conv2d/forward/8x48x48_64to64_1x1", "kind": "time",

@@ -12,12 +12,19 @@ namespace {
 
 using reference::DenseMatrix;
 
+DenseMatrix tap(const std::vector<float>& flat, const LayerMatrix& layer, int t, int rows,
+                int columns) {
+  const auto first = flat.begin() + layer.weight + std::int64_t(t) * rows * columns;
+  return DenseMatrix(static_cast<std::size_t>(rows), static_cast<std::size_t>(columns),
+                     std::vector<float>(first, first + std::int64_t(rows) * columns));
+}
 /// The matrix of one tap.
 DenseMatrix tap(const std::vector<float>& flat, const LayerMatrix& layer, int t) {
-  const int rows = layer.rows() / layer.taps;
-  const auto first = flat.begin() + layer.weight + std::int64_t(t) * rows * layer.columns();
-  return DenseMatrix(static_cast<std::size_t>(rows), static_cast<std::size_t>(layer.columns()),
-                     std::vector<float>(first, first + std::int64_t(rows) * layer.columns()));
+  return tap(flat, layer, t, layer.rows() / layer.taps, layer.columns());
+}
+/// Of a state that lies turned over.
+DenseMatrix turned_tap(const std::vector<float>& flat, const LayerMatrix& layer, int t) {
+  return transpose(tap(flat, layer, t, layer.columns(), layer.rows() / layer.taps));
 }
 
 /// Σ_t G_t G_tᵀ, or of the transposed.
@@ -131,7 +138,7 @@ TEST_P(SoapTest, RefreshesTheBasisByOrthogonalIterationAndTurnsTheMomentum) {
   const int rows = layer.rows() / layer.taps, columns = layer.columns();
   const DenseMatrix old_left = side(c, *soap, layer, ".left.basis", rows);
   const DenseMatrix old_right = side(c, *soap, layer, ".right.basis", columns);
-  const std::vector<float> m1 = c.state(*soap, "rotated_m");
+  const std::vector<float> m1 = c.state(*soap, "turned_m");
   const std::vector<float> second = c.gradient();
   soap->step(c.context(2, 0.05f));
   const DenseMatrix left = side(c, *soap, layer, ".left.basis", rows);
@@ -147,16 +154,17 @@ TEST_P(SoapTest, RefreshesTheBasisByOrthogonalIterationAndTurnsTheMomentum) {
       for (std::size_t j = 0; j < i; ++j)
         EXPECT_NEAR(r.at(i, j), 0.0, 1e-5 * largest(iterated)) << i << " " << j;
   }
-  const std::vector<float> m2 = c.state(*soap, "rotated_m");
+  const std::vector<float> m2 = c.state(*soap, "turned_m");
   for (int t = 0; t < layer.taps; ++t) {
     const DenseMatrix before =
-        multiply(old_left, multiply(tap(m1, layer, t), transpose(old_right)));
+        multiply(old_left, multiply(turned_tap(m1, layer, t), transpose(old_right)));
     const DenseMatrix g = tap(second, layer, t);
     DenseMatrix mean = before;
     for (std::size_t i = 0; i < mean.values.size(); ++i)
       mean.values[i] = double(0.9f) * before.values[i] + (1.0 - double(0.9f)) * g.values[i];
     const DenseMatrix expected = multiply(transpose(left), multiply(mean, right));
-    expect_close(tap(m2, layer, t), expected, 1e-5 * (largest(mean) + largest(g)), "momentum");
+    expect_close(turned_tap(m2, layer, t), expected, 1e-5 * (largest(mean) + largest(g)),
+                 "momentum");
   }
   std::vector<float> cleared = c.theta.to_host(c.stream);
   const std::vector<float> theta = cleared;
