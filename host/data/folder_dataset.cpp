@@ -246,8 +246,9 @@ FolderDataset::FolderDataset(FolderOptions options) : state_(std::make_unique<St
   s.channels = channels != 0 ? channels : common_channels(s.entries);
   for (const Entry& entry : s.entries) {
     if (s.channels == 1 && entry.channels != 1) {
-      throw InputError(entry.image.string() + " has " + std::to_string(entry.channels) +
-                       " channels, the images that the network is trained on have 1");
+      throw InputError(
+          entry.image.string() + " has " + std::to_string(entry.channels) +
+          " channels, and 1 is asked for, as by a network that was trained on grey images");
     }
   }
   s.class_names = read_class_names(path);

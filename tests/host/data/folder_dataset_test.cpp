@@ -115,7 +115,7 @@ TEST_F(FolderTest, ChannelsOfMixedImagesAreFitted) {
   EXPECT_EQ(rgba.get(2).image, (std::vector<float>{0.2F, 0.4F, 0.6F, 7.0F / 255.0F}));
   FolderOptions one;
   one.channels = 1;
-  expect_mentions(open_error(one), "rgb.png", "3 channels", "trained on have 1");
+  expect_mentions(open_error(one), "rgb.png", "3 channels", "1 is asked for");
   FolderOptions two;
   two.channels = 2;
   expect_mentions(open_error(two), "2 channels");
