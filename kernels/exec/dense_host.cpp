@@ -1,12 +1,13 @@
 // The factorisations of dense/dense.hpp on the host target: Eigen, one thread a matrix, the
 // matrices of a call spread over cores. Compiled once per instruction set.
 //
-//   inverse_spd         A = LLᵀ blocked (Eigen::LLT), L ← L⁻¹ by halves, A⁻¹ = L⁻ᵀL⁻¹
+//   inverse_spd         A = LLᵀ, L ← L⁻¹, A⁻¹ = L⁻ᵀL⁻¹, each blocked
 //   orthonormal_basis   Householder's QR, blocked
 //   symmetric_eigen     Eigen::SelfAdjointEigenSolver: tridiagonalisation and QL iterations
 //
-// Eigen's products take their packing buffers from the heap where they exceed 128 KiB, and
-// SelfAdjointEigenSolver its vectors; results are written into Maps.
+// Inverses and bases are refreshed again and again in a training: what they need lies in the
+// caller's workspace, and their products are in pieces (dense_host_blocks.hpp). Nothing is taken
+// from the heap but the vectors of SelfAdjointEigenSolver, once a training.
 //
 // Every thread sees the same block sizes, so a matrix has the same bits at any number of threads
 // and on every processor of an instruction set.
@@ -101,52 +102,81 @@ bool copy_finite(int n, const float* from, std::int64_t ld, float* to) {
 
 // ---- inverse -----------------------------------------------------------------------------------
 
-constexpr int kInverseBase = 32;   // below it, columns one by one
-constexpr int kProductRows = 48;   // rows of A⁻¹ that are made at a time
-constexpr int kHalfMultiple = 16;  // halves begin at whole vectors
+constexpr Index kPivots = 64;       // of a panel of a Cholesky factorisation
+constexpr Index kInverseRows = 48;  // of A⁻¹ that are made at a time
+static_assert(kPivots <= kPiece, "an operand of a product lies on the stack");
 
-/// L ← L⁻¹ for a lower triangle, column by column from the last.
+/// The lower triangle of a ← L, a = LLᵀ; false if a is not positive definite.
+bool factorise(Block a) {
+  const Index n = a.rows();
+  for (Index p = 0; p < n; p += kPivots) {
+    const Index columns = std::min(kPivots, n - p), next = p + columns, rest = n - next;
+    Block pivots = a.block(p, p, columns, columns);
+    if (Eigen::LLT<Block>(pivots).info() != Eigen::Success) return false;
+    Block below = a.block(next, p, rest, columns);
+    for_each_piece(rest, kPiece, [&](Index i, Index rows) {
+      Block some = below.middleRows(i, rows);
+      pivots.triangularView<Eigen::Lower>().transpose().solveInPlace<Eigen::OnTheRight>(some);
+    });
+    for_each_piece(rest, kPiece, [&](Index j, Index across) {
+      add_product<kSubtract>(a.block(next + j, next + j, rest - j, across),
+                             below.middleRows(j, rest - j),
+                             below.middleRows(j, across).transpose());
+    });
+  }
+  return true;
+}
+
+/// L ← L⁻¹ for a small lower triangle, column by column from the last.
 void invert_columns(Block l) {
-  const Eigen::Index n = l.rows();
-  for (Eigen::Index j = n - 1; j >= 0; --j) {
+  const Index n = l.rows();
+  for (Index j = n - 1; j >= 0; --j) {
     const float d = 1.0f / l(j, j);
     l(j, j) = d;
-    for (Eigen::Index k = n - 1; k > j; --k) {
+    for (Index k = n - 1; k > j; --k) {
       const float scaled = -d * l(k, j);
       l(k, j) = scaled * l(k, k);
-      for (Eigen::Index i = k + 1; i < n; ++i) l(i, j) += scaled * l(i, k);
+      for (Index i = k + 1; i < n; ++i) l(i, j) += scaled * l(i, k);
     }
   }
 }
 
-/// L ← L⁻¹: with L = [A 0; B C], L⁻¹ = [A⁻¹ 0; −C⁻¹BA⁻¹ C⁻¹].
-void invert_lower(Block l) {
-  const Eigen::Index n = l.rows();
-  if (n <= kInverseBase) return invert_columns(l);
-  const Eigen::Index first = (n / 2 + kHalfMultiple - 1) / kHalfMultiple * kHalfMultiple;
-  Block a = l.topLeftCorner(first, first);
-  Block b = l.bottomLeftCorner(n - first, first);
-  Block c = l.bottomRightCorner(n - first, n - first);
-  c.triangularView<Eigen::Lower>().solveInPlace(b);
-  a.triangularView<Eigen::Lower>().solveInPlace<Eigen::OnTheRight>(b);
-  b = -b;
-  invert_lower(a);
-  invert_lower(c);
+/// L ← L⁻¹, zeros above, panel by panel from the last: with L = [A 0; B C] and C⁻¹ in the place of
+/// C, L⁻¹ = [A⁻¹ 0; −C⁻¹BA⁻¹ C⁻¹]. `scratch`: n·kPivots floats.
+void invert_lower(Block l, float* scratch) {
+  const Index n = l.rows();
+  for (Index p = (n - 1) / kPivots * kPivots; p >= 0; p -= kPivots) {
+    const Index columns = std::min(kPivots, n - p), next = p + columns, rest = n - next;
+    Block a = l.block(p, p, columns, columns), b = l.block(next, p, rest, columns);
+    Eigen::Map<Matrix> product(scratch, rest, columns);
+    product.setZero();
+    for_each_piece(rest, kPiece, [&](Index i, Index rows) {
+      Block some = product.middleRows(i, rows);
+      add_product<kSubtract>(some, l.block(next + i, next, rows, i + rows), b.topRows(i + rows));
+      a.triangularView<Eigen::Lower>().solveInPlace<Eigen::OnTheRight>(some);
+    });
+    b = product;
+    invert_columns(a);
+  }
 }
 
 /// out = WᵀW for a lower triangle W, both triangles.
 void multiply_transposed(const Eigen::Map<Matrix>& w, RowMajor out) {
-  const Eigen::Index n = w.rows();
-  for (Eigen::Index i = 0; i < n; i += kProductRows) {
-    const Eigen::Index rows = std::min<Eigen::Index>(kProductRows, n - i);
+  const Index n = w.rows();
+  for_each_piece(n, kInverseRows, [&](Index i, Index rows) {
     // Row-major memory of rows × columns is column-major memory of its transpose.
     Eigen::Map<Matrix, 0, Eigen::OuterStride<>> transposed(out.data() + i * out.outerStride(),
                                                            i + rows, rows, out.outerStride());
-    transposed.noalias() = w.block(i, 0, n - i, i + rows).transpose() * w.block(i, i, n - i, rows);
-  }
-  for (Eigen::Index i = 0; i < n; ++i)
-    for (Eigen::Index j = i + 1; j < n; ++j) out(i, j) = out(j, i);
+    transposed.setZero();
+    add_product<kAdd>(transposed, w.block(i, 0, n - i, i + rows).transpose(),
+                      w.block(i, i, n - i, rows));
+  });
+  for (Index i = 0; i < n; ++i)
+    for (Index j = i + 1; j < n; ++j) out(i, j) = out(j, i);
 }
+
+/// Floats beside the matrix and its inverse.
+std::int64_t inverse_workspace(int n) { return square(n) + n * kPivots; }
 
 bool invert(const SpdMatrix& m, float relative, float absolute, float* workspace) {
   if (!copy_finite(m.n, m.a, m.lda, workspace)) return false;
@@ -154,10 +184,9 @@ bool invert(const SpdMatrix& m, float relative, float absolute, float* workspace
   const double mean = a.diagonal().cast<double>().sum() / std::max(1, m.n);
   a.diagonal().array() += static_cast<float>(absolute + relative * mean);
   if (!a.diagonal().allFinite()) return false;
-  const Eigen::LLT<Block> factor(a);
-  if (factor.info() != Eigen::Success || !a.diagonal().allFinite()) return false;
+  if (!factorise(a) || !a.diagonal().allFinite()) return false;
   a.triangularView<Eigen::StrictlyUpper>().setZero();
-  invert_lower(a);
+  invert_lower(a, workspace + square(m.n));
   multiply_transposed(a, RowMajor(m.inverse, m.n, m.n, Eigen::OuterStride<>(m.ld_inverse)));
   return true;
 }
@@ -197,14 +226,20 @@ bool decompose(const EigenMatrix& m, float* workspace) {
 
 }  // namespace
 
-std::int64_t inverse_spd_workspace(const InverseSpd& p) { return squares_before(p, p.count); }
+std::int64_t inverse_spd_workspace(const InverseSpd& p) {
+  std::int64_t floats = 0;
+  for (int j = 0; j < p.count; ++j) floats += inverse_workspace(p.matrix[j].n);
+  return floats;
+}
 
 void inverse_spd(StreamHandle, const InverseSpd& p) {
   const float relative = p.damping ? p.damping[0] : p.relative;
   const float absolute = p.damping ? p.damping[1] : p.absolute;
   for_each_matrix(p, [&](int j) {
+    std::int64_t at = 0;
+    for (int i = 0; i < j; ++i) at += inverse_workspace(p.matrix[i].n);
     const SpdMatrix& m = p.matrix[j];
-    set_status(m.status, invert(m, relative, absolute, p.workspace + squares_before(p, j)));
+    set_status(m.status, invert(m, relative, absolute, p.workspace + at));
   });
 }
 

@@ -1,6 +1,5 @@
-// The QR factorisation of dense_host.cpp, whose products are in pieces so small that Eigen keeps
-// its packing buffers on the stack. Everything else lies in the caller's workspace: bases are
-// refreshed again and again in a training, and take nothing from the heap.
+// Products in pieces so small that Eigen keeps its packing buffers on the stack, where it would
+// take them from the heap; and the QR factorisation of dense_host.cpp, in the caller's workspace.
 #pragma once
 
 #include <Eigen/Core>
@@ -27,18 +26,23 @@ void for_each_piece(Index n, Index most, const F& f) {
   for (Index first = 0; first < n; first += most) f(first, std::min(most, n - first));
 }
 
-/// c += scale·a·b; terms in the same order whatever the pieces of c.
-template <class A, class B>
-void add_product(Block c, const A& a, const B& b, float scale) {
+/// c += a·b, or c −= a·b; terms in the same order whatever the pieces of c. Signs are told, not
+/// factors: Eigen takes a scaled row of a product from the heap.
+template <bool kNegative, class A, class B>
+void add_product(Block c, const A& a, const B& b) {
   for_each_piece(a.cols(), kPieceDepth, [&](Index k, Index depth) {
     for_each_piece(c.cols(), kPiece, [&](Index j, Index columns) {
       for_each_piece(c.rows(), kPiece, [&](Index i, Index rows) {
-        c.block(i, j, rows, columns).noalias() +=
-            (scale * a.block(i, k, rows, depth)) * b.block(k, j, depth, columns);
+        const auto product = a.block(i, k, rows, depth) * b.block(k, j, depth, columns);
+        if constexpr (kNegative)
+          c.block(i, j, rows, columns).noalias() -= product;
+        else
+          c.block(i, j, rows, columns).noalias() += product;
       });
     });
   });
 }
+constexpr bool kAdd = false, kSubtract = true;
 
 // Blocks of reflections are I − V·T·Vᵀ (Schreiber and Van Loan 1989).
 
@@ -125,7 +129,7 @@ class Qr {
     }
     Eigen::Map<Matrix> w(w_, columns, c.cols());
     w.setZero();
-    add_product(w, v.transpose(), c, 1.0f);
+    add_product<kAdd>(w, v.transpose(), c);
     const Small t = this->t(p);
     for (Index j = 0; j < w.cols(); ++j) {
       float* x = &w(0, j);
@@ -142,7 +146,7 @@ class Qr {
           x[i] = sum;
         }
     }
-    add_product(c, v, w, -1.0f);
+    add_product<kSubtract>(c, v, w);
   }
 
   Block a_;

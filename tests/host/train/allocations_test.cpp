@@ -5,10 +5,12 @@
 #include <gtest/gtest.h>
 #include <omp.h>
 
+#include <algorithm>
 #include <functional>
 #include <random>
 
 #include "curvseg/curvature.hpp"
+#include "curvseg/ops.hpp"
 #include "curvseg/train.hpp"
 
 namespace curvseg {
@@ -134,11 +136,36 @@ TEST_P(Allocations, NoneInAStepOfAFirstOrderMethod) {
 
 TEST_P(Allocations, NoneInAStepOfAutoInEitherPhase) {
   OptimizerOptions options;
-  train("auto while it is FOOF", options, 5, 8);
+  train("auto while it is FOOF", options, 5, 17);  // the 20th inverts the factors
   options.automatic.foof_steps = 4;
   options.automatic.watched_steps = 2;
   options.automatic.measured_steps = 6;
   train("auto while it is SOAP", options, 5, 8);
+}
+
+TEST_P(Allocations, NoneInAnInverseOrABasisHoweverLarge) {
+  const Stream stream(Device::open("host"));
+  constexpr int kSides[] = {37, 1153, 600};
+  std::vector<DeviceArray<float>> memory;
+  std::vector<InverseSpdOperands> inverses;
+  std::vector<OrthonormalBasisOperands> bases;
+  for (const int n : kSides) {
+    for (int i = 0; i < 2; ++i)
+      memory.emplace_back(stream.device(), static_cast<std::int64_t>(n) * n);
+    float* from = (memory.end() - 2)->data();
+    float* to = memory.back().data();
+    for (int i = 0; i < n * n; ++i)
+      from[i] = i % (n + 1) == 0 ? 2.0f : 0.5f / static_cast<float>(n);
+    inverses.push_back({{from, n, n}, {to, n, n}});
+    bases.push_back({{from, n, n}, {to, n, n}});
+  }
+  const std::size_t bytes = std::max(inverse_spd_workspace(stream.device(), kSides),
+                                     orthonormal_basis_workspace(stream.device(), kSides));
+  const DeviceArray<float> scratch(stream.device(),
+                                   static_cast<std::int64_t>(bytes / sizeof(float)));
+  const Workspace workspace{scratch.data(), bytes};
+  expect_none("inverse", 1, 2, [&] { inverse_spd(stream, inverses, {}, workspace); });
+  expect_none("basis", 1, 2, [&] { orthonormal_basis(stream, bases, workspace); });
 }
 
 TEST_P(Allocations, NoneInAStepOfTheOthersThatNeverWait) {
