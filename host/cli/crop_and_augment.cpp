@@ -31,9 +31,13 @@ ImageSize largest_image(const Dataset& dataset) {
   return largest;
 }
 
+constexpr int kMostPixels = 1 << 14;
+
 [[noreturn]] void refuse_crop(const std::string& text) {
-  throw InputError("--crop " + text +
-                   ": must be auto, none, a number of pixels, or WIDTHxHEIGHT such as 160x120");
+  throw InputError(
+      fmt::format("--crop {}: must be auto, none, a number of pixels from 1 to {}, or WIDTHxHEIGHT "
+                  "such as 160x120",
+                  text, kMostPixels));
 }
 
 void set_scale(Augment& augment, std::string_view range, const std::string& all) {
@@ -70,8 +74,8 @@ void set_crop(Augment& augment, const std::string& text, const Dataset& train) {
   const auto width = parse<int>(std::string_view(text).substr(0, x));
   const auto height =
       x == std::string::npos ? width : parse<int>(std::string_view(text).substr(x + 1));
-  constexpr int kMost = 1 << 14;
-  if (!width || !height || *width < 1 || *height < 1 || *width > kMost || *height > kMost) {
+  const auto fits = [](std::optional<int> side) { return side >= 1 && side <= kMostPixels; };
+  if (!fits(width) || !fits(height)) {
     refuse_crop(text);
   }
   augment.crop_height = *height;

@@ -56,10 +56,12 @@ DatasetOptions dataset_options(const DataSettings& settings, int channels, int c
 /// (frames of a film, slices of a stack) are often alike.
 void hold_out(TrainingData& data, double part) {
   const std::shared_ptr<const Dataset> all = data.train;
-  const auto kept = static_cast<std::size_t>(std::lround(static_cast<double>(all->size()) * part));
-  if (kept == 0 || kept >= all->size()) {
+  if (!(part > 0.0) || all->size() < 2) {
     return;
   }
+  const auto kept = std::clamp<std::size_t>(
+      static_cast<std::size_t>(std::lround(static_cast<double>(all->size()) * part)), 1,
+      all->size() - 1);
   std::vector<std::size_t> train;
   std::vector<std::size_t> val;
   for (std::size_t i = 0; i < all->size(); ++i) {

@@ -53,7 +53,7 @@ void Progress::on_step(const StepReport& report) {
 }
 
 void Progress::draw(const StepReport& report) {
-  const std::string left = fmt::format("{}  ", epoch_text(report.epoch));
+  std::string left = fmt::format("{}  ", epoch_text(report.epoch));
   const std::uint64_t total = report.steps_planned;
   std::string right = total > 0 ? fmt::format("  {}/{}", report.step, total)
                                 : fmt::format("  step {}", report.step);
@@ -63,8 +63,14 @@ void Progress::draw(const StepReport& report) {
                          score_text(headline(evaluation_->result, is_classification_)));
   }
   right += fmt::format("  {:.1f} images/s  {}", smooth_rate_, time_left());
-  const int width = terminal_columns() - 3 - static_cast<int>(left.size() + right.size());
+  const auto room = [&] {
+    return terminal_columns() - 3 - static_cast<int>(left.size() + right.size());
+  };
   constexpr int kNarrowest = 8;
+  if (room() < kNarrowest && total > 0) {
+    left.clear();  // steps and bar tell it too
+  }
+  const int width = room();
   const double part =
       total > 0 ? static_cast<double>(report.step) / static_cast<double>(total) : 0.0;
   set_status(left + (width >= kNarrowest ? bar(part, std::min(width, 40)) : "") + right);

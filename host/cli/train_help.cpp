@@ -52,8 +52,8 @@ void add_data_options(CLI::App& app, TrainArguments& a) {
       ->check(CLI::Range(0, 256))
       ->group(group);
   app.add_option("--holdout", a.holdout,
-                 "Without a val split, this part of the training images is kept for validation. "
-                 "Default 0.1; 0 trains on all of them and validates on nothing")
+                 "Without a val split, this part of the training images, and at least one, is kept "
+                 "for validation. Default 0.1; 0 trains on all of them and validates on nothing")
       ->type_name("PART")
       ->group(group);
   app.add_flag("--no-check", a.no_check,
@@ -67,7 +67,8 @@ void add_model_options(CLI::App& app, TrainArguments& a) {
   app.add_option(
          "--model", a.model,
          "One of " + join_or(zoo::names()) +
-             ", with options such as \"unet(width=32, depth=4)\". Default unet: it keeps "
+             ". Options: unet(width=16, depth=3, transpose=true), where without transpose bilinear "
+             "resizing doubles; fcn(width=16); segnet(width=16, depth=3). Default unet: it keeps "
              "thin structures; for classifiers classifier2 on grey images, else classifier3")
       ->type_name("NAME")
       ->group(group);
@@ -173,8 +174,8 @@ void add_length_options(CLI::App& app, TrainArguments& a) {
       ->group(group);
   app.add_option(
          "--crop", a.crop,
-         "Train on random crops of this size: pixels, WIDTHxHEIGHT, or none (or 0) for whole "
-         "images. Default 128, or the image where that is smaller. Evaluation is always on "
+         "Train on random crops of this size: pixels, WIDTHxHEIGHT, none (or 0) for whole images, "
+         "or auto, the default: 128, or the image where that is smaller. Evaluation is always on "
          "whole images")
       ->type_name("SIZE")
       ->group(group);

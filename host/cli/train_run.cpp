@@ -155,7 +155,7 @@ void TrainRun::make_trainer() {
   const Dataset& train = *data_.train;
   const bool resumes = !arguments_.resume.empty();
   const Device device = Device::open(arguments_.device);
-  const ImageSize size = train.is_classification() ? train.image_size(0) : ImageSize{};
+  const ImageSize size = train.size() > 0 ? train.image_size(0) : ImageSize{};
   TrainerOptions options =
       resumes ? resumed_options(arguments_, train, *start_) : new_options(arguments_, train);
   Model model =

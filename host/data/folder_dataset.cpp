@@ -253,6 +253,11 @@ FolderDataset::FolderDataset(FolderOptions options) : state_(std::make_unique<St
   }
   s.class_names = read_class_names(path);
   int classes = s.options.classes;
+  if (s.class_names.size() > 256) {
+    throw InputError(path.string() + ": its classes.txt names " +
+                     std::to_string(s.class_names.size()) +
+                     " classes, masks have values from 0 to 255");
+  }
   if (classes == 0 && !s.class_names.empty()) {
     classes = static_cast<int>(s.class_names.size());
     s.class_source = ClassSource::kNames;

@@ -22,6 +22,15 @@ std::optional<std::string> after_prefix(const std::string& spec, std::string_vie
   return spec.substr(prefix.size());
 }
 
+/// The folder behind the prefix, if @p spec has that.
+std::optional<std::string> folder_after(const std::string& spec, const std::string& prefix) {
+  const auto folder = after_prefix(spec, prefix);
+  if (folder && folder->empty()) {
+    throw InputError(spec + ": names no folder, as " + prefix + "FOLDER does");
+  }
+  return folder;
+}
+
 struct CellsSpec {
   int size = 128;
   std::uint64_t seed = 1;
@@ -113,10 +122,10 @@ bool has_split(const std::string& spec, const std::string& split) {
   if (const auto text = after_prefix(spec, "builtin:")) {
     return cells_count(parse_builtin(spec, *text), split) > 0;
   }
-  if (const auto folder = after_prefix(spec, "cifar10:")) {
+  if (const auto folder = folder_after(spec, "cifar10:")) {
     return cifar10_has_split(*folder, split);
   }
-  if (const auto folder = after_prefix(spec, "mnist:")) {
+  if (const auto folder = folder_after(spec, "mnist:")) {
     return mnist_has_split(*folder, split);
   }
   require_folder(spec);
@@ -133,10 +142,10 @@ std::unique_ptr<Dataset> open_dataset(const std::string& spec, const std::string
     }
     return std::make_unique<CellsDataset>(CellsOptions{split, cells.size, count, cells.seed});
   }
-  if (const auto folder = after_prefix(spec, "cifar10:")) {
+  if (const auto folder = folder_after(spec, "cifar10:")) {
     return make_record_dataset(read_cifar10(*folder, split));
   }
-  if (const auto folder = after_prefix(spec, "mnist:")) {
+  if (const auto folder = folder_after(spec, "mnist:")) {
     return make_record_dataset(read_mnist(*folder, split, options.classes));
   }
   if (!has_split(spec, split) && !split.empty()) {

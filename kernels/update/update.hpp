@@ -1,7 +1,7 @@
 // First-order parameter updates over flat memory. Plain C++.
 //
-// Whatever changes between steps lies in device memory (UpdateScalars), so a captured step replays
-// with new values.
+// Whatever changes between steps lies in device memory (UpdateScalars): a step is the same launches
+// with the same arguments.
 #pragma once
 
 #include <cstdint>

@@ -67,6 +67,10 @@ int main(int argc, char** argv) {
   constexpr std::string_view kOption = "--directory=";
   for (int i = 1; i < argc; ++i) {
     const std::string_view argument = argv[i];
+    if (argument == "--help") {  // GoogleTest has printed its own
+      std::printf("\nOf this program:\n  --directory=FOLDER\n      Only tests in tests/FOLDER.\n");
+      return 0;
+    }
     if (!argument.starts_with(kOption)) {
       std::fprintf(stderr, "curvseg_tests: unknown argument %s\n", argv[i]);
       return 2;

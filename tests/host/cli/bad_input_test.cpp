@@ -228,6 +228,8 @@ TEST_F(BadInput, ValuesOutOfRange) {
   expect_refused(train({"--lr", "0.1"}), "--lr 0.1", "auto");
   expect_refused(train({"--clip", "1"}), "--clip 1", "auto");
   expect_refused(train({"--crop", "-3"}), "--crop -3");
+  expect_refused(train({"--crop", "16385"}), "--crop 16385", "from 1 to 16384");
+  expect_refused(train({"--data", "mnist:"}), "mnist:", "names no folder");
 }
 
 TEST_F(BadInput, NegativeCounts) {
@@ -273,7 +275,9 @@ TEST_F(BadInput, SegmenterForLabelsOfWholeImages) {
   write_bytes(in("cifar") / "data_batch_1.bin", record);
   write_bytes(in("cifar") / "test_batch.bin", record);
   expect_refused(train({"--data", "cifar10:" + in("cifar").string()}), "unet", "classifier3");
-  expect_refused(train({"--model", "classifier3"}), "classifier3");
+  // The other way round, also where no size was asked for.
+  expect_refused(train({"--model", "classifier3"}), "classifier3", data().string(),
+                 "has a mask for each");
 }
 
 TEST_F(BadInput, RecordsTooSmallForAClassifier) {

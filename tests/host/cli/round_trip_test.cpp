@@ -303,6 +303,15 @@ TEST_F(RoundTrip, FolderWithoutSplitsHoldsSomeImagesOut) {
   expect_mentions(result.err, "8 images to train on, 2 to validate (held out)");
 }
 
+TEST_F(RoundTrip, OfAFewImagesOneIsHeldOut) {
+  const fs::path data = *folder_ / "few";
+  write_split(data, "", 3);  // a tenth of which is none
+  const CommandResult result =
+      run_command(tiny_training(*folder_ / "held_one_out", {"--data", data.string()}));
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  expect_mentions(result.err, "2 images to train on, 1 to validate (held out)");
+}
+
 TEST(Classifier, TrainsEvaluatesAndPredicts) {
   const TempDir folder;
   fs::create_directory(folder / "data");

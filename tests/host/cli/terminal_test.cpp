@@ -31,13 +31,14 @@ class Terminal : public ::testing::Test {
   }
 };
 
-/// Output of the command when stdout and stderr are a terminal of 100 columns.
-std::string run_in_terminal(const std::vector<std::string>& arguments) {
+/// Output of the command when stdout and stderr are a terminal.
+std::string run_in_terminal(const std::vector<std::string>& arguments,
+                            unsigned short columns = 100) {
   const int terminal = open_terminal();
   if (terminal < 0) {
     throw std::runtime_error("no pseudo-terminal to be had");
   }
-  const winsize size{.ws_row = 30, .ws_col = 100, .ws_xpixel = 0, .ws_ypixel = 0};
+  const winsize size{.ws_row = 30, .ws_col = columns, .ws_xpixel = 0, .ws_ypixel = 0};
   ioctl(terminal, TIOCSWINSZ, &size);
   const std::string name = ptsname(terminal);
   std::vector<char*> argv = {const_cast<char*>(CURVSEG_COMMAND_PATH)};
@@ -80,6 +81,24 @@ TEST_F(Terminal, ShowsABarWithLossScoreRateAndTimeLeft) {
     EXPECT_LE(state.find_first_of("\r\n") == std::string::npos ? state.size() : 0, 99U) << state;
     begin = end;
   }
+}
+
+TEST_F(Terminal, EightyColumnsHoldABarBesideTheScore) {
+  const TempDir folder;
+  const std::string text =
+      run_in_terminal(tiny_training(folder / "run", {"--epochs", "30", "--steps", "2000"}), 80);
+  int with_score = 0;
+  for (std::size_t begin = text.find("\r\x1b[K"); begin != std::string::npos;) {
+    const std::size_t end = text.find("\r\x1b[K", begin + 4);
+    const std::string state = text.substr(begin + 4, end - begin - 4);
+    begin = end;
+    if (state.find_first_of("\r\n") != std::string::npos) continue;
+    EXPECT_LE(state.size(), 79U) << state;
+    if (state.find("mIoU") == std::string::npos) continue;
+    ++with_score;
+    expect_mentions(state, "[", "]", "loss", "images/s");
+  }
+  EXPECT_GT(with_score, 0) << text;
 }
 
 TEST_F(Terminal, QuietShowsNoBar) {

@@ -229,6 +229,10 @@ TEST_F(FolderTest, CountsLabelsWhileItChecks) {
   EXPECT_EQ(open(given).class_source(), ClassSource::kOptions);
   std::ofstream(file("classes.txt")) << "a\nb\nc\nd\n";
   EXPECT_EQ(open().class_source(), ClassSource::kNames);
+  std::ofstream many(file("classes.txt"));
+  for (int i = 0; i < 257; ++i) many << "class " << i << '\n';
+  many.close();
+  expect_mentions(open_error(), "classes.txt names 257 classes", "0 to 255");
 }
 
 TEST_F(FolderTest, FingerprintChangesWithTheFiles) {
