@@ -24,7 +24,7 @@ std::optional<std::string> after_prefix(const std::string& spec, std::string_vie
 
 /// The folder behind the prefix, if @p spec has that.
 std::optional<std::string> folder_after(const std::string& spec, const std::string& prefix) {
-  const auto folder = after_prefix(spec, prefix);
+  std::optional<std::string> folder = after_prefix(spec, prefix);
   if (folder && folder->empty()) {
     throw InputError(spec + ": names no folder, as " + prefix + "FOLDER does");
   }
