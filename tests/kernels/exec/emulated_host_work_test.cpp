@@ -19,7 +19,11 @@ class EmulatedHostWork : public EmulatedTest {
     EmulatedTest::SetUp();
     for (StreamHandle& stream : stream_) stream = runtime_.create_stream(0);
     inverse_ = allocate<float>(kMatrixFloats);
-    workspace_ = allocate<float>(kMatrixFloats);
+    InverseSpd p;
+    p.count = 1;
+    p.matrix[0].n = kRows;
+    workspace_ = allocate<float>(
+        static_cast<std::size_t>(curvseg_kernels_target_emulated()->inverse_spd_workspace(p)));
   }
   void TearDown() override {
     for (const StreamHandle stream : stream_) runtime_.destroy_stream(stream);
