@@ -113,6 +113,9 @@ def ratios(row):
     texts = []
     for each in dict.fromkeys([peer, *filter(None, named)]):
         middle, low, high = results.ratio(row, each)
+        if each == bars.GRADIENT:  # a cost: the other way round
+            texts.append(f"{1.0 / middle:.2f} [{1.0 / high:.2f}, {1.0 / low:.2f}] gradients")
+            continue
         by = "" if each == peer else f" {each.split()[0]}"
         texts.append(f"{middle:.2f} [{low:.2f}, {high:.2f}]{by}")
     return ", ".join(texts)

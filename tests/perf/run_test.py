@@ -201,6 +201,7 @@ class Bars(unittest.TestCase):
                               "sides": {"curvseg": [1.2, 2.4], "gradient": [1.0, 2.0]}})
         self.assertEqual(bars.shortfalls(step), ["1.20 gradients"])
         self.assertEqual(bars.words(step["bar"]), "≤ 1.15 gradients")
+        self.assertEqual(table.ratios(step), "1.20 [1.20, 1.20] gradients")
         step["sides"]["curvseg"] = [1.1, 2.2]
         self.assertEqual(bars.shortfalls(step), [])
 
