@@ -73,11 +73,11 @@ void for_each_matrix(const Params& p, Task task) {
 
 std::int64_t square(int n) { return static_cast<std::int64_t>(n) * n; }
 
-/// Floats before matrix j, when every matrix has a square of its own.
+/// Floats of workspace before matrix j, of which one of n rows has `each(n)`.
 template <class Params>
-std::int64_t squares_before(const Params& p, int j) {
+std::int64_t floats_before(const Params& p, int j, std::int64_t (*each)(int)) {
   std::int64_t floats = 0;
-  for (int i = 0; i < j; ++i) floats += square(p.matrix[i].n);
+  for (int i = 0; i < j; ++i) floats += each(p.matrix[i].n);
   return floats;
 }
 
@@ -175,7 +175,7 @@ void multiply_transposed(const Eigen::Map<Matrix>& w, RowMajor out) {
     for (Index j = i + 1; j < n; ++j) out(i, j) = out(j, i);
 }
 
-/// Floats beside the matrix and its inverse.
+/// Floats of the matrix and of what inverting takes.
 std::int64_t inverse_workspace(int n) { return square(n) + n * kPivots; }
 
 bool invert(const SpdMatrix& m, float relative, float absolute, float* workspace) {
@@ -192,6 +192,9 @@ bool invert(const SpdMatrix& m, float relative, float absolute, float* workspace
 }
 
 // ---- orthonormal basis -------------------------------------------------------------------------
+
+/// Floats of the matrix, of Q and of what factorising takes.
+std::int64_t basis_workspace(int n) { return 2 * square(n) + qr_workspace(n); }
 
 bool orthonormalise(const BasisMatrix& m, float* workspace) {
   if (!copy_finite(m.n, m.m, m.ldm, workspace)) return false;
@@ -227,45 +230,38 @@ bool decompose(const EigenMatrix& m, float* workspace) {
 }  // namespace
 
 std::int64_t inverse_spd_workspace(const InverseSpd& p) {
-  std::int64_t floats = 0;
-  for (int j = 0; j < p.count; ++j) floats += inverse_workspace(p.matrix[j].n);
-  return floats;
+  return floats_before(p, p.count, inverse_workspace);
 }
 
 void inverse_spd(StreamHandle, const InverseSpd& p) {
   const float relative = p.damping ? p.damping[0] : p.relative;
   const float absolute = p.damping ? p.damping[1] : p.absolute;
   for_each_matrix(p, [&](int j) {
-    std::int64_t at = 0;
-    for (int i = 0; i < j; ++i) at += inverse_workspace(p.matrix[i].n);
     const SpdMatrix& m = p.matrix[j];
-    set_status(m.status, invert(m, relative, absolute, p.workspace + at));
+    float* workspace = p.workspace + floats_before(p, j, inverse_workspace);
+    set_status(m.status, invert(m, relative, absolute, workspace));
   });
 }
 
 std::int64_t orthonormal_basis_workspace(const OrthonormalBasis& p) {
-  std::int64_t floats = 2 * squares_before(p, p.count);
-  for (int j = 0; j < p.count; ++j) floats += qr_workspace(p.matrix[j].n);
-  return floats;
+  return floats_before(p, p.count, basis_workspace);
 }
 
 void orthonormal_basis(StreamHandle, const OrthonormalBasis& p) {
   for_each_matrix(p, [&](int j) {
-    std::int64_t at = 2 * squares_before(p, j);
-    for (int i = 0; i < j; ++i) at += qr_workspace(p.matrix[i].n);
     const BasisMatrix& m = p.matrix[j];
-    set_status(m.status, orthonormalise(m, p.workspace + at));
+    set_status(m.status, orthonormalise(m, p.workspace + floats_before(p, j, basis_workspace)));
   });
 }
 
 std::int64_t symmetric_eigen_workspace(const SymmetricEigen& p) {
-  return squares_before(p, p.count);
+  return floats_before(p, p.count, square);
 }
 
 void symmetric_eigen(StreamHandle, const SymmetricEigen& p) {
   for_each_matrix(p, [&](int j) {
     const EigenMatrix& m = p.matrix[j];
-    set_status(m.status, decompose(m, p.workspace + squares_before(p, j)));
+    set_status(m.status, decompose(m, p.workspace + floats_before(p, j, square)));
   });
 }
 
