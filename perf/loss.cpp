@@ -1,4 +1,5 @@
-// Losses with their gradients: GB/s and the part of the measured triad bandwidth.
+// Losses with their gradients, and their curvature times a vector: GB/s and the part of the
+// measured triad bandwidth.
 #include <string>
 #include <vector>
 
@@ -84,6 +85,38 @@ Recipe mean_squared_error_recipe(const Shape& x) {
   return r;
 }
 
+enum class Curvature { kHessian, kFisher };
+
+/// Tensors: logits, u, the product. Scalars: denominator.
+Recipe cross_entropy_curvature_recipe(const Shape& x, Curvature of) {
+  Recipe r;
+  r.tensors = {x, x, x};
+  r.labels = labels_of(x);
+  r.scalars = {labelled(r.labels)};
+  r.bytes =
+      sizeof(float) * (3.0 * static_cast<double>(x.elements()) + static_cast<double>(x.pixels()));
+  r.run = [of](const Stream& stream, Set& s) {
+    if (of == Curvature::kHessian)
+      softmax_cross_entropy_hessian(stream, s[0], s.labels.data(), s.scalars.data(), {}, s[1],
+                                    s[2]);
+    else
+      softmax_cross_entropy_fisher(stream, s[0], s.labels.data(), nullptr, s.scalars.data(), {},
+                                   s[1], s[2]);
+  };
+  r.result = 2;
+  r.tolerance = 1e-5;
+  r.expected = [r, x, of] {
+    const reference::CrossEntropy loss{.classes = x.c};
+    const std::vector<double> logits = doubled(r.start(0)), u = doubled(r.start(1));
+    const auto denominator = static_cast<double>(r.scalars[0]);
+    return of == Curvature::kHessian
+               ? reference::cross_entropy_hessian(loss, logits, r.labels, u, denominator).value
+               : reference::cross_entropy_fisher(loss, logits, r.labels, nullptr, &u, denominator)
+                     .value;
+  };
+  return r;
+}
+
 /// The denominator of the loss, a sum over the labels.
 Recipe label_weight_recipe(const Shape& x) {
   Recipe r;
@@ -106,6 +139,10 @@ void register_benchmarks() {
   };
   add_all("cross_entropy_gradient", [](const Shape& x) { return cross_entropy_recipe(x, true); });
   add_all("cross_entropy", [](const Shape& x) { return cross_entropy_recipe(x, false); });
+  add_all("cross_entropy_hessian",
+          [](const Shape& x) { return cross_entropy_curvature_recipe(x, Curvature::kHessian); });
+  add_all("cross_entropy_fisher",
+          [](const Shape& x) { return cross_entropy_curvature_recipe(x, Curvature::kFisher); });
   add_all("mean_squared_error", mean_squared_error_recipe);
   add_all("label_weight", label_weight_recipe);
 }

@@ -94,6 +94,80 @@ Recipe sgd_recipe(const Shape& x, float momentum) {
   return r;
 }
 
+/// Tensors: grad, m, v, the direction.
+Recipe adam_direction_recipe(const Shape& x) {
+  Recipe r;
+  r.tensors = {x, x, x, x};
+  r.scalars = first_step();
+  r.bytes = 6.0 * sizeof(float) * static_cast<double>(x.elements());
+  r.prepare = [n = x.elements()](const Stream& stream, Set& s) {
+    fill(stream, {s[1].data(), n}, 0.0f);
+    fill(stream, {s[2].data(), n}, 0.0f);
+  };
+  r.run = [](const Stream& stream, Set& s) {
+    AdamDirection p;
+    p.n = s[0].shape().elements();
+    p.grad = s[0].data();
+    p.m = s[1].data();
+    p.v = s[2].data();
+    p.to = s[3].data();
+    p.scalars = scalars(s);
+    p.beta1 = kBeta1, p.beta2 = kBeta2, p.epsilon = kEpsilon;
+    const CurrentDevice current(stream.device());
+    stream.device().target().kernels->adam_direction(stream.native(), p);
+  };
+  r.result = 3;
+  r.tolerance = 1e-5;
+  r.expected = [r] {  // θ − d from θ = 0 at a rate of 1
+    std::vector<double> result;
+    for (const float grad : r.start(0))
+      result.push_back(
+          -reference::adam({.learning_rate = 1.0}, kBeta1, kBeta2, kEpsilon, 1, 0, grad, 0, 0)
+               .theta.value);
+    return result;
+  };
+  return r;
+}
+
+constexpr float kGamma = 0.5f, kSmallest = 0.25f;
+
+/// Tensors: theta, grad, m, the diagonal.
+Recipe damped_diagonal_recipe(const Shape& x) {
+  Recipe r;
+  r.tensors = {x, x, x, x};
+  r.scalars = first_step();
+  r.bytes = 6.0 * sizeof(float) * static_cast<double>(x.elements());
+  r.run = [](const Stream& stream, Set& s) {
+    DampedDiagonalUpdate p;
+    p.n = s[0].shape().elements();
+    p.theta = s[0].data();
+    p.grad = s[1].data();
+    p.m = s[2].data();
+    p.h = s[3].data();
+    p.scalars = scalars(s);
+    p.beta1 = kBeta1, p.gamma = kGamma, p.epsilon = kSmallest;
+    const CurrentDevice current(stream.device());
+    stream.device().target().kernels->damped_diagonal_update(stream.native(), p);
+  };
+  r.tolerance = 1e-5;
+  r.expected = [r] {
+    const std::vector<float> theta = r.start(0), grad = r.start(1), m = r.start(2), h = r.start(3);
+    const reference::DampedDiagonal options{
+        .beta1 = kBeta1,
+        .gamma = kGamma,
+        .epsilon = kSmallest,
+        .largest = 1.0,
+        .bias_correction1 = static_cast<double>(first_step()[1])};
+    std::vector<double> result;
+    for (std::size_t i = 0; i < theta.size(); ++i)
+      result.push_back(reference::damped_diagonal({.learning_rate = static_cast<double>(kRate)},
+                                                  options, theta[i], grad[i], m[i], h[i])
+                           .theta.value);
+    return result;
+  };
+  return r;
+}
+
 constexpr int kScratch = 1 << 16;  // floats, ample on every target
 
 /// Tensors: x, the sum, scratch memory.
@@ -129,6 +203,8 @@ void register_benchmarks() {
     add_recipe(
         "sgd_momentum" + size, [](const Shape& x) { return sgd_recipe(x, 0.9f); }, flat(n));
     add_recipe("adam" + size, adam_recipe, flat(n));
+    add_recipe("adam_direction" + size, adam_direction_recipe, flat(n));
+    add_recipe("damped_diagonal" + size, damped_diagonal_recipe, flat(n));
     add_recipe("squared_norm" + size, squared_norm_recipe, flat(n));
   }
 }

@@ -38,10 +38,12 @@ void check_size(const Model& model, const char* function, const char* vector, st
 
 }  // namespace
 
-const std::string& Model::name() const { return state_->name; }
+const std::string& Model::name() const& { return state_->name; }
+std::string Model::name() && { return state_->name; }
 int Model::in_channels() const { return state_->nodes.front().channels; }
 int Model::classes() const { return state_->nodes.back().channels; }
-const std::vector<Parameter>& Model::parameters() const { return state_->parameters; }
+const std::vector<Parameter>& Model::parameters() const& { return state_->parameters; }
+std::vector<Parameter> Model::parameters() && { return state_->parameters; }
 std::int64_t Model::parameter_count() const { return state_->parameter_count; }
 const std::vector<Node>& Model::nodes() const { return state_->nodes; }
 

@@ -39,12 +39,14 @@ struct Node;  // one layer, host/nn/graph.hpp
 class Model {
  public:
   /// "unet(width=16, depth=3, transpose=true)": zoo::make() builds the same model from it.
-  const std::string& name() const;
+  const std::string& name() const&;
+  std::string name() &&;       ///< of a temporary, which it outlives
   int in_channels() const;     ///< channels of the images
   int classes() const;         ///< channels of the output
   bool is_classifier() const;  ///< its output is [N,1,1,classes]
   /// In the order of theta.
-  const std::vector<Parameter>& parameters() const;
+  const std::vector<Parameter>& parameters() const&;
+  std::vector<Parameter> parameters() &&;  ///< of a temporary, which they outlive
   /// Elements of theta, with the padding between parameters, which stays 0 for ever.
   std::int64_t parameter_count() const;
   const std::vector<Node>& nodes() const;  ///< for this library's own use

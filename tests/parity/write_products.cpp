@@ -7,7 +7,6 @@
 // NAME.products.safetensors, computed from the parameters that were read back from the first:
 //   x [N,H,W,C], labels [N,H,W], loss, and for each parameter P  v.P, grad.P, hvp.P, ggnvp.P,
 // with the options of the loss in the metadata. Exit status 77: there is no such device here.
-#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -24,6 +23,7 @@
 #include "curvseg/ops.hpp"
 #include "curvseg/train.hpp"
 #include "host/io/safetensors.hpp"
+#include "tests/support/devices.hpp"
 
 namespace curvseg {
 namespace {
@@ -210,12 +210,6 @@ void run(const std::filesystem::path& folder, const Device& device) {
   }
 }
 
-bool has_device(const std::string& name) {
-  const std::vector<DeviceInfo> devices = Device::list();
-  return std::any_of(devices.begin(), devices.end(),
-                     [&](const DeviceInfo& info) { return info.device == name; });
-}
-
 }  // namespace
 }  // namespace curvseg
 
@@ -223,7 +217,7 @@ int main(int argc, char** argv) {
   try {
     if (argc < 2 || argc > 3) throw std::runtime_error("usage: parity_products FOLDER [DEVICE]");
     const std::string device = argc > 2 ? argv[2] : "host";
-    if (!curvseg::has_device(device)) {
+    if (!curvseg::testing::has_device(device)) {
       std::printf("there is no device %s here\n", device.c_str());
       return 77;
     }

@@ -3,14 +3,20 @@
 //   curvseg_tests --directory=kernels/pool     only the tests whose source lies in
 //   tests/kernels/pool; with --gtest_filter, those of them that it names
 //
+// The environment variable CURVSEG_TEST_DEVICE names the device that tests of the trainer run on,
+// "host" without it. Exit status 77: there is no such device here.
+//
 // Skipped tests are counted by reason at the end.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <map>
 #include <string>
 #include <string_view>
+
+#include "support/devices.hpp"
 
 namespace {
 
@@ -82,6 +88,11 @@ int main(int argc, char** argv) {
       return 2;
     }
     GTEST_FLAG_SET(filter, filter);
+  }
+  if (const char* device = std::getenv("CURVSEG_TEST_DEVICE");
+      device && !curvseg::testing::has_device(device)) {
+    std::printf("skipped: there is no device %s here\n", device);
+    return 77;
   }
   testing::UnitTest::GetInstance()->listeners().Append(new SkipSummary);
   return RUN_ALL_TESTS();

@@ -27,8 +27,7 @@ void expect_is_difference_of_gradients(Case& c, unsigned seed) {
 Model in_tiles(const Model& model) { return model.with_convolutions(ConvAlgorithm::kWinograd); }
 
 TEST(GaussNewton, IsTheExplicitProduct) {
-  for (const char* name : {"host", "emulated"}) {
-    if (!has_device(name)) continue;
+  for (const std::string& name : cheap_devices()) {
     SCOPED_TRACE(name);
     const Device device = Device::open(name);
     Case unet(device, zoo::make("unet(width=2, depth=1)", 1, 3), {2, 5, 6, 1}, 1);
@@ -94,8 +93,7 @@ TEST(GaussNewton, LinearModelHasGaussNewtonForHessian) {
 }
 
 TEST(Hessian, IsTheDifferenceOfGradients) {
-  for (const char* name : {"host", "emulated"}) {
-    if (!has_device(name)) continue;
+  for (const std::string& name : cheap_devices()) {
     SCOPED_TRACE(name);
     const Device device = Device::open(name);
     Case unet(device, zoo::make("unet(width=2, depth=1)", 1, 3), {2, 5, 6, 1}, 1);
@@ -178,8 +176,7 @@ TEST(Hessian, ProductsAndGradientsDoNotDisturbEachOther) {
 }
 
 TEST(Hessian, LowMemoryGivesTheSameProducts) {
-  for (const char* name : {"host", "emulated"}) {
-    if (!has_device(name)) continue;
+  for (const std::string& name : cheap_devices()) {
     SCOPED_TRACE(name);
     const auto product = [&](CurvatureKind kind) {
       Case c(Device::open(name), zoo::make("unet(width=3, depth=1)", 1, 3), {3, 5, 6, 1}, 1,
@@ -234,7 +231,7 @@ TEST(Hessian, KeepsNoGradientsOfAnotherPoint) {
 }
 
 /// d₀ᵀGd₀, d₀ᵀGd₁ and d₁ᵀGd₁ of the first images of a batch.
-void expect_forms_of_the_first_images(const char* device_name, const LossOptions& loss) {
+void expect_forms_of_the_first_images(const std::string& device_name, const LossOptions& loss) {
   SCOPED_TRACE(device_name);
   const Device device = Device::open(device_name);
   const Stream stream(device);
@@ -280,8 +277,7 @@ void expect_forms_of_the_first_images(const char* device_name, const LossOptions
 }
 
 TEST(QuadraticForm, IsThatOfTheFirstImages) {
-  for (const char* name : {"host", "emulated"}) {
-    if (!has_device(name)) continue;
+  for (const std::string& name : cheap_devices()) {
     expect_forms_of_the_first_images(name, {});
     expect_forms_of_the_first_images(name, {.class_weights = {0.5f, 2.0f}});
     expect_forms_of_the_first_images(name, {.kind = LossKind::kMeanSquaredError});

@@ -18,7 +18,7 @@ constexpr CurvatureMatrix kMatrices[] = {CurvatureMatrix::kGaussNewton, Curvatur
 /// Five images, as one batch and as batches of two and three.
 class Batches {
  public:
-  explicit Batches(const char* device_name, const LossOptions& loss = {})
+  explicit Batches(const std::string& device_name, const LossOptions& loss = {})
       : device_(Device::open(device_name)),
         stream_(device_),
         model_(zoo::make("unet(width=2, depth=1)", 1, 2)),
@@ -132,9 +132,11 @@ TEST(CurvatureOperator, SeveralBatchesAreOneLargeBatch) {
       if (matrix != CurvatureMatrix::kFisher)  // which draws other labels: below
         expect_is_one_large_batch(c, matrix);
   }
-  if (!has_device("emulated")) return;
-  Batches c("emulated", {.class_weights = {0.5f, 3.0f}});
-  expect_is_one_large_batch(c, CurvatureMatrix::kHessian);
+  for (const std::string& name : cheap_devices()) {
+    SCOPED_TRACE(name);
+    Batches c(name, {.class_weights = {0.5f, 3.0f}});
+    expect_is_one_large_batch(c, CurvatureMatrix::kHessian);
+  }
 }
 
 TEST(CurvatureOperator, IsTheProductOfItsOnlyBatch) {

@@ -76,8 +76,7 @@ std::vector<float> sampled_gradient(CurvatureCase& c, const SampledLabels& label
 }
 
 TEST(Fisher, EmpiricalIsTheExplicitProduct) {
-  for (const char* name : {"host", "emulated"}) {
-    if (!has_device(name)) continue;
+  for (const std::string& name : cheap_devices()) {
     for (const LossOptions& loss : losses()) {
       SCOPED_TRACE(name);
       CurvatureCase c(Device::open(name), zoo::make("unet(width=2, depth=1)", 1, 3), {2, 5, 6, 1},
@@ -99,8 +98,7 @@ TEST(Fisher, EmpiricalIsTheExplicitProduct) {
 }
 
 TEST(Fisher, SampledIsTheExplicitProductWithTheLabelsDrawn) {
-  for (const char* name : {"host", "emulated"}) {
-    if (!has_device(name)) continue;
+  for (const std::string& name : cheap_devices()) {
     for (const LossOptions& loss : {losses()[0], losses()[1]}) {
       SCOPED_TRACE(name);
       CurvatureCase c(Device::open(name), zoo::make("unet(width=2, depth=1)", 1, 3), {2, 5, 6, 1},

@@ -11,7 +11,8 @@ using namespace testing;
 TEST(BatchLossParts, GiveTheSameWithinRounding) {
   for (const auto& [name, kind] : {std::pair("host", CurvatureKind::kHessian),
                                    std::pair("host", CurvatureKind::kLowMemoryHessian),
-                                   std::pair("emulated", CurvatureKind::kHessian)}) {
+                                   std::pair("emulated", CurvatureKind::kHessian),
+                                   std::pair("cuda", CurvatureKind::kHessian)}) {
     if (!has_device(name)) continue;
     SCOPED_TRACE(name);
     const Device device = Device::open(name);

@@ -57,7 +57,7 @@ Expected expected_squares(const Model& model, const Shape& input, const NetworkD
 TEST(SquaredGradients, OfSingleImagesAreExactForWholeNumbers) {
   const std::pair<const char*, Shape> models[] = {{"unet(width=3, depth=2)", {3, 10, 13, 2}},
                                                   {"classifier2", {4, 8, 8, 1}}};
-  for (const char* name : {"host", "host_baseline", "emulated"}) {
+  for (const char* name : {"host", "host_baseline", "emulated", "cuda"}) {
     if (!has_device(name)) continue;
     for (const auto& [model_name, input] : models) {
       SCOPED_TRACE(std::string(name) + " " + model_name);
@@ -129,8 +129,7 @@ Doubles expected_of_loss(const CurvatureCase& c, int images) {
 }
 
 TEST(SquaredGradients, AreSharesOfTheMeanOverTheBatch) {
-  for (const char* name : {"host", "emulated"}) {
-    if (!has_device(name)) continue;
+  for (const std::string& name : cheap_devices()) {
     for (const LossOptions& loss :
          {LossOptions{}, LossOptions{.class_weights = {0.5f, 2.0f, 1.0f}, .label_smoothing = 0.1f},
           LossOptions{.kind = LossKind::kMeanSquaredError}}) {

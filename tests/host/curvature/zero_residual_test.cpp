@@ -46,8 +46,7 @@ Identity identity() {
 
 TEST(ZeroResidual, HessianIsGaussNewton) {
   const Identity made = identity();
-  for (const char* name : {"host", "emulated"}) {
-    if (!has_device(name)) continue;
+  for (const std::string& name : cheap_devices()) {
     SCOPED_TRACE(name);
     const Device device = Device::open(name);
     const Stream stream(device);

@@ -134,7 +134,8 @@ TEST(ImagesAtOnce, PartsAreTheWholeForZooModels) {
     Shape input;
   } const cases[] = {{"host", "unet(width=3, depth=2)", {5, 10, 13, 2}},
                      {"host", "classifier2", {3, 8, 8, 1}},
-                     {"emulated", "unet(width=2, depth=1)", {3, 6, 5, 1}}};
+                     {"emulated", "unet(width=2, depth=1)", {3, 6, 5, 1}},
+                     {"cuda", "unet(width=3, depth=2)", {5, 10, 13, 2}}};
   for (const auto& [device, model, input] : cases) {
     if (!has_device(device)) continue;
     SCOPED_TRACE(std::string(device) + " " + model);

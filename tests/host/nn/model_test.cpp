@@ -6,6 +6,7 @@
 #include <cmath>
 #include <set>
 #include <stdexcept>
+#include <type_traits>
 
 #include "curvseg/error.hpp"
 #include "host/nn/message_of.hpp"
@@ -84,6 +85,14 @@ TEST(Model, ClassifiersHaveOneSizeSegmentersAny) {
   const Model segmenter = zoo::unet(1, 2);
   EXPECT_FALSE(segmenter.is_classifier());
   EXPECT_EQ(segmenter.fixed_input(), (Shape{0, 0, 0, 1}));
+}
+
+TEST(Model, WhatATemporaryTellsOutlivesIt) {
+  static_assert(std::is_same_v<decltype(zoo::fcn(1, 2).parameters()), std::vector<Parameter>>);
+  static_assert(std::is_same_v<decltype(zoo::fcn(1, 2).name()), std::string>);
+  std::vector<std::string> names;
+  for (const Parameter& p : zoo::fcn(1, 2).parameters()) names.push_back(p.name);
+  EXPECT_EQ(names, parameter_names(zoo::fcn(1, 2)));
 }
 
 std::vector<float> initial_values(const Model& model, std::uint64_t seed) {

@@ -12,15 +12,10 @@
 #include "curvseg/model.hpp"
 #include "host/nn/graph.hpp"
 #include "reference/network.hpp"
+#include "support/devices.hpp"
 #include "support/random_data.hpp"
 
 namespace curvseg::testing {
-
-inline bool has_device(const std::string& name) {
-  const auto devices = Device::list();
-  return std::any_of(devices.begin(), devices.end(),
-                     [&](const DeviceInfo& info) { return info.device == name; });
-}
 
 inline reference::Layer reference_layer(const Model& model, const Node& node) {
   using reference::LayerKind;

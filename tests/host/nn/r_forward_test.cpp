@@ -139,7 +139,7 @@ TEST(RForward, IsTheDerivativeOfTheOutputForRandomGraphs) {
 }
 
 TEST(RForward, IsExactForWholeNumbers) {
-  for (const char* name : {"host", "host_baseline", "emulated"}) {
+  for (const char* name : {"host", "host_baseline", "emulated", "cuda"}) {
     if (!has_device(name)) continue;
     SCOPED_TRACE(name);
     const Shape input{1, 10, 13, 2};

@@ -6,6 +6,7 @@
 
 #include "curvseg/ops.hpp"
 #include "curvseg/tensor.hpp"
+#include "support/devices.hpp"
 
 namespace curvseg {
 namespace {
@@ -201,9 +202,7 @@ TEST(ConvolutionStride, MorePhasesThanAGridHasRows) {
 }
 
 TEST(StreamWait, AcrossTargetsHoldsToo) {
-  bool emulated = false;
-  for (const DeviceInfo& info : Device::list()) emulated = emulated || info.device == "emulated";
-  if (!emulated) GTEST_SKIP() << "this build has no emulated target";
+  if (!testing::has_device("emulated")) GTEST_SKIP() << "this build has no emulated target";
   const Stream late{Device::open("emulated")}, host{Device::open("host")};
   DeviceArray<float> on_device(late.device(), 4);
   fill(late, {on_device.data(), 4}, 1.0f);

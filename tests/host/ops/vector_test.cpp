@@ -7,7 +7,7 @@
 
 #include "curvseg/ops.hpp"
 #include "curvseg/tensor.hpp"
-#include "host/train/devices.hpp"
+#include "support/devices.hpp"
 
 namespace curvseg {
 namespace {
@@ -106,7 +106,7 @@ TEST_P(VectorOps, Refusals) {
       "-1 elements");
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, VectorOps, ::testing::ValuesIn(test::cheap_devices()),
+INSTANTIATE_TEST_SUITE_P(Devices, VectorOps, ::testing::ValuesIn(testing::cheap_devices()),
                          [](const auto& parameter) { return parameter.param; });
 
 }  // namespace

@@ -1,8 +1,8 @@
 // Auto's phases, made short: FOOF, FOOF while SOAP watches, SOAP while its rate is measured, SOAP.
 #include <set>
 
+#include "support/devices.hpp"
 #include "tests/host/optim/linear_case.hpp"
-#include "tests/host/train/devices.hpp"
 
 namespace curvseg {
 namespace {
@@ -199,7 +199,7 @@ TEST_P(AutoTest, TheLogHasAModelOnlyWhereStepsFollowOne) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, AutoTest, ::testing::ValuesIn(test::cheap_devices()),
+INSTANTIATE_TEST_SUITE_P(Devices, AutoTest, ::testing::ValuesIn(testing::cheap_devices()),
                          [](const auto& instance) { return instance.param; });
 
 }  // namespace

@@ -1,7 +1,7 @@
 // The published settings of damped-diagonal as numbers, and its bounds step by step.
 #include "curvseg/error.hpp"
+#include "support/devices.hpp"
 #include "tests/host/optim/linear_case.hpp"
-#include "tests/host/train/devices.hpp"
 
 namespace curvseg {
 namespace {
@@ -127,7 +127,7 @@ TEST_P(DampedDiagonalTest, DividesMeansByTheirWeights) {
   EXPECT_GT(follow(o, 0.0f).unclipped, 5);
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, DampedDiagonalTest, ::testing::ValuesIn(test::cheap_devices()),
+INSTANTIATE_TEST_SUITE_P(Devices, DampedDiagonalTest, ::testing::ValuesIn(testing::cheap_devices()),
                          [](const auto& instance) { return instance.param; });
 
 }  // namespace

@@ -2,9 +2,9 @@
 // are skipped or taken back.
 #include <algorithm>
 
+#include "support/devices.hpp"
 #include "support/random_data.hpp"
 #include "tests/host/optim/linear_case.hpp"
-#include "tests/host/train/devices.hpp"
 #include "tests/host/train/fixtures.hpp"
 
 namespace curvseg {
@@ -277,7 +277,7 @@ TEST_P(Decisions, AdaHessianAveragesOverTheTapsOfAFilter) {
               h[static_cast<std::size_t>(filter.offset + i % channels)]);
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, Decisions, ::testing::ValuesIn(test::cheap_devices()),
+INSTANTIATE_TEST_SUITE_P(Devices, Decisions, ::testing::ValuesIn(testing::cheap_devices()),
                          [](const auto& instance) { return instance.param; });
 
 }  // namespace

@@ -5,8 +5,8 @@
 #include "reference/dense.hpp"
 #include "reference/patches.hpp"
 #include "reference/quadratic.hpp"
+#include "support/devices.hpp"
 #include "tests/host/optim/linear_case.hpp"
-#include "tests/host/train/devices.hpp"
 
 namespace curvseg {
 namespace {
@@ -248,7 +248,7 @@ TEST_P(FoofTrajectory, ABatchWithoutLabelsMovesNothingAndLeavesNoTrace) {
   EXPECT_EQ(on_->number("rejected"), 0.0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, FoofTrajectory, ::testing::ValuesIn(test::cheap_devices()),
+INSTANTIATE_TEST_SUITE_P(Devices, FoofTrajectory, ::testing::ValuesIn(testing::cheap_devices()),
                          [](const auto& instance) { return instance.param; });
 
 }  // namespace

@@ -2,8 +2,8 @@
 // rejected batch counts as 0.
 #include <set>
 
+#include "support/devices.hpp"
 #include "tests/host/optim/linear_case.hpp"
-#include "tests/host/train/devices.hpp"
 
 namespace curvseg {
 namespace {
@@ -124,7 +124,7 @@ TEST_P(GuardedSoapMuon, TheStateHasTheGuardAndItsMemoryIsCounted) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, GuardedSoapMuon, ::testing::ValuesIn(test::cheap_devices()),
+INSTANTIATE_TEST_SUITE_P(Devices, GuardedSoapMuon, ::testing::ValuesIn(testing::cheap_devices()),
                          [](const auto& instance) { return instance.param; });
 
 }  // namespace

@@ -3,8 +3,8 @@
 #include <set>
 
 #include "reference/symmetric.hpp"
+#include "support/devices.hpp"
 #include "tests/host/optim/linear_case.hpp"
-#include "tests/host/train/devices.hpp"
 
 namespace curvseg {
 namespace {
@@ -293,7 +293,7 @@ TEST_P(HessianFreeTest, ASolveOfFewParametersEndsConverged) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, HessianFreeTest, ::testing::ValuesIn(test::cheap_devices()),
+INSTANTIATE_TEST_SUITE_P(Devices, HessianFreeTest, ::testing::ValuesIn(testing::cheap_devices()),
                          [](const auto& instance) { return instance.param; });
 
 }  // namespace

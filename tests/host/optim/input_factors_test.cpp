@@ -88,7 +88,6 @@ void expect_close(const std::vector<double>& actual, const std::vector<double>& 
 class InputFactorsTest : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(InputFactorsTest, AppliesTheInverseOfTheExplicitFactor) {
-  if (!has_device(GetParam())) GTEST_SKIP() << "there is no device " << GetParam();
   LayersCase c(Device::open(GetParam()));
   const std::vector<float> grad = c.gradient();
   InputFactors factors(c.stream, c.model, {});
@@ -172,7 +171,6 @@ TEST(InputFactors, TapsOfALargeLayerShareAFactorOverItsChannels) {
 }
 
 TEST_P(InputFactorsTest, MeansOfSeveralBatchesAndNoneOfARejectedOne) {
-  if (!has_device(GetParam())) GTEST_SKIP() << "there is no device " << GetParam();
   LayersCase c(Device::open(GetParam()));
   c.gradient();
   const auto mean_of = [&](InputFactors& factors) {
@@ -203,7 +201,6 @@ TEST_P(InputFactorsTest, MeansOfSeveralBatchesAndNoneOfARejectedOne) {
 }
 
 TEST_P(InputFactorsTest, FirstStepOfFoofIsTheMinimumAlongItsDirection) {
-  if (!has_device(GetParam())) GTEST_SKIP() << "there is no device " << GetParam();
   LayersCase c(Device::open(GetParam()));
   const std::vector<float> grad = c.gradient();
   InputFactors factors(c.stream, c.model, {});
@@ -236,7 +233,7 @@ TEST_P(InputFactorsTest, FirstStepOfFoofIsTheMinimumAlongItsDirection) {
         << i;
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, InputFactorsTest, ::testing::Values("host", "emulated"),
+INSTANTIATE_TEST_SUITE_P(Devices, InputFactorsTest, ::testing::ValuesIn(cheap_devices()),
                          [](const auto& instance) { return instance.param; });
 
 TEST(Foof, NeedsAModelAndABatch) {

@@ -3,8 +3,8 @@
 #include <set>
 #include <string>
 
+#include "support/devices.hpp"
 #include "tests/host/optim/linear_case.hpp"
-#include "tests/host/train/devices.hpp"
 
 namespace curvseg {
 namespace {
@@ -171,7 +171,7 @@ TEST_P(NewtonTest, ProductsThatAreNotFiniteLeaveALittleMoreCaution) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, NewtonTest, ::testing::ValuesIn(test::cheap_devices()),
+INSTANTIATE_TEST_SUITE_P(Devices, NewtonTest, ::testing::ValuesIn(testing::cheap_devices()),
                          [](const auto& instance) { return instance.param; });
 
 }  // namespace

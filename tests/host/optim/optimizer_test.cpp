@@ -11,7 +11,7 @@
 #include "curvseg/error.hpp"
 #include "curvseg/optim.hpp"
 #include "host/optim/gradient_norm.hpp"
-#include "tests/host/train/devices.hpp"
+#include "support/devices.hpp"
 
 namespace curvseg {
 namespace {
@@ -171,7 +171,7 @@ TEST_P(OptimizerTest, RefusesVectorsOfAnotherSize) {
   stream_.synchronise();  // the optimisers go away, and their state may not be zeroed yet
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, OptimizerTest, ::testing::ValuesIn(test::cheap_devices()),
+INSTANTIATE_TEST_SUITE_P(Devices, OptimizerTest, ::testing::ValuesIn(testing::cheap_devices()),
                          [](const auto& instance) { return instance.param; });
 
 void expect_refused(const OptimizerOptions& options, const std::string& part) {

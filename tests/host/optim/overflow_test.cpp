@@ -3,8 +3,8 @@
 #include <cmath>
 #include <limits>
 
+#include "support/devices.hpp"
 #include "tests/host/optim/linear_case.hpp"
-#include "tests/host/train/devices.hpp"
 
 namespace curvseg {
 namespace {
@@ -110,7 +110,7 @@ TEST_P(Overflow, AtTheFirstStepThereIsNothingToTakeBack) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, Overflow, ::testing::ValuesIn(test::cheap_devices()),
+INSTANTIATE_TEST_SUITE_P(Devices, Overflow, ::testing::ValuesIn(testing::cheap_devices()),
                          [](const auto& instance) { return instance.param; });
 
 // ---- the last step of a training
@@ -165,7 +165,7 @@ TEST_P(LastStep, BeforeAnyStepThereIsNothingToTakeBack) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, LastStep, ::testing::ValuesIn(test::cheap_devices()),
+INSTANTIATE_TEST_SUITE_P(Devices, LastStep, ::testing::ValuesIn(testing::cheap_devices()),
                          [](const auto& instance) { return instance.param; });
 
 }  // namespace

@@ -4,8 +4,8 @@
 #include <functional>
 #include <map>
 
+#include "support/devices.hpp"
 #include "tests/host/optim/linear_case.hpp"
-#include "tests/host/train/devices.hpp"
 
 namespace curvseg {
 namespace {
@@ -260,7 +260,7 @@ TEST(QuadraticMinimum, EveryOptimizerGetsThere) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, Quadratic, ::testing::ValuesIn(test::cheap_devices()),
+INSTANTIATE_TEST_SUITE_P(Devices, Quadratic, ::testing::ValuesIn(testing::cheap_devices()),
                          [](const auto& instance) { return instance.param; });
 
 }  // namespace

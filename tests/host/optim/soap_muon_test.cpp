@@ -58,9 +58,6 @@ void expect_close(const DenseMatrix& actual, const DenseMatrix& expected, double
 
 class SoapTest : public ::testing::TestWithParam<std::string> {
  protected:
-  void SetUp() override {
-    if (!has_device(GetParam())) GTEST_SKIP() << "there is no device " << GetParam();
-  }
   /// A side's factor or basis.
   static DenseMatrix side(LayersCase& c, Optimizer& soap, const LayerMatrix& layer,
                           const std::string& name, int n) {
@@ -200,7 +197,7 @@ TEST_P(SoapTest, MuonOrthogonalisesItsMomentum) {
   EXPECT_GT(tall, 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, SoapTest, ::testing::Values("host", "emulated"),
+INSTANTIATE_TEST_SUITE_P(Devices, SoapTest, ::testing::ValuesIn(cheap_devices()),
                          [](const auto& instance) { return instance.param; });
 
 }  // namespace

@@ -1,9 +1,9 @@
 // What optimisers remember across a checkpoint, and which options they refuse.
 #include "curvseg/error.hpp"
 #include "host/train/options_json.hpp"
+#include "support/devices.hpp"
 #include "tests/host/data/fixtures.hpp"
 #include "tests/host/optim/training_case.hpp"
-#include "tests/host/train/devices.hpp"
 #include "tests/host/train/fixtures.hpp"
 
 namespace curvseg {
@@ -26,13 +26,13 @@ TrainingState trained(const TrainerOptions& options, bool interrupted) {
   const test::WavesDataset data({.count = 10, .ignore = true});
   const test::TempDir folder;
   const auto path = folder / "state.safetensors";
-  Trainer first(test::host_stream(), test::tiny_model(1, 2, 4), options);
+  Trainer first(test::test_stream(), test::tiny_model(1, 2, 4), options);
   first.fit(data, nullptr, {.on_step = [&](const StepReport& report) {
               if (interrupted && report.step == 3) save_checkpoint(path, first.state());
               return !interrupted || report.step < 3;
             }});
   if (!interrupted) return first.state();
-  Trainer second(test::host_stream(), test::tiny_model(1, 2, 4), options);
+  Trainer second(test::test_stream(), test::tiny_model(1, 2, 4), options);
   second.restore(load_checkpoint(path), path.string());
   second.fit(data);
   return second.state();

@@ -12,8 +12,8 @@
 #include "curvseg/ops.hpp"
 #include "curvseg/solvers.hpp"
 #include "curvseg/tensor.hpp"
-#include "host/train/devices.hpp"
 #include "reference/symmetric.hpp"
+#include "support/devices.hpp"
 
 namespace curvseg {
 
@@ -46,11 +46,7 @@ class SolverTest : public ::testing::TestWithParam<std::string> {
   }
   static VectorView view(const DeviceArray<float>& a) { return {a.data(), a.size()}; }
   std::vector<float> download(const DeviceArray<float>& a) const { return a.to_host(stream_); }
-  std::vector<float> download(ConstVectorView v) const {
-    DeviceArray<float> copy(device_, v.size);
-    linear_combination(stream_, {{v}}, view(copy));
-    return download(copy);
-  }
+  std::vector<float> download(ConstVectorView v) const { return values_of(stream_, v); }
 
   /// A·v for a diagonal A; the map keeps it.
   LinearMap diagonal(const std::vector<float>& elements) const {
@@ -77,8 +73,9 @@ class SolverTest : public ::testing::TestWithParam<std::string> {
   Stream stream_{device_};
 };
 
-#define CURVSEG_INSTANTIATE_DEVICES(Suite)                                                        \
-  INSTANTIATE_TEST_SUITE_P(Devices, Suite, ::testing::ValuesIn(::curvseg::test::cheap_devices()), \
+#define CURVSEG_INSTANTIATE_DEVICES(Suite)                                           \
+  INSTANTIATE_TEST_SUITE_P(Devices, Suite,                                           \
+                           ::testing::ValuesIn(::curvseg::testing::cheap_devices()), \
                            [](const auto& parameter) { return parameter.param; })
 
 template <class Call>

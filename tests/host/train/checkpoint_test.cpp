@@ -48,7 +48,7 @@ TrainerOptions unusual_options() {
 
 TrainingState trained_state(const TrainerOptions& options = unusual_options()) {
   const WavesDataset data;
-  Trainer trainer(test::host_stream(), test::tiny_model(), options);
+  Trainer trainer(test::test_stream(), test::tiny_model(), options);
   trainer.fit(data, &data);
   return trainer.state();
 }
@@ -164,7 +164,7 @@ TEST(Checkpoint, ANewFileReplacesTheOldOneWholeOrNotAtAll) {
 TEST(Checkpoint, ParametersAloneServeForPrediction) {
   const WavesDataset data;
   const TrainingState state = trained_state();
-  Trainer trainer(test::host_stream(), test::tiny_model(), {.optimizer = {.name = "adam"}});
+  Trainer trainer(test::test_stream(), test::tiny_model(), {.optimizer = {.name = "adam"}});
   const EvaluationResult before = trainer.evaluate(data);
   trainer.load_parameters(state);
   EXPECT_NE(trainer.evaluate(data).loss, before.loss);
@@ -175,7 +175,7 @@ TEST(Checkpoint, ParametersAloneServeForPrediction) {
 
 TEST(Checkpoint, MakesItsModelAgain) {
   TrainerOptions options;
-  Trainer trainer(test::host_stream(), zoo::make("unet(width=3, depth=1)", 2, 5), options);
+  Trainer trainer(test::test_stream(), zoo::make("unet(width=3, depth=1)", 2, 5), options);
   const TrainingState state = trainer.state();
   const Model again = make_model(state);
   EXPECT_EQ(again.name(), trainer.model().name());
@@ -189,7 +189,7 @@ TEST(Checkpoint, MakesItsModelAgain) {
 
 std::string restore_error(const Model& model, const TrainingState& state,
                           const TrainerOptions& options = unusual_options()) {
-  Trainer trainer(test::host_stream(), model, options);
+  Trainer trainer(test::test_stream(), model, options);
   const std::vector<NamedTensor> before = trainer.state().parameters;
   const std::string message = input_error([&] { trainer.restore(state, "run.safetensors"); });
   EXPECT_TRUE(test::same_bits(trainer.state().parameters, before)) << "half restored";
@@ -243,12 +243,12 @@ TEST(Checkpoint, NormalisationsThatDoNotFitTheModelAreRefused) {
     TrainingState state = good;
     state.normalisation = wrong;
     expect_mentions(restore_error(test::tiny_model(), state), "normalisation");
-    Trainer trainer(test::host_stream(), test::tiny_model(), unusual_options());
+    Trainer trainer(test::test_stream(), test::tiny_model(), unusual_options());
     expect_mentions(input_error([&] { trainer.load_parameters(state, "run.safetensors"); }),
                     "run.safetensors", "normalisation");
     TrainerOptions options = unusual_options();
     options.normalisation = wrong;
-    expect_mentions(input_error([&] { Trainer(test::host_stream(), test::tiny_model(), options); }),
+    expect_mentions(input_error([&] { Trainer(test::test_stream(), test::tiny_model(), options); }),
                     "trainer", "normalisation");
   }
 }
@@ -261,7 +261,7 @@ TEST(Checkpoint, FromTheMiddleOfAnEpochOfOtherBatchesIsRefused) {
   expect_mentions(restore_error(test::tiny_model(), state, options), "batches of 3",
                   "batches of 4");
   state.progress.batch_in_epoch = 0;
-  Trainer trainer(test::host_stream(), test::tiny_model(), options);
+  Trainer trainer(test::test_stream(), test::tiny_model(), options);
   EXPECT_NO_THROW(trainer.restore(state)) << "between epochs it does not matter";
 }
 
@@ -270,13 +270,13 @@ TEST(Checkpoint, FromTheMiddleOfAnEpochOverOtherDataIsRefused) {
   const WavesDataset other({.count = 8});
   TrainerOptions options = unusual_options();
   options.max_steps = 1;  // of 2 in an epoch
-  Trainer stopped(test::host_stream(), test::tiny_model(), options);
+  Trainer stopped(test::test_stream(), test::tiny_model(), options);
   stopped.fit(data);
   TrainingState state = stopped.state();
   ASSERT_EQ(state.progress.batch_in_epoch, 1u);
   options.max_steps = 4;
   const auto go_on = [&](const Dataset& with) {
-    Trainer trainer(test::host_stream(), test::tiny_model(), options);
+    Trainer trainer(test::test_stream(), test::tiny_model(), options);
     trainer.restore(state);
     trainer.fit(with);
   };

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <string>
 #include <utility>
 #include <vector>
@@ -82,7 +83,11 @@ inline Model tiny_model(int in_channels = 1, int classes = 2, int width = 5) {
       builder.conv(hidden, {.name = "scores", .k = classes, .r = 1, .s = 1, .relu = false}));
 }
 
-inline Stream host_stream() { return Stream(Device::open("host")); }
+/// On the device that the environment variable CURVSEG_TEST_DEVICE names, else on the host.
+inline Stream test_stream() {
+  const char* device = std::getenv("CURVSEG_TEST_DEVICE");
+  return Stream(Device::open(device ? device : "host"));
+}
 
 /// All samples of a set in one batch, as a loader makes it.
 inline Batch batch_of(const Dataset& dataset, std::size_t first, std::size_t count) {

@@ -33,7 +33,7 @@ const std::vector<std::string>& late_judges() {
 }
 
 Trainer trainer_of(const TrainerOptions& options) {
-  return {test::host_stream(), test::tiny_model(), options};
+  return {test::test_stream(), test::tiny_model(), options};
 }
 
 std::vector<float> all_values(const std::vector<NamedTensor>& tensors) {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <vector>
 
+#include "support/devices.hpp"
 #include "tests/host/train/fixtures.hpp"
 
 namespace curvseg {
@@ -81,12 +82,11 @@ TrainerOptions plain_descent(const LossOptions& loss) {
 
 /// −∇L of one batch at the initial parameters.
 std::vector<float> descent(const LossOptions& loss, const Batch& batch) {
-  Trainer trainer(test::host_stream(), test::tiny_model(), plain_descent(loss));
-  const VectorView theta = trainer.theta();
-  const std::vector<float> before(theta.data, theta.data + theta.size);
+  Trainer trainer(test::test_stream(), test::tiny_model(), plain_descent(loss));
+  const std::vector<float> before = testing::values_of(trainer.stream(), trainer.theta());
   trainer.step(batch);
   trainer.last_step();
-  std::vector<float> change(theta.data, theta.data + theta.size);
+  std::vector<float> change = testing::values_of(trainer.stream(), trainer.theta());
   for (std::size_t i = 0; i < change.size(); ++i) change[i] -= before[i];
   return change;
 }
@@ -94,7 +94,7 @@ std::vector<float> descent(const LossOptions& loss, const Batch& batch) {
 TEST(PartialBatch, EvaluationIsTheMeanOverAllLabelledPixels) {
   const WavesDataset data({.count = 7, .mixed_sizes = true, .ignore = true});
   for (const LossOptions& loss : losses()) {
-    Trainer trainer(test::host_stream(), test::tiny_model(), plain_descent(loss));
+    Trainer trainer(test::test_stream(), test::tiny_model(), plain_descent(loss));
     Reference expected;
     for (std::size_t i = 0; i < data.size(); ++i) {
       const Reference one = reference(trainer, test::batch_of(data, i, 1), loss);
@@ -111,7 +111,7 @@ TEST(PartialBatch, TrainingLossHasTheDenominatorOfItsBatch) {
   const WavesDataset data({.count = 7, .ignore = true});
   for (const LossOptions& loss : losses()) {
     for (const std::size_t count : {3U, 2U, 1U}) {
-      Trainer trainer(test::host_stream(), test::tiny_model(), plain_descent(loss));
+      Trainer trainer(test::test_stream(), test::tiny_model(), plain_descent(loss));
       const Batch batch = test::batch_of(data, 2, count);
       const Reference expected = reference(trainer, batch, loss);
       trainer.step(batch);
@@ -125,7 +125,7 @@ TEST(PartialBatch, TrainingLossHasTheDenominatorOfItsBatch) {
 TEST(PartialBatch, GradientIsTheWeightedMeanOfTheImages) {
   const WavesDataset data({.count = 7, .ignore = true});
   for (const LossOptions& loss : losses()) {
-    Trainer trainer(test::host_stream(), test::tiny_model(), plain_descent(loss));
+    Trainer trainer(test::test_stream(), test::tiny_model(), plain_descent(loss));
     const std::vector<float> whole = descent(loss, test::batch_of(data, 1, 4));
     std::vector<double> expected(whole.size());
     double weight = 0.0;
@@ -146,7 +146,7 @@ TEST(PartialBatch, WithoutAnyLabelNothingMoves) {
   const WavesDataset data({.count = 4, .all_ignored = true});
   for (const LossOptions& loss : losses()) {
     for (const float change : descent(loss, test::batch_of(data, 0, 4))) EXPECT_EQ(change, 0.0f);
-    Trainer trainer(test::host_stream(), test::tiny_model(), plain_descent(loss));
+    Trainer trainer(test::test_stream(), test::tiny_model(), plain_descent(loss));
     const EvaluationResult result = trainer.evaluate(data);
     EXPECT_EQ(result.loss, 0.0);
     EXPECT_EQ(result.confusion.total(), 0U);

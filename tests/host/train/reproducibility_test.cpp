@@ -40,7 +40,7 @@ Model small_model() { return test::tiny_model(1, 2, 4); }
 
 TrainingState train(const TrainerOptions& options) {
   const WavesDataset data({.count = 10, .ignore = true});
-  Trainer trainer(test::host_stream(), small_model(), options);
+  Trainer trainer(test::test_stream(), small_model(), options);
   trainer.fit(data);
   return trainer.state();
 }
@@ -101,7 +101,7 @@ TrainingState train_interrupted(const TrainerOptions& options, const WavesDatase
                                 const Dataset* validation, std::uint64_t steps,
                                 const std::filesystem::path& path) {
   {
-    Trainer first(test::host_stream(), small_model(), options);
+    Trainer first(test::test_stream(), small_model(), options);
     first.fit(data, validation, {.on_step = [&](const StepReport& report) {
                 if (report.step == steps) save_checkpoint(path, first.state());
                 return report.step < steps;
@@ -111,7 +111,7 @@ TrainingState train_interrupted(const TrainerOptions& options, const WavesDatase
   EXPECT_EQ(saved.progress.step, steps);
   TrainerOptions resumed_options = options;
   resumed_options.seed = 12345;  // the one in the checkpoint counts
-  Trainer second(test::host_stream(), small_model(), resumed_options);
+  Trainer second(test::test_stream(), small_model(), resumed_options);
   second.restore(saved, path.string());
   second.fit(data, validation);
   return second.state();
@@ -123,7 +123,7 @@ TEST(Reproducibility, AnInterruptedRunIsEqualToTheWholeOne) {
   const test::TempDir folder;
   for (const std::string& optimizer : optimizer_names()) {
     SCOPED_TRACE(optimizer);
-    Trainer whole(test::host_stream(), small_model(), busy(optimizer));
+    Trainer whole(test::test_stream(), small_model(), busy(optimizer));
     whole.fit(data, &validation);
     const TrainingState expected = whole.state();
     for (const std::uint64_t steps : {1U, 4U, 5U, 9U})
@@ -137,7 +137,7 @@ TEST(Reproducibility, ACheckpointTakenByAnyCallbackStandsWhereTheRunStands) {
   TrainerOptions options = busy("adam");
   options.convergence = {.patience = 5, .plateau_epochs = 5};
   std::vector<TrainingState> states;
-  Trainer whole(test::host_stream(), small_model(), options);
+  Trainer whole(test::test_stream(), small_model(), options);
   const auto keep = [&] {
     states.push_back(whole.state());
     return true;
@@ -147,7 +147,7 @@ TEST(Reproducibility, ACheckpointTakenByAnyCallbackStandsWhereTheRunStands) {
              .on_epoch = [&](const EpochReport&) { return keep(); }});
   ASSERT_EQ(states.size(), 5U) << "two epochs, and the end of the third inside";
   for (const TrainingState& state : states) {
-    Trainer resumed(test::host_stream(), small_model(), options);
+    Trainer resumed(test::test_stream(), small_model(), options);
     resumed.restore(state);
     resumed.fit(data, &validation);
     expect_same(whole.state(), resumed.state());
@@ -159,9 +159,9 @@ TEST(Reproducibility, AConvergedRunStaysConverged) {
   TrainerOptions options = busy("sgd");
   options.schedule = {.learning_rate = 1e-12};
   options.convergence.patience = 1;
-  Trainer trainer(test::host_stream(), small_model(), options);
+  Trainer trainer(test::test_stream(), small_model(), options);
   EXPECT_EQ(trainer.fit(data, &data).reason, StopReason::kConverged);
-  Trainer resumed(test::host_stream(), small_model(), options);
+  Trainer resumed(test::test_stream(), small_model(), options);
   resumed.restore(trainer.state());
   const FitResult again = resumed.fit(data, &data);
   EXPECT_EQ(again.reason, StopReason::kConverged);

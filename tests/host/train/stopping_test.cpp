@@ -26,7 +26,7 @@ TEST(Stopping, PatienceOnTheValidationScore) {
   const WavesDataset data({.count = 4});
   TrainerOptions options = standstill();
   options.convergence.patience = 3;
-  Trainer trainer(test::host_stream(), test::tiny_model(), options);
+  Trainer trainer(test::test_stream(), test::tiny_model(), options);
   const FitResult result = trainer.fit(data, &data);
   EXPECT_EQ(result.reason, StopReason::kConverged);
   EXPECT_EQ(result.epochs, 4U) << "the first is the best, three do not improve on it";
@@ -38,7 +38,7 @@ TEST(Stopping, PlateauOfTheTrainingLoss) {
   TrainerOptions options = standstill();
   options.convergence.plateau_epochs = 2;
   options.evaluate_every = 0;
-  Trainer trainer(test::host_stream(), test::tiny_model(), options);
+  Trainer trainer(test::test_stream(), test::tiny_model(), options);
   int evaluations = 0;
   const FitResult result =
       trainer.fit(data, &data, {.on_evaluation = [&](const EvaluationReport& report) {
@@ -55,7 +55,7 @@ TEST(Stopping, CallbacksMayStop) {
   const WavesDataset data({.count = 7});
   TrainerOptions options = standstill();
   for (const int which : {0, 1, 2}) {
-    Trainer trainer(test::host_stream(), test::tiny_model(), options);
+    Trainer trainer(test::test_stream(), test::tiny_model(), options);
     TrainingEvents events;
     if (which == 0) events.on_step = [](const StepReport& r) { return r.step < 3; };
     if (which == 1) events.on_evaluation = [](const EvaluationReport&) { return false; };
@@ -68,7 +68,7 @@ TEST(Stopping, CallbacksMayStop) {
 
 TEST(Stopping, AnExceptionOfACallbackLeavesTheTrainerUsable) {
   const WavesDataset data({.count = 7});
-  Trainer trainer(test::host_stream(), test::tiny_model(), standstill());
+  Trainer trainer(test::test_stream(), test::tiny_model(), standstill());
   EXPECT_THROW(trainer.fit(data, nullptr, {.on_step = [](const StepReport&) -> bool {
                              throw std::runtime_error("enough");
                            }}),
@@ -83,7 +83,7 @@ TEST(Stopping, ALossThatIsNoNumberNamesTheStep) {
     options.schedule.learning_rate = 1e25;
     options.divergence_factor = 0.0;
     options.log_every = log_every;
-    Trainer trainer(test::host_stream(), test::tiny_model(), options);
+    Trainer trainer(test::test_stream(), test::tiny_model(), options);
     try {
       trainer.fit(data);
       ADD_FAILURE() << "training went on";
@@ -104,10 +104,10 @@ TEST(Stopping, TheLastUpdateIsCheckedToo) {
   options.schedule.learning_rate = 1e38;
   options.optimizer.sgd.regularisation.l2 = 1e6F;  // an update beyond what a float holds
   options.max_steps = 1;
-  Trainer alone(test::host_stream(), test::tiny_model(), options);
+  Trainer alone(test::test_stream(), test::tiny_model(), options);
   alone.fit(data);
   EXPECT_THROW(alone.state(), DivergenceError);
-  Trainer validated(test::host_stream(), test::tiny_model(), options);
+  Trainer validated(test::test_stream(), test::tiny_model(), options);
   EXPECT_THROW(validated.fit(data, &data), DivergenceError);
 }
 
@@ -116,7 +116,7 @@ TEST(Stopping, ALossFarAboveItsBeginningStops) {
   TrainerOptions options = standstill();
   options.divergence_factor =
       1e-3;  // the second loss is as large as the first, which is above 0.01
-  Trainer trainer(test::host_stream(), test::tiny_model(), options);
+  Trainer trainer(test::test_stream(), test::tiny_model(), options);
   try {
     trainer.fit(data);
     ADD_FAILURE() << "training went on";

@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "support/devices.hpp"
 #include "tests/host/train/fixtures.hpp"
 
 namespace curvseg {
@@ -30,7 +31,7 @@ TEST(Trainer, LearnsAndPredictsWhatItLearned) {
     options.optimizer.name = optimizer;
     options.schedule = {.kind = ScheduleKind::kCosine, .warmup_steps = 5};
     if (options.optimizer.name != "sgd") options.schedule.learning_rate = 0.05;
-    Trainer trainer(test::host_stream(), test::tiny_model(), options);
+    Trainer trainer(test::test_stream(), test::tiny_model(), options);
     const EvaluationResult before = trainer.evaluate(validation);
     const FitResult result = trainer.fit(train, &validation);
     const EvaluationResult after = trainer.evaluate(validation);
@@ -47,7 +48,7 @@ TEST(Trainer, EvaluationCountsWhatPredictionSays) {
   const WavesDataset data({.count = 5, .mixed_sizes = true, .ignore = true});
   TrainerOptions options = quick();
   options.normalisation = Normalisation{};
-  Trainer trainer(test::host_stream(), test::tiny_model(), options);
+  Trainer trainer(test::test_stream(), test::tiny_model(), options);
   ConfusionCounts expected(2);
   for (std::size_t i = 0; i < data.size(); ++i) {
     const Batch batch = test::batch_of(data, i, 1);
@@ -68,7 +69,7 @@ TEST(Trainer, EvaluationCountsWhatPredictionSays) {
 
 TEST(Trainer, PredictsLabelsOnlyUnlessAsked) {
   const WavesDataset data;
-  Trainer trainer(test::host_stream(), test::tiny_model(), quick());
+  Trainer trainer(test::test_stream(), test::tiny_model(), quick());
   const Prediction prediction = trainer.predict(test::batch_of(data, 0, 2));
   EXPECT_EQ(prediction.labels.size(), 240U);
   EXPECT_TRUE(prediction.logits.empty());
@@ -77,7 +78,7 @@ TEST(Trainer, PredictsLabelsOnlyUnlessAsked) {
 
 TEST(Trainer, CallbacksComeInOrderOnTheSameThread) {
   const WavesDataset train({.count = 7}), validation({.count = 2});
-  Trainer trainer(test::host_stream(), test::tiny_model(), quick(2));
+  Trainer trainer(test::test_stream(), test::tiny_model(), quick(2));
   const std::thread::id here = std::this_thread::get_id();
   std::string order;
   TrainingEvents events;
@@ -113,7 +114,7 @@ TEST(Trainer, LogsAndEvaluatesAtTheCadenceAskedFor) {
   TrainerOptions options = quick(5);
   options.log_every = 4;
   options.evaluate_every = 2;
-  Trainer trainer(test::host_stream(), test::tiny_model(), options);
+  Trainer trainer(test::test_stream(), test::tiny_model(), options);
   std::vector<std::uint64_t> steps, evaluations;
   trainer.fit(train, &validation,
               {.on_step =
@@ -134,7 +135,7 @@ TEST(Trainer, TrainingSecondsAreOfTheStepsAlone) {
   const WavesDataset train({.count = 7}), validation({.count = 2});
   TrainerOptions options = quick(0);
   options.max_steps = 5;
-  Trainer trainer(test::host_stream(), test::tiny_model(), options);
+  Trainer trainer(test::test_stream(), test::tiny_model(), options);
   using namespace std::chrono_literals;
   double elsewhere = 0.0, last = 0.0;
   const auto idle = [&] {
@@ -169,7 +170,7 @@ TEST(Trainer, EndsInsideAnEpochAfterMaxSteps) {
   const WavesDataset train({.count = 7}), validation({.count = 2});
   TrainerOptions options = quick(0);
   options.max_steps = 5;
-  Trainer trainer(test::host_stream(), test::tiny_model(), options);
+  Trainer trainer(test::test_stream(), test::tiny_model(), options);
   int evaluations = 0;
   const FitResult result =
       trainer.fit(train, &validation,
@@ -182,13 +183,13 @@ TEST(Trainer, EndsInsideAnEpochAfterMaxSteps) {
 
 TEST(Trainer, MeasuresTheNormalisationUnlessGiven) {
   const WavesDataset train;
-  Trainer measured(test::host_stream(), test::tiny_model(), quick(1));
+  Trainer measured(test::test_stream(), test::tiny_model(), quick(1));
   measured.fit(train);
   EXPECT_EQ(measured.normalisation().mean, measure_normalisation(train).mean);
   EXPECT_EQ(measured.class_names(), train.class_names());
   TrainerOptions options = quick(1);
   options.normalisation = Normalisation{{0.25f}, {2.0f}};
-  Trainer given(test::host_stream(), test::tiny_model(), options);
+  Trainer given(test::test_stream(), test::tiny_model(), options);
   given.fit(train);
   EXPECT_EQ(given.normalisation().mean, std::vector<float>{0.25f});
 }
@@ -200,14 +201,14 @@ TEST(Trainer, ClipsTheGradientAndReportsItsNorm) {
     options.optimizer = {.name = "sgd", .sgd = {.momentum = 0.0f}};
     options.schedule = {.learning_rate = 1.0};
     options.clip_norm = clip_norm;
-    Trainer trainer(test::host_stream(), test::tiny_model(), options);
-    const VectorView theta = trainer.theta();
-    std::vector<float> before(theta.data, theta.data + theta.size);
+    Trainer trainer(test::test_stream(), test::tiny_model(), options);
+    const std::vector<float> before = testing::values_of(trainer.stream(), trainer.theta());
     trainer.step(test::batch_of(data, 0, 3));
     norm = trainer.last_step().gradient_norm.value();
+    const std::vector<float> after = testing::values_of(trainer.stream(), trainer.theta());
     double sum = 0.0;
     for (std::size_t i = 0; i < before.size(); ++i)
-      sum += std::pow(static_cast<double>(theta.data[i]) - static_cast<double>(before[i]), 2);
+      sum += std::pow(static_cast<double>(after[i]) - static_cast<double>(before[i]), 2);
     return std::sqrt(sum);
   };
   double free_norm = 0.0, clipped_norm = 0.0;
@@ -225,8 +226,8 @@ TEST(Trainer, TakesBatchesInMemoryOfTheCaller) {
   for (const LossKind kind : {LossKind::kCrossEntropy, LossKind::kMeanSquaredError}) {
     TrainerOptions options = quick();
     options.loss.kind = kind;
-    Trainer from_host(test::host_stream(), test::tiny_model(), options);
-    Trainer from_device(test::host_stream(), test::tiny_model(), options);
+    Trainer from_host(test::test_stream(), test::tiny_model(), options);
+    Trainer from_device(test::test_stream(), test::tiny_model(), options);
     const ConstTensorView x{batch.images.data(), {batch.n, batch.h, batch.w, batch.c}};
     for (int i = 0; i < 3; ++i) {
       from_host.step(batch);
@@ -244,7 +245,7 @@ TEST(Trainer, TrainsAClassifier) {
   const Model model = builder.build(builder.dense(pooled, 2, /*relu=*/false));
   ASSERT_TRUE(model.is_classifier());
   TrainerOptions options = quick(30);
-  Trainer trainer(test::host_stream(), model, options);
+  Trainer trainer(test::test_stream(), model, options);
   trainer.fit(data);
   EXPECT_EQ(trainer.evaluate(data).confusion.total(), 8U);
   EXPECT_EQ(trainer.evaluate(data).confusion.pixel_accuracy(), 1.0);
@@ -252,7 +253,7 @@ TEST(Trainer, TrainsAClassifier) {
 
 TEST(Trainer, AllocatesNothingNewAfterTheFirstEpoch) {
   const WavesDataset train({.count = 7}), validation({.count = 4});
-  Trainer trainer(test::host_stream(), test::tiny_model(), quick(4));
+  Trainer trainer(test::test_stream(), test::tiny_model(), quick(4));
   const std::size_t at_rest = trainer.memory_bytes();
   std::vector<std::size_t> bytes;
   trainer.fit(train, &validation, {.on_epoch = [&](const EpochReport&) {
@@ -275,7 +276,7 @@ void expect_throw_saying(const Action& action, const std::vector<std::string>& p
 }
 
 TEST(Trainer, RefusesDataThatDoesNotFitTheModel) {
-  Trainer trainer(test::host_stream(), test::tiny_model(), quick());
+  Trainer trainer(test::test_stream(), test::tiny_model(), quick());
   const WavesDataset colour({.channels = 3}), many({.classes = 3}),
       classes({.classification = true}), fits;
   expect_throw_saying<InputError>([&] { trainer.fit(colour); },
@@ -301,7 +302,7 @@ TEST(Trainer, RefusesDataThatDoesNotFitTheModel) {
 TEST(Trainer, RefusesOptionsOutOfRange) {
   const auto refused = [](TrainerOptions options, const char* part) {
     expect_throw_saying<InputError>(
-        [&] { Trainer(test::host_stream(), test::tiny_model(), options); }, {part});
+        [&] { Trainer(test::test_stream(), test::tiny_model(), options); }, {part});
   };
   refused({.batch = 0}, "batch is 0");
   refused({.epochs = 0}, "epochs and max_steps");
@@ -330,7 +331,7 @@ TEST(Trainer, RefusesOptionsOutOfRange) {
 
 TEST(Trainer, DefaultsTakeStepsOutsideOfFit) {
   const WavesDataset data({.count = 4});
-  Trainer trainer(test::host_stream(), test::tiny_model(), {});
+  Trainer trainer(test::test_stream(), test::tiny_model(), {});
   const Batch batch = test::batch_of(data, 0, 4);
   trainer.step(batch);
   const StepReport first = trainer.last_step();
