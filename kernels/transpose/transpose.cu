@@ -31,7 +31,7 @@ __device__ __forceinline__ Tile tile_of(const Transpose& p, std::int64_t index) 
 }
 
 /// What of a tile is inside the matrix: small matrices fill little of one.
-__device__ __forceinline__ void copy_in_place(const Transpose& p, const Tile& at) {
+[[maybe_unused]] __device__ __forceinline__ void copy_in_place(const Transpose& p, const Tile& at) {
   const std::int64_t rows = p.rows, columns = p.columns;
   const float* __restrict__ from = p.from + at.base + at.row * columns + at.column;
   float* __restrict__ to = p.to + at.base + at.column * rows + at.row;
@@ -40,7 +40,8 @@ __device__ __forceinline__ void copy_in_place(const Transpose& p, const Tile& at
     for (int r = 0; r < down; ++r) to[c * rows + r] = from[r * columns + c];
 }
 
-__device__ __forceinline__ void copy_staged(const Transpose& p, const Tile& at, Shared& s) {
+[[maybe_unused]] __device__ __forceinline__ void copy_staged(const Transpose& p, const Tile& at,
+                                                             Shared& s) {
   for (int i = block_begin(); i < kTile * kTile; i += block_step()) {
     const int r = i / kTile, c = i % kTile;
     if (at.row + r < p.rows && at.column + c < p.columns)

@@ -48,11 +48,7 @@ class LayersCase {
             .learning_rate = learning_rate,
             .batch = &loss};
   }
-  std::vector<float> read(ConstVectorView from) const {
-    DeviceArray<float> copy(stream.device(), from.size);
-    linear_combination(stream, {{from}}, {copy.data(), from.size});
-    return copy.to_host(stream);
-  }
+  std::vector<float> read(ConstVectorView from) const { return values_of(stream, from); }
   /// The state called `name`.
   std::vector<float> state(Optimizer& optimizer, const std::string& name) const {
     for (const StateTensor& tensor : optimizer.state().tensors)

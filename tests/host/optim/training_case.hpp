@@ -19,6 +19,7 @@
 #include "curvseg/optim.hpp"
 #include "host/optim/flat_vector.hpp"
 #include "host/optim/gradient_norm.hpp"
+#include "support/devices.hpp"
 
 namespace curvseg::test {
 
@@ -164,13 +165,8 @@ class TrainingCase {
     return "";
   }
   std::vector<float> tensor(const std::string& name) const {
-    for (const StateTensor& each : optimizer_->state().tensors) {
-      if (each.name != name) continue;
-      std::vector<float> values(static_cast<std::size_t>(each.data.size));
-      DeviceArray<float> copy(stream_.device(), each.data.size);
-      linear_combination(stream_, {{each.data}}, view(copy));
-      return copy.to_host(stream_);
-    }
+    for (const StateTensor& each : optimizer_->state().tensors)
+      if (each.name == name) return testing::values_of(stream_, each.data);
     ADD_FAILURE() << "there is no tensor " << name;
     return {};
   }
