@@ -4,16 +4,17 @@
 namespace curvseg {
 namespace {
 
-constexpr const char* kOp = "gather_patches";
+constexpr const char* kPatches = "gather_patches";
 
 void check_rows(const ConstTensorView& x, int r, int s, bool append_one, const MatrixView& rows) {
-  require(x.shape.c > 0, kOp, "x has no channels");
+  require(x.shape.c > 0, kPatches, "x has no channels");
   const std::int64_t width = std::int64_t{r} * s * std::int64_t{x.shape.c} + (append_one ? 1 : 0);
   if (rows.columns != width)
-    refuse(kOp, "rows has " + std::to_string(rows.columns) + " columns, a patch of " +
-                    std::to_string(r) + "x" + std::to_string(s) + " pixels and " +
-                    std::to_string(x.shape.c) + " channels has " +
-                    std::to_string(width - (append_one ? 1 : 0)) + (append_one ? " and a 1" : ""));
+    refuse(kPatches, "rows has " + std::to_string(rows.columns) + " columns, a patch of " +
+                         std::to_string(r) + "x" + std::to_string(s) + " pixels and " +
+                         std::to_string(x.shape.c) + " channels has " +
+                         std::to_string(width - (append_one ? 1 : 0)) +
+                         (append_one ? " and a 1" : ""));
 }
 
 }  // namespace
@@ -21,20 +22,20 @@ void check_rows(const ConstTensorView& x, int r, int s, bool append_one, const M
 void gather_patches(const Stream& stream, ConstTensorView x, int r, int s,
                     const GatherPatchesOptions& o, const std::uint64_t* seed_and_step,
                     MatrixView rows) {
-  check_tensor(kOp, "x", x);
-  check_matrix(kOp, "rows", rows);
+  check_tensor(kPatches, "x", x);
+  check_matrix(kPatches, "rows", rows);
   constexpr int kFilter = 1 << 15;  // so that R·S·C is counted without overflow
   if (r < 1 || s < 1 || r > kFilter || s > kFilter)
-    refuse(kOp, "the filter is " + std::to_string(r) + "x" + std::to_string(s) + ", 1 to " +
-                    std::to_string(kFilter) + " are possible");
+    refuse(kPatches, "the filter is " + std::to_string(r) + "x" + std::to_string(s) + ", 1 to " +
+                         std::to_string(kFilter) + " are possible");
   check_rows(x, r, s, o.append_one, rows);
   const Conv2dGeometry& g = o.geometry;
   const Shape y = conv2d_output_shape(x.shape, ConstFilterView(nullptr, r, s, x.shape.c, 1), g);
   constexpr std::int64_t kProducts = std::int64_t{1} << 62;
   if (rows.rows > 0 && y.pixels() >= kProducts / rows.rows)
-    refuse(kOp, std::to_string(rows.rows) + " rows of " + std::to_string(y.pixels()) +
-                    " positions: their product is too large");
-  require(seed_and_step || rows.rows >= y.pixels(), kOp,
+    refuse(kPatches, std::to_string(rows.rows) + " rows of " + std::to_string(y.pixels()) +
+                         " positions: their product is too large");
+  require(seed_and_step || rows.rows >= y.pixels(), kPatches,
           "there are more positions than rows, and no seed to choose by");
   GatherPatches p;
   Conv2dProblem& c = p.problem;
