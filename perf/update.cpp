@@ -21,6 +21,12 @@ const UpdateScalars* scalars(const Set& s) {
   return reinterpret_cast<const UpdateScalars*>(s.scalars.data());
 }
 
+template <class Params>
+void enqueue(const Stream& stream, curvseg::Operation<Params> Kernels::*kernel, const Params& p) {
+  const CurrentDevice current(stream.device());
+  (stream.device().target().kernels->*kernel)(stream.native(), p);
+}
+
 void enqueue_adam(const Stream& stream, const Set& s) {
   AdamUpdate p;
   p.n = s[0].shape().elements();
@@ -30,8 +36,7 @@ void enqueue_adam(const Stream& stream, const Set& s) {
   p.v = s[3].data();
   p.scalars = scalars(s);
   p.beta1 = kBeta1, p.beta2 = kBeta2, p.epsilon = kEpsilon;
-  const CurrentDevice current(stream.device());
-  stream.device().target().kernels->adam_update(stream.native(), p);
+  enqueue(stream, &Kernels::adam_update, p);
 }
 
 /// Tensors: theta, grad, m, v.
@@ -66,8 +71,7 @@ void enqueue_sgd(const Stream& stream, const Set& s, float momentum) {
   p.momentum_buffer = momentum != 0.0f ? s[2].data() : nullptr;
   p.scalars = scalars(s);
   p.momentum = momentum;
-  const CurrentDevice current(stream.device());
-  stream.device().target().kernels->sgd_update(stream.native(), p);
+  enqueue(stream, &Kernels::sgd_update, p);
 }
 
 /// Tensors: theta, grad, and with momentum its buffer.
@@ -113,8 +117,7 @@ Recipe adam_direction_recipe(const Shape& x) {
     p.to = s[3].data();
     p.scalars = scalars(s);
     p.beta1 = kBeta1, p.beta2 = kBeta2, p.epsilon = kEpsilon;
-    const CurrentDevice current(stream.device());
-    stream.device().target().kernels->adam_direction(stream.native(), p);
+    enqueue(stream, &Kernels::adam_direction, p);
   };
   r.result = 3;
   r.tolerance = 1e-5;
@@ -146,8 +149,7 @@ Recipe damped_diagonal_recipe(const Shape& x) {
     p.h = s[3].data();
     p.scalars = scalars(s);
     p.beta1 = kBeta1, p.gamma = kGamma, p.epsilon = kSmallest;
-    const CurrentDevice current(stream.device());
-    stream.device().target().kernels->damped_diagonal_update(stream.native(), p);
+    enqueue(stream, &Kernels::damped_diagonal_update, p);
   };
   r.tolerance = 1e-5;
   r.expected = [r] {
@@ -181,8 +183,7 @@ Recipe squared_norm_recipe(const Shape& x) {
     p.n = s[0].shape().elements();
     p.norm = s[1].data();
     p.workspace = s[2].data();
-    const CurrentDevice current(stream.device());
-    stream.device().target().kernels->squared_norm(stream.native(), p);
+    enqueue(stream, &Kernels::squared_norm, p);
   };
   r.result = 1;
   r.expected = [r] {

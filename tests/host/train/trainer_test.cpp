@@ -228,10 +228,14 @@ TEST(Trainer, TakesBatchesInMemoryOfTheCaller) {
     options.loss.kind = kind;
     Trainer from_host(test::test_stream(), test::tiny_model(), options);
     Trainer from_device(test::test_stream(), test::tiny_model(), options);
-    const ConstTensorView x{batch.images.data(), {batch.n, batch.h, batch.w, batch.c}};
+    const Stream& stream = from_device.stream();
+    Tensor x(stream.device(), {batch.n, batch.h, batch.w, batch.c});
+    DeviceArray<std::int32_t> labels(stream.device(), x.shape().pixels());
+    x.upload(stream, batch.images);
+    labels.upload(stream, batch.labels.data(), labels.size());
     for (int i = 0; i < 3; ++i) {
       from_host.step(batch);
-      from_device.step(x, batch.labels.data());
+      from_device.step(x, labels.data());
     }
     EXPECT_EQ(from_host.last_step().loss, from_device.last_step().loss);
     EXPECT_TRUE(test::same_bits(from_host.state().parameters, from_device.state().parameters));
