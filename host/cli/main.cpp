@@ -68,7 +68,9 @@ int main(int argc, char** argv) {
   } catch (const curvseg::Error& error) {
     return fail(kInternalError, error.what());
   } catch (const std::bad_alloc&) {
-    return fail(kInternalError, "out of memory; a smaller --batch or --crop needs less");
+    return fail(
+        kInternalError,
+        "out of memory; smaller images need less, and a smaller --batch or --crop of a training");
   } catch (const std::exception& error) {
     return fail(kInternalError, std::string("internal error: ") + error.what());
   }

@@ -9,6 +9,7 @@
 #include "host/cli/class_report.hpp"
 #include "host/cli/run_folder.hpp"
 #include "host/data/augment.hpp"
+#include "host/io/atomic_file.hpp"
 #include "host/io/legend.hpp"
 #include "host/io/overlay.hpp"
 
@@ -26,7 +27,8 @@ ConfusionCounts confusion_of(int classes, const std::vector<std::int32_t>& truth
   return confusion;
 }
 
-/// Pictures of earlier runs in the same folder, which would otherwise stand between the new ones.
+}  // namespace
+
 void remove_pictures(const fs::path& folder) {
   std::error_code error;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
@@ -34,9 +36,9 @@ void remove_pictures(const fs::path& folder) {
       fs::remove(entry.path(), error);
     }
   }
+  remove_unfinished_files(folder);
+  fs::remove(folder, error);  // not if there is something else in it
 }
-
-}  // namespace
 
 ImagePrediction predict_sample(Trainer& trainer, const Dataset& dataset, std::size_t index) {
   ImagePrediction result;
@@ -92,8 +94,8 @@ void write_worst(Trainer& trainer, const Dataset& dataset, std::size_t count,
                  const fs::path& folder, const fs::path& gallery) {
   constexpr std::size_t kMostRanked = 200;
   constexpr int kTallest = 4096;  // pixels that viewers still like
-  make_folder(folder);
   remove_pictures(folder);
+  make_folder(folder);
   std::vector<RankedSample> ranked = rank_samples(trainer, dataset, kMostRanked);
   ranked.resize(std::min(count, ranked.size()));
   std::vector<Image> rows;

@@ -39,6 +39,10 @@ struct RankedSample {
 };
 std::vector<RankedSample> rank_samples(Trainer& trainer, const Dataset& dataset, std::size_t most);
 
+/// Removes the pictures of an earlier run from @p folder, and the folder where nothing else is in
+/// it.
+void remove_pictures(const std::filesystem::path& folder);
+
 /// Writes overlays of the @p count worst samples to @p folder, named by rank, and the first of them
 /// as one picture under a legend(), @p gallery.
 void write_worst(Trainer& trainer, const Dataset& dataset, std::size_t count,

@@ -1,5 +1,7 @@
 #include <CLI/CLI.hpp>
 
+#include <optional>
+
 #include "host/cli/commands.hpp"
 #include "host/cli/console.hpp"
 #include "host/cli/interrupt.hpp"
@@ -10,13 +12,14 @@ namespace curvseg::cli {
 int run_training(const TrainArguments& arguments) {
   start_console(arguments.quiet);
   TrainRun run(arguments);  // checks everything, writes nothing
+  // Until the checkpoint is written; what comes after it can be had again with `evaluate`.
+  std::optional<InterruptGuard> guard(std::in_place);
   run.begin();
   if (wants_initial_state(arguments)) {
     run.save_initial_state();
     return kSuccess;
   }
   try {
-    const InterruptGuard guard;
     run.fit();
   } catch (const InputError&) {
     throw;
@@ -28,6 +31,7 @@ int run_training(const TrainArguments& arguments) {
     throw;
   }
   run.save_checkpoint();
+  guard.reset();
   if (run.interrupted()) {
     run.tell_how_to_resume();
     return kInterrupted;

@@ -137,7 +137,7 @@ void add_optimizer_options(CLI::App& app, TrainArguments& a) {
       ->check(CLI::Range(0.0, 1.0))
       ->group(group);
   app.add_option("--preset", a.preset,
-                 "Of damped-diagonal: sophia, sophia-h or adahessian. Default sophia")
+                 "Of damped-diagonal: sophia (sophia-g), sophia-h or adahessian. Default sophia")
       ->type_name("NAME")
       ->group(group);
   app.add_option("--clip", a.clip,

@@ -112,11 +112,12 @@ void apply_loss(const TrainArguments& arguments, const Dataset& train, TrainerOp
 void apply_length(const TrainArguments& arguments, TrainerOptions& options) {
   // A training that begins from there later has the usual length.
   if ((arguments.epochs || arguments.steps) && !wants_initial_state(arguments)) {
-    options.epochs = arguments.epochs.value_or(0);
     options.max_steps = arguments.steps.value_or(0);
+    if (arguments.epochs || options.max_steps > 0) options.epochs = arguments.epochs.value_or(0);
   }
   require(options.epochs > 0 || options.max_steps > 0,
-          "--epochs 0 goes on until --steps are done, which must then be given and above 0");
+          fmt::format("--epochs {} and --steps {}: one of them must be above 0", options.epochs,
+                      options.max_steps));
   set(options.batch, arguments.batch);
   require(options.batch > 0, fmt::format("--batch {}: must be above 0", options.batch));
   set(options.convergence.patience, arguments.patience);

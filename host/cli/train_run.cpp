@@ -11,6 +11,7 @@
 #include "host/cli/class_report.hpp"
 #include "host/cli/console.hpp"
 #include "host/cli/crop_and_augment.hpp"
+#include "host/io/atomic_file.hpp"
 
 namespace curvseg::cli {
 namespace {
@@ -191,6 +192,7 @@ void TrainRun::make_trainer() {
 void TrainRun::begin() {
   files_.make_folder(paths_);
   take_folder();  // again: when it was chosen there may have been none
+  remove_unfinished_files(paths_.folder);
   const Json start = start_line();
   Json options = start;
   options.erase("event");

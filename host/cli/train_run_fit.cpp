@@ -136,6 +136,7 @@ void TrainRun::replace_older_files(const fs::path& written) {
       fs::remove(old, error);
     }
   }
+  remove_pictures(paths_.overlays());
   if (!arguments_.resume.empty() && written != paths_.best()) {
     const RunPaths before{fs::absolute(arguments_.resume).parent_path()};
     fs::copy_file(before.best(), paths_.best(), error);

@@ -4,6 +4,7 @@
 #include <array>
 #include <cctype>
 #include <fstream>
+#include <string_view>
 
 #include "curvseg/error.hpp"
 #include "host/data/parallel.hpp"
@@ -55,6 +56,9 @@ std::vector<fs::path> masks_of_all_splits(const fs::path& split) {
   }
   return masks;
 }
+
+/// What some editors put in front of UTF-8.
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 /// Whether @p text is UTF-8 as Unicode defines it: no overlong forms, no surrogates.
 bool is_utf8(const std::string& text) {
@@ -120,7 +124,9 @@ std::vector<std::string> read_class_names(const fs::path& split) {
     std::vector<std::string> names;
     int number = 0;
     for (std::string line; std::getline(file, line);) {
-      ++number;
+      if (++number == 1 && line.starts_with(kByteOrderMark)) {
+        line.erase(0, kByteOrderMark.size());
+      }
       if (!is_utf8(line)) {
         throw InputError((place / "classes.txt").string() + ": line " + std::to_string(number) +
                          " is not UTF-8, save the file in that encoding");

@@ -116,6 +116,21 @@ std::string list_splits(const fs::path& folder) {
   return list.empty() ? "none of train, val, test is there" : "there is " + list;
 }
 
+/// A data set that knows its classes and has a label for everything, unless the options say
+/// otherwise.
+std::unique_ptr<Dataset> with_own_classes(std::unique_ptr<Dataset> dataset,
+                                          const DatasetOptions& options) {
+  if (options.classes != 0 && options.classes != dataset->classes()) {
+    throw InputError(dataset->name() + ": has " + std::to_string(dataset->classes()) +
+                     " classes, not " + std::to_string(options.classes));
+  }
+  if (options.ignore_index >= 0 && options.ignore_index != DatasetOptions{}.ignore_index) {
+    throw InputError(dataset->name() + ": has no pixels without a label, so no index " +
+                     std::to_string(options.ignore_index) + " can mean that");
+  }
+  return dataset;
+}
+
 }  // namespace
 
 bool has_split(const std::string& spec, const std::string& split) {
@@ -140,13 +155,16 @@ std::unique_ptr<Dataset> open_dataset(const std::string& spec, const std::string
     if (count == 0) {
       throw InputError(spec + ": no split \"" + split + "\"");
     }
-    return std::make_unique<CellsDataset>(CellsOptions{split, cells.size, count, cells.seed});
+    return with_own_classes(
+        std::make_unique<CellsDataset>(CellsOptions{split, cells.size, count, cells.seed}),
+        options);
   }
   if (const auto folder = folder_after(spec, "cifar10:")) {
-    return make_record_dataset(read_cifar10(*folder, split));
+    return with_own_classes(make_record_dataset(read_cifar10(*folder, split)), options);
   }
   if (const auto folder = folder_after(spec, "mnist:")) {
-    return make_record_dataset(read_mnist(*folder, split, options.classes));
+    return with_own_classes(make_record_dataset(read_mnist(*folder, split, options.classes)),
+                            options);
   }
   if (!has_split(spec, split) && !split.empty()) {
     throw InputError((fs::path(spec) / split).string() + ": no such split, " + list_splits(spec));

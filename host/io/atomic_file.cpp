@@ -3,8 +3,11 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <charconv>
+#include <csignal>
 #include <cstdint>
 #include <string>
 #include <system_error>
@@ -21,6 +24,27 @@ std::string reason(int error) { return std::generic_category().message(error); }
 std::filesystem::path folder_of(const std::filesystem::path& path) {
   const auto folder = path.parent_path();
   return folder.empty() ? std::filesystem::path(".") : folder;
+}
+
+/// Of temporary files: between the name of the target and that of the writer.
+constexpr std::string_view kMark = ".tmp.";
+
+/// The process that the temporary file of this name is of; 0 when it is none.
+pid_t writer_of(std::string_view name) {
+  const auto mark = name.rfind(kMark);
+  if (!name.starts_with('.') || mark == std::string_view::npos) {
+    return 0;
+  }
+  name.remove_prefix(mark + kMark.size());
+  const auto is_digit = [](char letter) { return letter >= '0' && letter <= '9'; };
+  const auto dot = name.find('.');
+  pid_t writer = 0;
+  if (dot == std::string_view::npos || dot + 1 == name.size() ||
+      !std::all_of(name.begin() + static_cast<std::ptrdiff_t>(dot) + 1, name.end(), is_digit) ||
+      std::from_chars(name.data(), name.data() + dot, writer).ptr != name.data() + dot) {
+    return 0;
+  }
+  return writer;
 }
 
 /// A rename lives in the folder's own data: without this a crash can undo it. Some file systems
@@ -41,7 +65,7 @@ AtomicFile::AtomicFile(std::filesystem::path target) : target_(std::move(target)
   // The process id keeps two processes apart, the counter two threads; a leftover of a killed
   // process with the same id is stepped over by O_EXCL.
   for (int attempt = 0; attempt < 100; ++attempt) {
-    temporary_ = folder / ("." + target_.filename().string() + ".tmp." +
+    temporary_ = folder / ("." + target_.filename().string() + std::string(kMark) +
                            std::to_string(::getpid()) + "." + std::to_string(counter.fetch_add(1)));
     descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (descriptor_ >= 0 || errno != EEXIST) {
@@ -89,6 +113,16 @@ void AtomicFile::commit() {
   ::close(descriptor_);
   descriptor_ = -1;
   sync_folder(folder_of(target_));
+}
+
+void remove_unfinished_files(const std::filesystem::path& folder) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    const pid_t writer = writer_of(entry.path().filename().string());
+    if (writer > 0 && ::kill(writer, 0) != 0 && errno == ESRCH) {
+      std::filesystem::remove(entry.path(), error);
+    }
+  }
 }
 
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes) {

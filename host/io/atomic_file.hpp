@@ -49,4 +49,8 @@ void write_file_atomically(const std::filesystem::path& path, std::span<const st
 /// The same for text.
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
 
+/// Removes what processes that were killed while they wrote left in @p folder: temporary files of
+/// AtomicFile. Those of a process that still runs stay.
+void remove_unfinished_files(const std::filesystem::path& folder);
+
 }  // namespace curvseg

@@ -43,6 +43,8 @@ class Engine {
   /// The slot of batch number `n`; the one before has the other.
   BatchSlot& slot(std::uint64_t n) { return slots_[n % slots_.size()]; }
 
+  /// Takes the memory of steps on such batches now.
+  void reserve(const Shape& x) { batch_losses_.get(x); }
   /// slot.batch → device memory of the slot.
   /// \throws std::invalid_argument when it does not fit the model.
   DeviceBatch upload(BatchSlot& slot);

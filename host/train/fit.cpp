@@ -48,11 +48,15 @@ Fit::Fit(TrainerCore& trainer, const Dataset& train, const Dataset* validation,
   // From epoch 0, so that a resumed run plans what the uninterrupted one did.
   planned_steps_ = planned_steps(trainer_.options, loader_.batches(0));
   if (trainer_.options.schedule.total_steps == 0) trainer_.schedule.total_steps = planned_steps_;
+  const std::uint64_t samples = trainer_.options.samples_per_epoch;
+  largest_batch_ = static_cast<int>(std::min<std::uint64_t>(
+      samples > 0 ? samples : train.size(), static_cast<std::uint64_t>(trainer_.options.batch)));
 }
 
 FitResult Fit::run() {
   TrainingProgress& progress = trainer_.progress;
   if (const auto reason = converged(progress, trainer_.options.convergence)) stop(*reason);
+  if (!stopped_ && !all_done()) reserve();
   while (!stopped_ && !all_done()) run_epoch();
   trainer_.finish_pending();
   settle();
@@ -65,6 +69,13 @@ FitResult Fit::run() {
   result.seconds = seconds();
   result.taken_back = taken_back_;
   return result;
+}
+
+void Fit::reserve() const {
+  const Augment& augment = trainer_.options.augment;
+  if (augment.crop_height == 0 || augment.crop_width == 0 || largest_batch_ == 0) return;
+  trainer_.engine.reserve({largest_batch_, augment.crop_height, augment.crop_width,
+                           trainer_.engine.model().in_channels()});
 }
 
 void Fit::run_epoch() {

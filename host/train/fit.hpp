@@ -21,6 +21,9 @@ class Fit {
  private:
   using Clock = std::chrono::steady_clock;
 
+  /// Takes the memory of a step where its shape is known: what is too large for the device is found
+  /// out before images are read.
+  void reserve() const;
   void run_epoch();
   void after_step(int images);
   void end_epoch();
@@ -41,6 +44,7 @@ class Fit {
   const Dataset* validation_;
   const TrainingEvents& events_;
   DataLoader loader_;
+  int largest_batch_ = 0;
   std::uint64_t planned_steps_ = 0;
   std::uint64_t steps_in_epoch_ = 0;
   std::optional<StopReason> stopped_;

@@ -191,9 +191,9 @@ class CellsDataset final : public Dataset {
 
 /// What open_dataset() passes on; fields that do not apply to a set are not used.
 struct DatasetOptions {
-  int channels = 0;                                ///< folders: see FolderOptions
-  int classes = 0;                                 ///< folders and IDX files; 0: from the data
-  int ignore_index = 255;                          ///< folders
+  int channels = 0;        ///< folders: see FolderOptions
+  int classes = 0;         ///< 0: from the data; other sets than folders and IDX files know theirs
+  int ignore_index = 255;  ///< folders; elsewhere nothing is without a label: 255 or negative
   std::size_t cache_bytes = std::size_t{1} << 30;  ///< folders
   bool masks_optional = false;                     ///< folders
 };
@@ -211,7 +211,7 @@ struct DatasetOptions {
 /// @param spec  the data set
 /// @param split "train", "val" or "test"; for a folder also "", for `images/` and `masks/` in DIR
 ///              itself
-/// @throws InputError naming what is missing or damaged.
+/// @throws InputError naming what is missing or damaged, or what the options say otherwise.
 std::unique_ptr<Dataset> open_dataset(const std::string& spec, const std::string& split,
                                       const DatasetOptions& options = {});
 

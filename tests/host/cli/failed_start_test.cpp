@@ -136,6 +136,7 @@ TEST_F(FailedStart, ReplacesTheOldTrainingWithTheFirstCheckpoint) {
   ASSERT_EQ(train({"--overwrite", "--seed", "2", "--pictures", "0"}).exit_code, 0);
   EXPECT_NE(read_text(out_ / "best.safetensors"), best);
   EXPECT_FALSE(fs::exists(out_ / "gallery.png")) << "of the old training";
+  EXPECT_FALSE(fs::exists(out_ / "overlays")) << "of the old training";
   const auto lines = parse_json_lines(read_text(out_ / "metrics.jsonl"));
   const auto is_start = [](const auto& line) { return line.at("event") == "start"; };
   EXPECT_EQ(std::count_if(lines.begin(), lines.end(), is_start), 1);

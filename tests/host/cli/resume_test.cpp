@@ -98,6 +98,27 @@ TEST_F(Resume, TerminationIsAnInterruptionToo) {
   EXPECT_TRUE(fs::exists(run / "checkpoint.safetensors"));
 }
 
+TEST_F(Resume, InterruptedBeforeTheFirstStepTheCheckpointIsWrittenToo) {
+  const fs::path run = folder_ / "run";
+  Command command(tiny_training(run, kLong), folder_.path());
+  ASSERT_TRUE(wait_until([&] { return fs::exists(run); }));
+  command.send(SIGTERM);
+  EXPECT_EQ(command.wait().exit_code, 130);
+  EXPECT_TRUE(fs::exists(run / "checkpoint.safetensors"));
+  EXPECT_LT(steps(run), 20U);
+}
+
+TEST_F(Resume, NoStepsMeansAfterTheEpochs) {
+  const fs::path run = folder_ / "run";
+  ASSERT_EQ(run_command(tiny_training(run, {"--steps", "2"})).exit_code, 0);
+  const CommandResult more = resume(run, {"--steps", "0"});
+  ASSERT_EQ(more.exit_code, 0) << more.err;
+  EXPECT_EQ(steps(run), 6U);  // the two epochs that were asked for
+  const fs::path other = folder_ / "other";
+  ASSERT_EQ(run_command(tiny_training(other, {"--steps", "0"})).exit_code, 0);
+  EXPECT_EQ(steps(other), 6U);
+}
+
 TEST_F(Resume, GoesOnForLonger) {
   const fs::path run = folder_ / "run";
   ASSERT_EQ(run_command(tiny_training(run)).exit_code, 0);

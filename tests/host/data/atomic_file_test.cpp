@@ -1,6 +1,8 @@
 #include "host/io/atomic_file.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "fixtures.hpp"
 
@@ -69,6 +71,35 @@ TEST(AtomicFile, TargetThatIsAFolderIsAnErrorAndLeavesNothing) {
   std::filesystem::create_directories(dir / "a/b");
   EXPECT_THROW(write_file_atomically(dir / "a", "x"), Error);
   EXPECT_EQ(files_in(dir.path()), 1U);
+}
+
+/// A process that writes to @p target and dies before it is done; its number.
+pid_t killed_writer(const std::filesystem::path& target) {
+  const pid_t process = fork();
+  if (process == 0) {
+    AtomicFile file(target);
+    file.write(std::as_bytes(std::span("half", 4)));
+    _exit(1);  // without destructors, as a signal does
+  }
+  waitpid(process, nullptr, 0);
+  return process;
+}
+
+TEST(AtomicFile, WhatDeadProcessesLeftIsRemoved) {
+  const TempDir dir;
+  const std::string writer = std::to_string(killed_writer(dir / "a.bin"));
+  ASSERT_EQ(files_in(dir.path()), 1U) << "the test's own premise";
+  // No names of such files, and the file of a process that lives: this one.
+  const std::vector<std::string> others = {".notes.tmp." + writer, ".notes.tmp." + writer + ".old",
+                                           ".notes.tmp.x.1", ".tmp..", "a.tmp." + writer + ".0"};
+  for (const std::string& name : others) test::write_bytes(dir / name, {1});
+  AtomicFile under_way(dir / "a.bin");
+  ASSERT_EQ(files_in(dir.path()), 7U);
+  remove_unfinished_files(dir.path());
+  EXPECT_EQ(files_in(dir.path()), 6U);
+  under_way.commit();
+  EXPECT_TRUE(std::filesystem::exists(dir / "a.bin"));
+  remove_unfinished_files(dir / "nowhere");
 }
 
 }  // namespace

@@ -139,6 +139,16 @@ TEST(OpenDataset, BuiltinSpec) {
   expect_mentions(input_error([&] { open_dataset(spec, "val"); }), "val");
 }
 
+TEST(OpenDataset, OptionsThatContradictABuiltinSet) {
+  const auto refusal = [](const DatasetOptions& options) {
+    return input_error([&] { open_dataset("builtin:cells", "train", options); });
+  };
+  expect_mentions(refusal({.classes = 7}), "builtin:cells", "has 3 classes, not 7");
+  expect_mentions(refusal({.ignore_index = 0}), "builtin:cells", "index 0");
+  EXPECT_EQ(open_dataset("builtin:cells", "train", {.classes = 3, .ignore_index = -1})->classes(),
+            3);
+}
+
 TEST(OpenDataset, BadSpecs) {
   expect_mentions(input_error([] { open_dataset("builtin:stars", "train"); }), "builtin:stars",
                   "builtin:cells");

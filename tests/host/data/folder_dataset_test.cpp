@@ -145,6 +145,8 @@ TEST_F(FolderTest, ClassesComeFromAllSplits) {
                   "there is train, val");
   std::ofstream(file("classes.txt")) << "sky\nroad\r\n";
   EXPECT_EQ(open_dataset(spec, "train")->class_names(), (std::vector<std::string>{"sky", "road"}));
+  std::ofstream(file("classes.txt")) << "\xEF\xBB\xBFsky\nroad\n";  // a byte-order mark
+  EXPECT_EQ(open_dataset(spec, "train")->class_names(), (std::vector<std::string>{"sky", "road"}));
 }
 
 TEST_F(FolderTest, IgnoreIndexOfChoice) {

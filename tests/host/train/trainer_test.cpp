@@ -279,6 +279,34 @@ void expect_throw_saying(const Action& action, const std::vector<std::string>& p
   }
 }
 
+/// Waves that nobody may look at.
+class UnreadDataset final : public Dataset {
+ public:
+  std::size_t size() const override { return waves_.size(); }
+  Sample get(std::size_t) const override {
+    ADD_FAILURE() << "an image was read";
+    return {};
+  }
+  ImageSize image_size(std::size_t index) const override { return waves_.image_size(index); }
+  int channels() const override { return waves_.channels(); }
+  int classes() const override { return waves_.classes(); }
+  std::vector<std::string> class_names() const override { return waves_.class_names(); }
+  bool is_classification() const override { return waves_.is_classification(); }
+  std::string name() const override { return waves_.name(); }
+
+ private:
+  WavesDataset waves_;
+};
+
+TEST(Trainer, FindsOutBeforeItReadsThatAStepNeedsTooMuchMemory) {
+  constexpr int kSide = 1 << 23;  // 2^46 pixels: more than processors can address
+  TrainerOptions options = quick(1);
+  options.augment = {.crop_height = kSide, .crop_width = kSide};
+  options.normalisation = Normalisation{{0.0f}, {1.0f}};
+  Trainer trainer(test::test_stream(), test::tiny_model(), options);
+  EXPECT_THROW(trainer.fit(UnreadDataset()), Error);
+}
+
 TEST(Trainer, RefusesDataThatDoesNotFitTheModel) {
   Trainer trainer(test::test_stream(), test::tiny_model(), quick());
   const WavesDataset colour({.channels = 3}), many({.classes = 3}),
