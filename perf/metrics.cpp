@@ -98,7 +98,7 @@ class Confusion final : public Metric {
     const auto counts = data.matrix.to_host(stream_);
     std::vector<double> expected(counts.size());
     for (const std::int32_t label : predictions(data.logits.to_host(stream_), shape.c))
-      expected[static_cast<std::size_t>(label * (shape.c + 1))] += 1.0;
+      expected[static_cast<std::size_t>(label) * (static_cast<std::size_t>(shape.c) + 1)] += 1.0;
     require_equal("confusion_matrix", {counts.begin(), counts.end()}, expected);
   }
   Work work() const override {

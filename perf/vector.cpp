@@ -26,10 +26,12 @@ Workspace scratch(const Set& s, std::size_t i) {
 template <class F>
 std::vector<double> each(const Recipe& r, std::size_t tensors, F f) {
   std::vector<std::vector<float>> start;
+  start.reserve(tensors);
   for (std::size_t t = 0; t < tensors; ++t) start.push_back(r.start(t));
   std::vector<double> result(start[0].size());
   for (std::size_t i = 0; i < result.size(); ++i) {
     std::vector<double> at;
+    at.reserve(tensors);
     for (const auto& tensor : start) at.push_back(static_cast<double>(tensor[i]));
     result[i] = f(at);
   }
@@ -66,18 +68,19 @@ Recipe dot_products_recipe(const Shape& x, bool six) {
 
 /// Tensors: the vectors, the first one overwritten.
 Recipe linear_combination_recipe(const Shape& x, std::size_t terms) {
-  constexpr float kScales[] = {1.0f, -2.0f, 3.0f, 0.5f};
+  static constexpr float kScales[] = {1.0f, -2.0f, 3.0f, 0.5f};
   Recipe r;
   r.tensors.assign(terms, x);
   r.scalars = {1.0f};
   r.bytes = bytes(x, static_cast<double>(terms) + 1.0);
-  r.run = [terms, kScales](const Stream& stream, Set& s) {
+  r.run = [terms](const Stream& stream, Set& s) {
     std::vector<VectorTerm> sum;
+    sum.reserve(terms);
     for (std::size_t j = 0; j < terms; ++j)
       sum.push_back({vector(s, j), kScales[j], s.scalars.data()});
     linear_combination(stream, sum, vector(s, 0));
   };
-  r.expected = [r, terms, kScales] {
+  r.expected = [r, terms] {
     return each(r, terms, [&](const std::vector<double>& at) {
       double sum = 0.0;
       for (std::size_t j = 0; j < terms; ++j) sum += static_cast<double>(kScales[j]) * at[j];
