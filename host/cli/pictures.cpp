@@ -37,7 +37,9 @@ void remove_pictures(const fs::path& folder) {
     }
   }
   remove_unfinished_files(folder);
-  fs::remove(folder, error);  // not if there is something else in it
+  if (!fs::is_symlink(folder, error)) {
+    fs::remove(folder, error);  // not if there is something else in it
+  }
 }
 
 ImagePrediction predict_sample(Trainer& trainer, const Dataset& dataset, std::size_t index) {

@@ -228,14 +228,43 @@ TrainerOptions resumed_options(const TrainArguments& arguments, const Dataset& t
   return options;
 }
 
+namespace {
+
+/// A network that `newton` takes.
+struct SmallModel {
+  std::string name;
+  std::int64_t parameters;
+};
+
+/// The largest of some of at most @p largest parameters; nothing when all have more.
+std::optional<SmallModel> small_model(int channels, int classes, std::int64_t largest) {
+  for (const char* name :
+       {"unet(width=8, depth=1)", "unet(width=4, depth=1)", "unet(width=2, depth=1)"}) {
+    const std::int64_t parameters = count_parameters(zoo::make(name, channels, classes));
+    if (parameters <= largest) {
+      return SmallModel{name, parameters};
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
 std::string model_name(const TrainArguments& arguments, const Dataset& train) {
   if (arguments.model) {
     return *arguments.model;
   }
-  if (!train.is_classification()) {
-    return "unet";
+  if (train.is_classification()) {
+    return train.channels() == 1 ? "classifier2" : "classifier3";
   }
-  return train.channels() == 1 ? "classifier2" : "classifier3";
+  if (arguments.optimizer == "newton") {
+    const auto small =
+        small_model(train.channels(), train.classes(), OptimizerOptions{}.newton.largest);
+    if (small) {
+      return small->name;
+    }
+  }
+  return "unet";
 }
 
 void check_newton_size(const OptimizerOptions& optimizer, const Model& model, bool suggest) {
@@ -243,23 +272,17 @@ void check_newton_size(const OptimizerOptions& optimizer, const Model& model, bo
   if (optimizer.name != "newton" || count <= optimizer.newton.largest) {
     return;
   }
-  std::string others;
-  for (const char* name :
-       {"unet(width=8, depth=1)", "unet(width=4, depth=1)", "unet(width=2, depth=1)"}) {
-    if (!suggest || model.is_classifier()) {
-      break;
-    }
-    const std::int64_t fewer =
-        count_parameters(zoo::make(name, model.in_channels(), model.classes()));
-    if (fewer <= optimizer.newton.largest) {
-      others = fmt::format("take --model \"{}\" of {} parameters, or ", name, fewer);
-      break;
-    }
+  std::optional<SmallModel> small;
+  if (suggest && !model.is_classifier()) {
+    small = small_model(model.in_channels(), model.classes(), optimizer.newton.largest);
   }
+  const std::string others = small ? fmt::format("take --model \"{}\" of {} parameters, or ",
+                                                 small->name, small->parameters)
+                                   : "take ";
   throw InputError(fmt::format(
       "--optimizer newton: model {} has {} parameters, the Hessian is formed for at most {}; {}"
       "--optimizer newton-cg or hessian-free, which do not form it",
-      model.name(), count, optimizer.newton.largest, others.empty() ? "take " : others));
+      model.name(), count, optimizer.newton.largest, others));
 }
 
 }  // namespace curvseg::cli

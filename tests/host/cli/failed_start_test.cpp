@@ -180,8 +180,9 @@ TEST_F(FailedStart, KilledWhileItOverwrites) {
 }
 
 TEST_F(FailedStart, NewtonOfALargeModel) {
-  const CommandResult result = run_command({"train", "--data", data_.string(), "--optimizer",
-                                            "newton", "--epochs", "1", "--out", out_.string()});
+  const CommandResult result =
+      run_command({"train", "--data", data_.string(), "--optimizer", "newton", "--model", "unet",
+                   "--epochs", "1", "--out", out_.string()});
   expect_refused(result, "at most 4096");
   EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
   EXPECT_FALSE(fs::exists(folder_ / "runs"));
@@ -194,6 +195,15 @@ TEST_F(FailedStart, NewtonOfALargeModel) {
       run_command({"train", "--data", data_.string(), "--optimizer", "newton", "--model", model,
                    "--epochs", "0", "--out", out_.string()});
   EXPECT_EQ(smaller.exit_code, 0) << model << ": " << smaller.err;
+}
+
+TEST_F(FailedStart, NewtonTakesASmallModelByItself) {
+  const CommandResult result = run_command({"train", "--data", data_.string(), "--optimizer",
+                                            "newton", "--epochs", "0", "--out", out_.string()});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const auto options = nlohmann::json::parse(read_text(out_ / "options.json"));
+  EXPECT_TRUE(options.at("model").get<std::string>().starts_with("unet(width=4, depth=1"));
+  EXPECT_LE(options.at("parameters"), 4096);
 }
 
 TEST_F(FailedStart, ADivergedTrainingAdvisesWhatItsOptimizerTakes) {

@@ -1,4 +1,5 @@
 // Train, then use what came out.
+#include <map>
 #include <set>
 
 #include "command.hpp"
@@ -35,6 +36,33 @@ class RoundTrip : public ::testing::Test {
   static inline TempDir* folder_ = nullptr;
   static inline CommandResult trained_;
 };
+
+TEST(Logs, TellWhatSecondOrderMethodsDid) {
+  const std::map<std::string, std::vector<std::string>> numbers = {
+      {"hessian-free", {"lambda", "rho", "cg_iterations", "model_decrease", "rejected"}},
+      {"newton-cg", {"radius", "rho", "cg_iterations", "model_decrease", "rejected"}},
+      {"auto", {"alpha", "radius", "rate", "model_decrease", "rejected"}}};
+  for (const auto& [optimizer, names] : numbers) {
+    SCOPED_TRACE(optimizer);
+    const TempDir folder;
+    const CommandResult result = run_command(tiny_training(
+        folder / "run", {"--optimizer", optimizer, "--steps", "2", "--pictures", "0", "--json"}));
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+    int steps = 0;
+    for (const nlohmann::json& line : parse_json_lines(result.out)) {
+      if (line.at("event") != "step") continue;
+      ++steps;
+      for (const std::string& name : names) {
+        EXPECT_TRUE(line.at("optimizer").at(name).is_number()) << name;
+      }
+      if (optimizer != "auto") {
+        EXPECT_GE(line.at("optimizer").at("cg_iterations"), 1);
+        EXPECT_FALSE(line.at("optimizer").at("cg_stop").get<std::string>().empty());
+      }
+    }
+    EXPECT_EQ(steps, 2);
+  }
+}
 
 std::size_t count_files(const fs::path& folder) {
   return static_cast<std::size_t>(
