@@ -69,7 +69,9 @@ void add_model_options(CLI::App& app, TrainArguments& a) {
          "One of " + join_or(zoo::names()) +
              ". Options: unet(width=16, depth=3, transpose=true), where without transpose bilinear "
              "resizing doubles; fcn(width=16); segnet(width=16, depth=3). Default unet: it keeps "
-             "thin structures; for classifiers classifier2 on grey images, else classifier3")
+             "thin structures; for newton a small one; for classifiers classifier2 on grey images, "
+             "else "
+             "classifier3")
       ->type_name("NAME")
       ->group(group);
   app.add_option("--checkpoint", a.checkpoint,

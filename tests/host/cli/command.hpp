@@ -123,6 +123,13 @@ inline std::vector<nlohmann::json> parse_json_lines(const std::string& text) {
   return lines;
 }
 
+/// Those that tell of one event.
+inline std::vector<nlohmann::json> json_events(const std::string& text, const std::string& event) {
+  std::vector<nlohmann::json> lines = parse_json_lines(text);
+  std::erase_if(lines, [&](const nlohmann::json& line) { return line.at("event") != event; });
+  return lines;
+}
+
 /// Waits until @p condition holds; false when it takes more than a minute.
 template <typename Condition>
 bool wait_until(const Condition& condition) {

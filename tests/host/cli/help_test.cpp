@@ -54,10 +54,8 @@ TEST(Help, OfTrainTellsTheLearningRateThatIsUsed) {
         folder / "run", {"--optimizer", optimizer, "--steps", "1", "--pictures", "0", "--json"}));
     ASSERT_EQ(result.exit_code, 0) << result.err;
     double used = 0.0;
-    for (const nlohmann::json& line : parse_json_lines(result.out)) {
-      if (line.at("event") == "step") {  // the first of a cosine schedule has the peak
-        used = line.at("learning_rate").get<double>();
-      }
+    for (const nlohmann::json& line : json_events(result.out, "step")) {
+      used = line.at("learning_rate").get<double>();  // the first of a cosine schedule has the peak
     }
     if (!needs_learning_rate(optimizer)) {
       EXPECT_EQ(used, 1.0) << optimizer << ": a factor of the step";

@@ -59,6 +59,8 @@ TEST(Cifar10, ReadsRecordsOfAllBatchesAsInterleavedChannels) {
   EXPECT_EQ(open_dataset(spec, "test")->size(), 1U);
   EXPECT_FALSE(has_split(spec, "val"));
   expect_mentions(input_error([&] { open_dataset(spec, "val"); }), "val", "data_batch");
+  expect_mentions(input_error([&] { open_dataset(spec, "train", {.classes = 5}); }), spec,
+                  "has 10 classes, not 5");
   EXPECT_THROW(static_cast<void>(set->get(3)), Error);
 }
 
@@ -139,6 +141,7 @@ TEST_F(MnistTest, Errors) {
   DatasetOptions five;
   five.classes = 4;
   expect_mentions(train_error(five), "train-labels", "label 4", "4 classes");
+  expect_mentions(train_error({.ignore_index = 3}), spec(), "no index 3");
   write_bytes(dir_ / "train-labels-idx1-ubyte", idx({3}, {4, 2, 1}));
   expect_mentions(train_error(), "3 labels", "2 images");
   write_bytes(dir_ / "train-labels-idx1-ubyte", idx({3}, {4, 2}));
