@@ -44,6 +44,10 @@ BatchLoss::State::State(const Stream& s, const Model& m, const Shape& input,
       scalars(stream.device(), kScalars) {
   if (kind == CurvatureKind::kNone) return;
   const Device& device = stream.device();
+  if (kind == CurvatureKind::kHessian) {
+    kept = KeptImages(input.n);
+    direction = DeviceArray<float>(device, model.parameter_count());
+  }
   if (loss.kind() == LossKind::kCrossEntropy)
     sampled = DeviceArray<std::int32_t>(device, plan.output_shape().pixels());
   const std::int64_t logits = first(plan.output(), plan.images_at_once()).shape.elements();
@@ -87,63 +91,62 @@ void BatchLoss::linearise(ConstVectorView theta, ConstTensorView x, const std::i
     throw std::invalid_argument(s.model.name() + ": linearise: there are no labels");
   s.plan.forward(s.stream, theta, x);
   s.loss.denominator(s.stream, labels, s.plan.output_shape().pixels(), s.denominator());
-  s.kept_images = 0;
+  s.kept.clear();
   s.theta = theta;
   s.x = x;
   s.labels = labels;
 }
 
-void BatchLoss::write_denominator(const std::int32_t* labels, int images, bool accumulate,
-                                  float* total) const {
+void BatchLoss::write_denominator(const std::int32_t* labels, const ImageSubset& images,
+                                  bool accumulate, float* total) const {
   const State& s = *state_;
   if (labels == nullptr)
     throw std::invalid_argument(s.model.name() + ": write_denominator: there are no labels");
-  const int count = s.subset("write_denominator", images, s.denominator()).images;
-  s.loss.denominator(s.stream, labels, first(s.plan.output(), count).shape.pixels(), total,
-                     accumulate);
+  s.write_denominator(labels, s.checked_images("write_denominator", images), accumulate, total);
 }
 
 void BatchLoss::value() {
   State& s = *state_;
   s.require_linearised("value");
-  s.for_each_part(s.x.shape.n, [&](ImageRange part) {
-    s.loss_gradient(part, s.denominator(), s.loss_value(), {});
+  s.for_each_part({}, [&](ImageRange part, bool later) {
+    s.loss_gradient(part, s.denominator(), s.loss_value(), later, {});
   });
 }
 
 void BatchLoss::gradient(VectorView grad, bool accumulate) {
   State& s = *state_;
   s.require_linearised("gradient");
-  s.for_each_part(s.x.shape.n, [&](ImageRange part) {
-    s.loss_gradient(part, s.denominator(), s.loss_value(),
+  s.for_each_part({}, [&](ImageRange part, bool later) {
+    s.loss_gradient(part, s.denominator(), s.loss_value(), later,
                     first(s.plan.output_gradient(), part.count));
-    s.plan.backward(s.stream, s.theta, s.x, accumulate || part.first > 0, grad, part);
+    s.plan.backward(s.stream, s.theta, s.x, accumulate || later, grad, part);
   });
 }
 
 void BatchLoss::squared_gradients(VectorView to, bool accumulate) {
   State& s = *state_;
   s.require_linearised("squared_gradients");
-  s.for_each_part(s.x.shape.n, [&](ImageRange part) {
-    s.loss_gradient(part, s.denominator(), s.loss_value(),
+  s.for_each_part({}, [&](ImageRange part, bool later) {
+    s.loss_gradient(part, s.denominator(), s.loss_value(), later,
                     first(s.plan.output_gradient(), part.count));
-    s.plan.squared_gradients(s.stream, s.theta, s.x, accumulate || part.first > 0, to, part);
+    s.plan.squared_gradients(s.stream, s.theta, s.x, accumulate || later, to, part);
   });
 }
 
 void BatchLoss::sampled_gradient(SampledLabels labels, VectorView grad, bool accumulate) {
   State& s = *state_;
   s.sample("sampled_gradient", labels);
-  s.for_each_part(s.x.shape.n, [&](ImageRange part) {
+  s.for_each_part({}, [&](ImageRange part, bool later) {
     s.fisher(part, true, s.denominator(), {}, first(s.plan.output_gradient(), part.count));
-    s.plan.backward(s.stream, s.theta, s.x, accumulate || part.first > 0, grad, part);
+    s.plan.backward(s.stream, s.theta, s.x, accumulate || later, grad, part);
   });
 }
 
 std::size_t BatchLoss::memory_bytes() const {
   const State& s = *state_;
   std::size_t bytes = s.plan.memory_bytes() + s.loss.memory_bytes() + s.sampled.bytes();
-  for (const DeviceArray<float>* array : {&s.scalars, &s.r, &s.hr, &s.forms, &s.ones, &s.workspace})
+  for (const DeviceArray<float>* array :
+       {&s.scalars, &s.direction, &s.r, &s.hr, &s.forms, &s.ones, &s.workspace})
     bytes += array->bytes();
   return bytes;
 }

@@ -1,12 +1,12 @@
 // What a BatchLoss owns, and the passes over parts of its batch that all it computes is made of.
 #pragma once
 
-#include <algorithm>
 #include <stdexcept>
 #include <string>
 
 #include "curvseg/curvature.hpp"
 #include "curvseg/ops.hpp"
+#include "host/curvature/image_runs.hpp"
 #include "host/nn/loss.hpp"
 
 namespace curvseg {
@@ -55,46 +55,62 @@ struct BatchLoss::State {
     return labels + images.first * (shape.pixels() / shape.n);
   }
 
-  /// Calls f(part) for the first `images`, as many at once as the plan takes.
+  /// Calls f(part, whether one came before) for parts of `images`, as many images at once as the
+  /// plan takes.
   template <class F>
-  void for_each_part(int images, const F& f) const {
-    for (int begin = 0; begin < images; begin += plan.images_at_once())
-      f(ImageRange{begin, std::min(plan.images_at_once(), images - begin)});
+  void for_each_part(const ImageSubset& images, const F& f) const {
+    bool later = false;
+    for_each_run(images, plan.input_shape().n, plan.images_at_once(), [&](ImageRange part) {
+      f(part, later);
+      later = true;
+    });
   }
 
-  /// What a product is over.
-  struct Subset {
-    int images;
-    const float* denominator;
-  };
-  Subset subset(const char* what, int images, const float* total) const {
-    const int all = plan.input_shape().n;
-    if (images < 0 || images > all)
-      throw std::invalid_argument(model.name() + ": " + what + ": " + std::to_string(images) +
-                                  " images of a batch of " + std::to_string(all));
-    if (images == 0) images = all;
-    if (total != nullptr) return {images, total};
-    if (images == all) return {images, denominator()};
-    loss.denominator(stream, labels, first(plan.output(), images).shape.pixels(),
-                     part_denominator());
-    return {images, part_denominator()};
+  ImageSubset checked_images(const char* what, const ImageSubset& images) const {
+    check_subset(model.name(), what, images, plan.input_shape().n);
+    return images;
+  }
+  /// total[0] (+)= the denominator of labels of a batch, those of checked images.
+  void write_denominator(const std::int32_t* from, const ImageSubset& images, bool accumulate,
+                         float* total) const {
+    const Shape& shape = plan.output_shape();
+    for_each_run(images, shape.n, shape.n, [&](ImageRange run) {
+      const std::int64_t pixels = shape.pixels() / shape.n;
+      loss.denominator(stream, from + run.first * pixels, run.count * pixels, total, accumulate);
+      accumulate = true;
+    });
+  }
+  /// Of the labels of checked images.
+  const float* own_denominator(const ImageSubset& images) const {
+    if (covers(images, plan.input_shape().n)) return denominator();
+    write_denominator(labels, images, /*accumulate=*/false, part_denominator());
+    return part_denominator();
   }
 
-  /// dL/d logits of a part into `dlogits`, its share of the loss onto `value`.
-  void loss_gradient(ImageRange part, const float* total, float* value,
+  /// dL/d logits of a part into `dlogits`, its share of the loss (on)to `value`.
+  void loss_gradient(ImageRange part, const float* total, float* value, bool accumulate,
                      const TensorView& dlogits) const {
-    loss.gradient(stream, logits(part), labels_of(part), total, value, dlogits,
-                  /*accumulate=*/part.first > 0);
+    loss.gradient(stream, logits(part), labels_of(part), total, value, dlogits, accumulate);
   }
 
-  /// The gradients that R-backward passes over these images read, unless they are there already.
-  void keep_gradients(const Subset& on, bool own_denominator) {
-    if (own_denominator && kept_images == on.images) return;
-    const ImageRange all{0, on.images};
-    loss_gradient(all, on.denominator, scratch_loss(),
-                  first(plan.repeated_output_gradient(), on.images));
+  /// The gradients that R-backward passes over these images read, of the loss over their own
+  /// denominator, unless they are there already. Those of images between them are kept too.
+  void keep_gradients(const ImageSubset& images, const float* own) {
+    if (kept.is(images)) return;
+    const ImageRange all{0, last_image(images, plan.input_shape().n) + 1};
+    loss_gradient(all, own, scratch_loss(), /*accumulate=*/false,
+                  first(plan.repeated_output_gradient(), all.count));
     plan.keep_gradients(stream, theta, x, all);
-    kept_images = own_denominator ? on.images : 0;  // another's may change unseen
+    kept.set(images);
+  }
+
+  /// v·own/total: a product is linear in its direction, so that of the loss over its own
+  /// denominator, whose gradients are kept, is with this one the product over `total`, whatever
+  /// that is by then.
+  ConstVectorView rescaled(const ConstVectorView& v, const float* own, const float* total) const {
+    const VectorView to{direction.data(), direction.size()};
+    linear_combination(stream, {{v, 1.0f, own, total}}, to);
+    return to;
   }
 
   /// product (+)= Jᵀ·M·J·v, `middle(part, denominator, u, mu)` writing mu = M·u.
@@ -102,12 +118,13 @@ struct BatchLoss::State {
   void jacobian_product(const char* what, const ConstVectorView& v, const VectorView& product,
                         const ProductOptions& how, const Middle& middle) {
     require(CurvatureKind::kGaussNewton, what);
-    const Subset on = subset(what, how.images, how.denominator);
-    for_each_part(on.images, [&](ImageRange part) {
+    const ImageSubset images = checked_images(what, how.images);
+    const float* total = how.denominator ? how.denominator : own_denominator(images);
+    for_each_part(images, [&](ImageRange part, bool later) {
       plan.r_forward(stream, theta, v, x, part);
-      middle(part, on.denominator, first(ConstTensorView(plan.r_output()), part.count),
+      middle(part, total, first(ConstTensorView(plan.r_output()), part.count),
              first(plan.output_gradient(), part.count));
-      plan.backward(stream, theta, x, how.accumulate || part.first > 0, product, part);
+      plan.backward(stream, theta, x, how.accumulate || later, product, part);
     });
   }
 
@@ -155,6 +172,7 @@ struct BatchLoss::State {
   Loss loss;
   DeviceArray<float> scalars;
   DeviceArray<std::int32_t> sampled;  // labels
+  DeviceArray<float> direction;       // of hvp() with a denominator from outside
   // Of quadratic_form(), for a part of the batch: R{logits} without gaps, H times R; the forms of
   // all parts and what adds them up; scratch of the products.
   DeviceArray<float> r, hr, forms, ones, workspace;
@@ -162,7 +180,7 @@ struct BatchLoss::State {
   ConstVectorView theta;
   ConstTensorView x;
   const std::int32_t* labels = nullptr;
-  int kept_images = 0;  // of keep_gradients(), over the denominator of their labels
+  KeptImages kept;  // of keep_gradients()
 };
 
 }  // namespace curvseg

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "curvseg/ops.hpp"
+#include "host/curvature/image_runs.hpp"
 
 namespace curvseg {
 namespace {
@@ -40,9 +41,7 @@ struct CurvatureOperator::State {
       throw std::logic_error(name + ": curvature operator: a batch is not made for this matrix");
     if (name != batches[0]->model().name() || batch.model().parameter_count() != size)
       refuse("a batch is of model " + name + ", another of " + batches[0]->model().name());
-    if (options.images < 0 || options.images > batch.input_shape().n)
-      refuse(std::to_string(options.images) + " images of a batch of " +
-             std::to_string(batch.input_shape().n));
+    check_subset(name, "curvature operator", options.images, batch.input_shape().n);
   }
 
   void check_vectors(std::span<const ConstVectorView> v,

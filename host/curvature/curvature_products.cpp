@@ -15,18 +15,22 @@ void BatchLoss::ggnvp(ConstVectorView v, VectorView product, const ProductOption
 void BatchLoss::hvp(ConstVectorView v, VectorView product, const ProductOptions& options) {
   State& s = *state_;
   s.require(CurvatureKind::kLowMemoryHessian, "hvp");
-  const State::Subset on = s.subset("hvp", options.images, options.denominator);
+  const ImageSubset images = s.checked_images("hvp", options.images);
   const bool keeps = s.kind == CurvatureKind::kHessian;
-  if (keeps) s.keep_gradients(on, options.denominator == nullptr);
-  s.for_each_part(on.images, [&](ImageRange part) {
+  const float* total = options.denominator;
+  if (keeps || total == nullptr) total = s.own_denominator(images);
+  if (keeps) {
+    s.keep_gradients(images, total);
+    if (options.denominator != nullptr) v = s.rescaled(v, total, options.denominator);
+  }
+  s.for_each_part(images, [&](ImageRange part, bool later) {
     s.plan.r_forward(s.stream, s.theta, v, s.x, part);
     if (!keeps)
-      s.loss_gradient(part, on.denominator, s.scratch_loss(),
+      s.loss_gradient(part, total, s.scratch_loss(), later,
                       first(s.plan.repeated_output_gradient(), part.count));
-    s.hessian(part, on.denominator, first(ConstTensorView(s.plan.r_output()), part.count),
+    s.hessian(part, total, first(ConstTensorView(s.plan.r_output()), part.count),
               first(s.plan.r_output_gradient(), part.count));
-    s.plan.r_backward(s.stream, s.theta, v, s.x, options.accumulate || part.first > 0, product,
-                      part);
+    s.plan.r_backward(s.stream, s.theta, v, s.x, options.accumulate || later, product, part);
   });
 }
 
@@ -56,12 +60,12 @@ void BatchLoss::quadratic_form(std::span<const ConstVectorView> directions, int 
   if (images < 1)
     throw std::invalid_argument(s.model.name() + ": quadratic_form: " + std::to_string(images) +
                                 " images of a batch of " + std::to_string(s.x.shape.n));
-  const State::Subset on = s.subset("quadratic_form", images, nullptr);
+  const float* total = s.own_denominator(s.checked_images("quadratic_form", images));
   const std::int64_t parts = s.ones.size();
   const auto form_of = [&](int i, ImageRange part) {
     return s.forms.data() + i * parts + part.first / s.plan.images_at_once();
   };
-  s.for_each_part(images, [&](ImageRange part) {
+  s.for_each_part(images, [&](ImageRange part, bool) {
     Shape shape = s.plan.output_shape();
     shape.n = part.count;
     const TensorView r{s.r.data(), shape}, hr{s.hr.data(), shape};
@@ -70,12 +74,12 @@ void BatchLoss::quadratic_form(std::span<const ConstVectorView> directions, int 
       copy_tensor(s.stream, first(s.plan.r_output(), part.count), 1.0f, /*accumulate=*/false, r);
     };
     r_forward(directions[0]);
-    s.hessian(part, on.denominator, r, hr);
+    s.hessian(part, total, r, hr);
     s.dot(r, hr, form_of(0, part));
     if (directions.size() == 1) return;
     r_forward(directions[1]);
     s.dot(r, hr, form_of(1, part));
-    s.hessian(part, on.denominator, r, hr);
+    s.hessian(part, total, r, hr);
     s.dot(r, hr, form_of(2, part));
   });
   const std::int64_t used = (images + s.plan.images_at_once() - 1) / s.plan.images_at_once();

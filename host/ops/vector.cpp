@@ -71,7 +71,7 @@ void linear_combination(const Stream& stream, std::span<const VectorTerm> terms,
   p.to = to.data;
   for (std::size_t j = 0; j < terms.size(); ++j) {
     check_vector(kOp, "x", terms[j].x, "to", to.size);
-    p.term[j] = {terms[j].x.data, terms[j].scale, terms[j].coefficient};
+    p.term[j] = {terms[j].x.data, terms[j].scale, terms[j].coefficient, terms[j].divisor};
   }
   const CurrentDevice current(stream.device());
   kernels_of(stream).linear_combination(stream.native(), p);

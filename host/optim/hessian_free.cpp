@@ -42,15 +42,15 @@ BatchLoss& HessianFree::curvature_loss(const StepContext& context) {
   BatchLoss& batch = *context.batch;
   if (!(options_.batch_fraction < 1.0f)) return batch;
   ConstTensorView x = batch.x();
-  const double part = std::ceil(static_cast<double>(x.shape.n) * double{options_.batch_fraction});
-  x.shape.n = std::clamp(static_cast<int>(part), 1, x.shape.n);
-  if (!part_ || part_->input_shape() != x.shape) {
-    context.stream.synchronise();  // the old one's memory goes
-    part_.reset();
-    part_.emplace(context.stream, batch.model(), x.shape, batch.loss_options());
-  }
-  part_->linearise(context.theta, x, batch.labels());
-  return *part_;
+  const double images = std::ceil(static_cast<double>(x.shape.n) * double{options_.batch_fraction});
+  x.shape.n = std::clamp(static_cast<int>(images), 1, x.shape.n);
+  if (!parts_)
+    parts_.emplace(context.stream, kTrainingShapes,
+                   [stream = context.stream, model = batch.model(), loss = batch.loss_options()](
+                       const Shape& shape) { return BatchLoss(stream, model, shape, loss); });
+  BatchLoss& part = parts_->get(x.shape);
+  part.linearise(context.theta, x, batch.labels());
+  return part;
 }
 
 /// x ← a solution of (G + (λ + l2)I)·x = −g.
@@ -130,8 +130,9 @@ void HessianFree::step(const StepContext& context) {
   const double eta = double{context.learning_rate};
   if (eta == 0.0) return;  // a schedule has come to its end
   const double loss = objective_.begin(context);
-  // Nothing to go by: the batch is to blame, no step led here.
+  // The batch is to blame, no step led here: what earlier ones found is still good.
   if (!std::isfinite(loss) || !objective_.gradient_is_finite()) {
+    last_.stop = ConjugateGradientsStop::kNotFinite;
     lambda_ *= kRaise;
     return reject(false);
   }
@@ -177,7 +178,7 @@ void HessianFree::restore_scalars(const std::map<std::string, std::string>& scal
 
 std::size_t HessianFree::state_bytes() const {
   return solver_.memory_bytes() + objective_.bytes() + b_.bytes() + x_.bytes() +
-         inverse_weights_.bytes() + (part_ ? part_->memory_bytes() : 0);
+         inverse_weights_.bytes() + (parts_ ? parts_->memory_bytes() : 0);
 }
 
 std::vector<NamedNumber> HessianFree::report(const Stream&) {

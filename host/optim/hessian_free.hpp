@@ -6,6 +6,7 @@
 
 #include "curvseg/optim.hpp"
 #include "curvseg/solvers.hpp"
+#include "host/device/shape_cache.hpp"
 #include "host/optim/batch_objective.hpp"
 #include "host/optim/device_value.hpp"
 
@@ -58,7 +59,7 @@ class HessianFree final : public Optimizer {
   BatchObjective objective_;
   DeviceValue<float> shift_;  // λ + l2
   DeviceArray<float> b_, x_, inverse_weights_;
-  std::optional<BatchLoss> part_;  // of the first images
+  std::optional<ShapeCache<BatchLoss>> parts_;  // losses of the first images
   // State, beside x_, the last solution.
   double lambda_;
   double rejected_ = 0.0;

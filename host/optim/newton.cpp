@@ -91,7 +91,9 @@ bool Newton::solve(double eta, double& model) {
   delta = -g;
   cholesky.solveInPlace(delta);
   const double slope = g.dot(delta);
-  model = model_along(eta, slope, slope + 0.5 * delta.dot(h * delta));
+  double square = 0.0;  // δᵀHδ, without a vector for Hδ
+  for (Eigen::Index j = 0; j < n; ++j) square += delta[j] * h.col(j).dot(delta);
+  model = model_along(eta, slope, slope + 0.5 * square);
   return delta.allFinite();
 }
 
@@ -128,11 +130,7 @@ void Newton::step(const StepContext& context) {
   tries_ = 0;
   if (context.learning_rate == 0.0f) return;  // a schedule has come to its end
   const double loss = objective_.begin(context);
-  if (!std::isfinite(loss)) {  // the batch is to blame: no step led here
-    rejected_ += 1.0;
-    return;
-  }
-  if (!objective_.gradient_is_finite()) {  // as products that are not
+  if (!std::isfinite(loss) || !objective_.gradient_is_finite()) {
     lambda_ = raised(lambda_);
     rejected_ += 1.0;
     return;

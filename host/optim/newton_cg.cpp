@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <string>
 
 #include "curvseg/ops.hpp"
@@ -32,11 +33,12 @@ NewtonCg::NewtonCg(const Stream& stream, const NewtonCgOptions& options, std::in
 const ConjugateGradientsReport& NewtonCg::solve(const StepContext& context) {
   const Stream& stream = context.stream;
   linear_combination(stream, {{context.grad, -1.0f}}, view(b_));
-  const LinearMap hessian = [&](ConstVectorView v, VectorView product) {
+  const auto hessian = [&](ConstVectorView v, VectorView product) {
     context.batch->hvp(v, product);
     if (options_.l2 > 0.0f) linear_combination(stream, {{product}, {v, options_.l2}}, product);
   };
-  return solver_.solve(hessian,
+  // By reference, which takes no memory from the heap.
+  return solver_.solve(std::cref(hessian),
                        {.b = view(b_),
                         .residual_tolerance = static_cast<double>(options_.residual_tolerance),
                         .radius = radius_},
@@ -54,6 +56,7 @@ bool NewtonCg::judge(double change, double predicted, double loss, double length
 }
 
 void NewtonCg::reject_numbers() {
+  last_.stop = ConjugateGradientsStop::kNotFinite;
   radius_ = std::max(kShrink * radius_, kLeastRadius);
   rejected_ += 1.0;
 }
@@ -64,14 +67,7 @@ void NewtonCg::step(const StepContext& context) {
   const double eta = double{context.learning_rate};
   if (eta == 0.0) return;  // a schedule has come to its end
   const double loss = objective_.begin(context);
-  if (!std::isfinite(loss)) {  // the batch is to blame: no step led here
-    rejected_ += 1.0;
-    return;
-  }
-  if (!objective_.gradient_is_finite()) {
-    last_.stop = ConjugateGradientsStop::kNotFinite;
-    return reject_numbers();
-  }
+  if (!std::isfinite(loss) || !objective_.gradient_is_finite()) return reject_numbers();
   const ConjugateGradientsReport& report = solve(context);
   last_.iterations = report.iterations;
   last_.stop = report.stop;

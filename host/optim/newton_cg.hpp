@@ -10,7 +10,9 @@
 namespace curvseg {
 
 /// One step, after NewtonCgOptions; the host decides. Sources: Steihaug, SIAM J. Numer. Anal. 20
-/// (1983); Nocedal and Wright, Numerical Optimization, 2nd ed., algorithms 4.1 and 7.2.
+/// (1983); Nocedal and Wright, Numerical Optimization, 2nd ed., algorithms 4.1 and 7.2, but for the
+/// radius behind a step that fails: a quarter of the step, where 4.1 takes a quarter of the radius.
+/// A step that ended inside would else be tried again until the radius is below it.
 class NewtonCg final : public Optimizer {
  public:
   NewtonCg(const Stream& stream, const NewtonCgOptions& options, std::int64_t parameters);
@@ -32,7 +34,7 @@ class NewtonCg final : public Optimizer {
   };
 
   const ConjugateGradientsReport& solve(const StepContext& context);
-  /// Of gradient or products, which are not finite.
+  /// Of loss, gradient or products, which are not finite.
   void reject_numbers();
   /// Whether the step is to be taken; `length` is that of the whole one, which the radius bounds.
   bool judge(double change, double predicted, double loss, double length, bool at_boundary);

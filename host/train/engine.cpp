@@ -12,8 +12,6 @@
 namespace curvseg {
 namespace {
 
-// Training sees full and partial batches; a few more leave room for images of mixed sizes.
-constexpr std::size_t kTrainingShapes = 4;
 constexpr std::size_t kInferenceShapes = 4;
 
 [[noreturn]] void refuse(const std::string& why) { throw std::invalid_argument("trainer: " + why); }

@@ -9,10 +9,10 @@
 #include "curvseg/curvature.hpp"
 #include "curvseg/model.hpp"
 #include "curvseg/train.hpp"
+#include "host/device/shape_cache.hpp"
 #include "host/nn/loss.hpp"
 #include "host/optim/gradient_norm.hpp"
 #include "host/train/batch_slot.hpp"
-#include "host/train/shape_cache.hpp"
 
 namespace curvseg {
 

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "curvseg/device.hpp"
 #include "curvseg/loss.hpp"
@@ -34,10 +35,32 @@ enum class CurvatureKind : std::uint8_t {
   kHessian,           ///< hvp() too, from a backward pass that is kept
 };
 
+/// Which images of a batch: all of them, the first so many, or those of a list.
+class ImageSubset {
+ public:
+  /// The first `count`; 0: all.
+  ImageSubset(int count = 0) : count_(count) {}
+  /// Those with these numbers: ascending, none twice, 0 the first image of the batch. The list is
+  /// not copied and has to stay where it is as long as the subset is used.
+  ImageSubset(std::span<const int> list) : list_(list), is_list_(true) {}
+  ImageSubset(const std::vector<int>& list) : ImageSubset(std::span(list)) {}  ///< the same
+  ImageSubset(std::vector<int>&&) = delete;  ///< a list that would be gone
+
+  bool is_list() const { return is_list_; }                 ///< made from one
+  std::span<const int> list() const { return list_; }       ///< empty without
+  bool is_all() const { return !is_list_ && count_ == 0; }  ///< every image, of any batch
+  int count() const { return is_list_ ? static_cast<int>(list_.size()) : count_; }  ///< 0: all
+
+ private:
+  int count_ = 0;
+  std::span<const int> list_;
+  bool is_list_ = false;
+};
+
 /// What a product is over, and where it goes.
 struct ProductOptions {
   bool accumulate = false;  ///< add to the product
-  int images = 0;           ///< the first so many of the batch; 0: all
+  ImageSubset images = {};  ///< of the batch
   /// Device, one float: the denominator of the mean, in place of that of the labels of these
   /// images; for sums over several batches.
   const float* denominator = nullptr;
@@ -102,9 +125,9 @@ class BatchLoss {
   const float* loss() const;
   /// The denominator of the mean on the device, one float: Σ class weights of the labels.
   const float* denominator() const;
-  /// total[0] (+)= the denominator that `labels` of a batch have, those of its first `images` (0:
-  /// all), on the device. \throws std::invalid_argument for no labels, or more images than N.
-  void write_denominator(const std::int32_t* labels, int images, bool accumulate,
+  /// total[0] (+)= the denominator that `labels` of a batch have, those of `images`, on the device.
+  /// \throws std::invalid_argument for no labels, or images that a batch does not have.
+  void write_denominator(const std::int32_t* labels, const ImageSubset& images, bool accumulate,
                          float* total) const;
 
   /// The loss alone. \throws std::logic_error before linearise().
@@ -120,13 +143,13 @@ class BatchLoss {
 
   /// product (+)= G·v. In arithmetic 4/3 of forward and backward pass together.
   /// \throws std::logic_error before linearise() or for kNone; std::invalid_argument for vectors of
-  /// another size, or more images than N.
+  /// another size, or images that the batch does not have.
   void ggnvp(ConstVectorView v, VectorView product, const ProductOptions& options = {});
 
   /// product (+)= d²L/dtheta² · v, exact. In arithmetic twice forward and backward pass together
-  /// with kHessian, whose first product after linearise() (or over other images, or with a
-  /// denominator from outside) begins with half a backward pass; 7/3 with kLowMemoryHessian.
-  /// \throws as ggnvp(); std::logic_error unless made for one of these.
+  /// with kHessian, whose first product after linearise(), or over other images than the one
+  /// before, begins with half a backward pass; 7/3 with kLowMemoryHessian. \throws as ggnvp();
+  /// std::logic_error unless made for one of these.
   void hvp(ConstVectorView v, VectorView product, const ProductOptions& options = {});
 
   // Fisher matrices. Their terms are the pixels that have a label (of a classifier: the images),

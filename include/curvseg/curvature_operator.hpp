@@ -34,7 +34,7 @@ enum class CurvatureMatrix : std::uint8_t {
 struct CurvatureOperatorOptions {
   /// M, which every BatchLoss has to be made for.
   CurvatureMatrix matrix = CurvatureMatrix::kGaussNewton;
-  int images = 0;                 ///< the first so many of every batch; 0: all
+  ImageSubset images = {};        ///< of every batch
   const float* lambda = nullptr;  ///< device, one float: adds lambda·D·v; nullptr: no damping
   ConstVectorView damping = {};   ///< the diagonal D, as long as theta; empty: ones
   float l2 = 0.0f;                ///< adds l2·v, the curvature of an L2 term l2/2·‖theta‖²
@@ -62,8 +62,8 @@ class CurvatureOperator {
  public:
   /// Over batches that are linearised at one theta whenever apply() is called: the products are
   /// warm, and every batch keeps its activations.
-  /// \throws std::invalid_argument for no batch or batches of different models, images of which
-  ///         some batch has not so many, a damping of another size, or no seed for kFisher;
+  /// \throws std::invalid_argument for no batch or batches of different models, images that some
+  ///         batch does not have, a damping of another size, or no seed for kFisher;
   ///         std::logic_error for a batch that is not made for the matrix.
   CurvatureOperator(const Stream& stream, std::vector<BatchLoss*> batches,
                     const CurvatureOperatorOptions& options = {});

@@ -246,16 +246,17 @@ void dot_products(const Stream& stream, std::initializer_list<VectorPair> pairs,
 /// Bytes of scratch memory for dot_products() of `pairs` pairs of `size` elements.
 std::size_t dot_products_workspace(const Device& device, std::int64_t size, int pairs);
 
-/// One vector of a sum, times a number that the host knows and one that the device knows.
+/// One vector of a sum, times a number that the host knows and a quotient that the device knows.
 struct VectorTerm {
   ConstVectorView x;                   ///< not read where a factor is 0
   float scale = 1.0f;                  ///< of the host, taken at the call
   const float* coefficient = nullptr;  ///< device, one float; nullptr: 1
+  const float* divisor = nullptr;      ///< as `coefficient`; a vector over 0 counts as 0
 };
 
-/// to = Σ_j scale_j · coefficient_j · x_j for 1 to 4 vectors as long as `to`, added in their order.
-/// Overwrites `to`, which may be one of the x_j. A vector with a factor of 0 is not read, as in
-/// BLAS. Asynchronous: coefficients are read when the stream gets there.
+/// to = Σ_j scale_j · coefficient_j / divisor_j · x_j for 1 to 4 vectors as long as `to`, added in
+/// their order. Overwrites `to`, which may be one of the x_j. A vector with a factor of 0 is not
+/// read, as in BLAS. Asynchronous: device memory is read when the stream gets there.
 void linear_combination(const Stream& stream, std::span<const VectorTerm> terms, VectorView to);
 /// The same, for terms in braces: `linear_combination(stream, {{x}, {v, -1.0f, alpha}}, x)`.
 void linear_combination(const Stream& stream, std::initializer_list<VectorTerm> terms,

@@ -1,10 +1,12 @@
 // Up to four vectors, scaled by numbers that may lie in device memory, added in one pass:
 //
-//   to[i] = Σ_j scale_j · (coefficient_j ? *coefficient_j : 1) · x_j[i]
+//   to[i] = Σ_j scale_j · (coefficient_j ? *coefficient_j : 1) / (divisor_j ? *divisor_j : 1) ·
+//   x_j[i]
 //
 // Overwrites `to`. Every element is read before it is written by the thread that writes it, so `to`
 // may be one of the x_j. A term whose factor is 0 is not read, as in BLAS: a method that decides on
-// the device to take nothing of a gradient is safe from its NaNs.
+// the device to take nothing of a gradient is safe from its NaNs. So is one over a divisor of 0,
+// which a mean over nothing has.
 #include "exec/pixel_walk.hpp"
 #include "vector/launchers.hpp"
 
@@ -13,13 +15,18 @@ namespace {
 
 using Params = Walked<LinearCombination, PixelWalkPlan>;
 
+__device__ __forceinline__ float factor_of(const LinearCombination::Term& term) {
+  const float factor = term.coefficient ? term.scale * *term.coefficient : term.scale;
+  if (!term.divisor) return factor;
+  return *term.divisor == 0.0f ? 0.0f : factor / *term.divisor;
+}
+
 template <int kWidth, int Terms>
 __global__ void __launch_bounds__(kGridThreads) linear_combination_kernel(Params p) {
   const LinearCombination& f = p.operation;
   float factor[Terms];
   CURVSEG_UNROLL
-  for (int j = 0; j < Terms; ++j)
-    factor[j] = f.term[j].coefficient ? f.term[j].scale * *f.term[j].coefficient : f.term[j].scale;
+  for (int j = 0; j < Terms; ++j) factor[j] = factor_of(f.term[j]);
   for (PixelWalk<kWidth> at(p.walk); at.valid(); at.advance()) {
     const std::int64_t first = at.pixel() * p.walk.channels;
     at.each_run([&](int c, auto count) {

@@ -20,15 +20,16 @@ struct DotProducts {
   float* workspace = nullptr;
 };
 
-/// to[i] = Σ_{j < terms} scale_j · (coefficient_j ? *coefficient_j : 1) · x_j[i], added in the
-/// order of j. Overwrites `to`, which may be one of the x_j. A vector with a factor of 0 is not
-/// read, as in BLAS.
+/// to[i] = Σ_{j < terms} scale_j · (coefficient_j ? *coefficient_j : 1) / (divisor_j ? *divisor_j :
+/// 1) · x_j[i], added in the order of j; 0 in place of a vector over 0. Overwrites `to`, which may
+/// be one of the x_j. A vector with a factor of 0 is not read, as in BLAS.
 struct LinearCombination {
   static constexpr int kMost = 4;
   struct Term {
     const float* x = nullptr;
     float scale = 1.0f;
-    const float* coefficient = nullptr;  // device, may be nullptr
+    const float* coefficient = nullptr;  // device, may be nullptr, as the next
+    const float* divisor = nullptr;
   };
   int terms = 0;  // 1 to kMost
   std::int64_t n = 0;

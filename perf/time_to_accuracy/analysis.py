@@ -16,7 +16,6 @@ class Trained:
     gradient: float  # seconds of one
     crops_an_epoch: int
     evaluations: list  # of (step, seconds, mIoU)
-    own_counts: list  # of (step, gradients) as the optimiser itself counts them
     step_seconds: float  # the median
     about: dict = field(default_factory=dict)  # run.json
     test: object = None  # the evaluation of the test split
@@ -54,6 +53,15 @@ class Clock:
         return median_and_range([lines[-1][1] / lines[-1][0]
                                  for lines in self.about["seconds"][method.label()]])
 
+    def phase(self, method, first, last):
+        """(median, least, largest) over rounds of the mean step of those steps, in gradients of the
+        same round; None where they were not timed."""
+        rounds = self.about["seconds"][method.label()]
+        if any(lines[-1][0] < last for lines in rounds):
+            return None
+        return median_and_range([(at(lines, last) - at(lines, first)) / (last - first) / gradient
+                                 for lines, gradient in zip(rounds, self.about["gradients"])])
+
 
 def at(lines, step):
     """Seconds up to a step from [(step, seconds)], which may leave out steps."""
@@ -88,11 +96,10 @@ class Crossing:
     step: float
     seconds: float
     gradients: float  # seconds in those of a gradient
-    own_gradients: float  # as the optimiser counts them; not a number when it does not
     epochs: float
 
 
-NEVER = Crossing(math.inf, math.inf, math.inf, math.inf, math.inf)
+NEVER = Crossing(math.inf, math.inf, math.inf, math.inf)
 
 
 def read(run, folder, about, test):
@@ -101,12 +108,9 @@ def read(run, folder, about, test):
     evaluations = [(line["step"], line["training_seconds"], line["mean_iou"])
                    for line in events(folder / "metrics.jsonl", "evaluation")
                    if line["split"] == "val"]
-    # An optimiser's own numbers have an object of their own.
-    own = [(line["step"], each["gradient_equivalents"]) for line in steps
-           for each in (line, line.get("optimizer", {})) if "gradient_equivalents" in each]
     times = seconds_a_step(steps)
     return Trained(run, about["ending"], statistics.mean(about["gradient_seconds"]),
-                   about["crops_an_epoch"], evaluations, own,
+                   about["crops_an_epoch"], evaluations,
                    statistics.median(times) if times else math.nan, about, test)
 
 
@@ -114,9 +118,7 @@ def crossing(trained, level):
     """When it reached a level, or NEVER."""
     for step, seconds, iou in trained.evaluations:
         if iou >= level:
-            own = [count for at, count in trained.own_counts if at <= step]
             return Crossing(step, seconds, seconds / trained.gradient,
-                            own[-1] if own else math.nan,
                             step * trained.run.setting.batch / trained.crops_an_epoch)
     return NEVER
 

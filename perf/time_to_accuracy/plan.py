@@ -38,6 +38,7 @@ class Method:
     schedule: str = ""  # "": the command's own
     every: int = 0  # 0: as the setting has it
     clock_steps: int = 0  # 0: as the plan has it
+    phases: tuple = ()  # of (name, first step, last step), whose steps cost differently
 
     def is_tuned(self):
         return self.lr > 0.0
@@ -123,7 +124,8 @@ class Plan:
 
     def default_methods(self):
         return [Method(name, every=options.get("every", 0),
-                       clock_steps=options.get("clock_steps", 0))
+                       clock_steps=options.get("clock_steps", 0),
+                       phases=tuple(tuple(phase) for phase in options.get("phases", [])))
                 for name, options in self.at_defaults.items()]
 
     def _setting(self, size_name, set_name):

@@ -37,17 +37,14 @@ def level_table(groups, level):
     """A row a method, the fastest first."""
     tuned = best_first_order(groups, level)
     lines = ["| method | reached | seconds | times as fast as the best tuned | gradients"
-             " | gradients, own count | steps | epochs |",
-             "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"]
+             " | steps | epochs |", "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
     for group in sorted(groups, key=lambda each: each.spread(level, "seconds")):
         seconds = group.spread(level, "seconds")
         faster = (tuned.spread(level, "seconds")[0] / seconds[0]
                   if tuned and math.isfinite(seconds[0]) else math.nan)
         cells = [group.method.label(), f"{group.reached(level)}/{len(group.trained)}",
                  spread(seconds, significant(seconds)), number(faster, 2)]
-        for what in ("gradients", "own_gradients", "step"):
-            values = group.spread(level, what)
-            cells.append("–" if math.isnan(values[0]) else spread(values, 0))
+        cells += [spread(group.spread(level, what), 0) for what in ("gradients", "step")]
         epochs = group.spread(level, "epochs")
         cells.append(spread(epochs, significant(epochs)))
         lines.append("| " + " | ".join(cells) + " |")
@@ -99,6 +96,19 @@ def clock_table(groups, clock):
         lines.append(f"| {group.method.label()} | {spread(steps, 1)} | "
                      f"{number(steps[0] / (1e3 * clock.gradient), 2)} |")
     return lines
+
+
+def phase_table(groups, clock):
+    """What a step costs in each phase of methods that have some; nothing without."""
+    lines = []
+    for group in groups:
+        for name, first, last in group.method.phases:
+            cost = clock.phase(group.method, first, last)
+            if cost:
+                lines.append(f"| {group.method.label()}, steps {first} to {last}: {name} | "
+                             f"{spread(cost, 2)} |")
+    return ["", "| a step of | in gradients of the same round |", "| --- | ---: |",
+            *lines] if lines else []
 
 
 def grid_table(groups, levels):
@@ -154,7 +164,7 @@ def section(result, picture):
     clock = result["clock"]
     timed = [group for group in groups if clock and clock.knows(group.method)]
     if timed:
-        lines += ["### Seconds", "", *clock_table(timed, clock), ""]
+        lines += ["### Seconds", "", *clock_table(timed, clock), *phase_table(timed, clock), ""]
     others = [group for group in groups if group not in timed]
     if others:
         lines += ["### Noise", "", *noise_table(others), ""]
@@ -178,7 +188,8 @@ def markdown(results, about, pictures):
              "Median [least, largest] over seeds of the first evaluation on val at or above a level "
              "of mIoU. Seconds are of training alone, without evaluations; *gradients* are those "
              "seconds in the time of one gradient on the same shapes, measured before and after each "
-             "training, or beside the steps where these were timed by themselves; *own count* is what the optimiser says it spent. A dash: not reached.", "",
+             "training, or beside the steps where these were timed by themselves. A dash: not "
+             "reached.", "",
              f"{about['date']}, device {about['device']}, load at the start "
              f"{about['load'][0]:.1f}; " +
              ", ".join(f"{name}={value}" for name, value in about["environment"].items()) + ".", "",
@@ -197,7 +208,7 @@ def markdown(results, about, pictures):
 # ---- files for programs --------------------------------------------------------------------------
 
 COLUMNS = ("size", "set", "method", "seed", "level", "step", "epochs", "seconds", "gradients",
-           "own_gradients", "best_val", "last_val", "test", "ending")
+           "best_val", "last_val", "test", "ending")
 
 
 def rows(results):
@@ -214,7 +225,7 @@ def rows(results):
                     yield dict(zip(COLUMNS, (
                         setting.size, setting.set_name, group.method.label(), each.run.seed, level,
                         known(at.step), known(at.epochs), known(at.seconds), known(at.gradients),
-                        known(at.own_gradients), known(each.best()), known(each.last()),
+                        known(each.best()), known(each.last()),
                         each.test["mean_iou"] if each.test else None, each.ending)))
 
 

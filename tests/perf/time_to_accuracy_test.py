@@ -29,12 +29,11 @@ SETTING = Plan(FOLDER / "self_check.json").settings()[0]
 LOW, HIGH = 0.5, 0.7
 
 
-def trained(method, scores, seconds_a_step=0.1, seed=1, ending="finished", own=()):
+def trained(method, scores, seconds_a_step=0.1, seed=1, ending="finished"):
     """A training evaluated every ten steps, on which a gradient takes 0.1 s."""
     evaluations = [(10 * i, 10 * i * seconds_a_step, iou) for i, iou in enumerate(scores, 1)]
-    return analysis.Trained(Run(SETTING, method, seed), ending, 0.1, 80, evaluations, list(own),
-                            seconds_a_step, {"gradient_seconds": [0.1, 0.1], "load": [[0.0]] * 2,
-                                             "program": "x"})
+    return analysis.Trained(Run(SETTING, method, seed), ending, 0.1, 80, evaluations, seconds_a_step,
+                            {"gradient_seconds": [0.1, 0.1], "load": [[0.0]] * 2, "program": "x"})
 
 
 def group(method, *seeds, **options):
@@ -46,10 +45,9 @@ class Crossings(unittest.TestCase):
     """When a training reached a level."""
 
     def test_the_first_evaluation_at_or_above_the_level_counts(self):
-        each = trained(Method("soap"), [0.4, 0.5, 0.3, 0.8], 0.2, own=[(19, 20.0), (20, 21.0),
-                                                                       (21, 22.0)])
+        each = trained(Method("soap"), [0.4, 0.5, 0.3, 0.8], 0.2)
         at = analysis.crossing(each, LOW)
-        self.assertEqual((at.step, at.own_gradients), (20, 21.0))
+        self.assertEqual(at.step, 20)
         self.assertAlmostEqual(at.seconds, 4.0)
         self.assertAlmostEqual(at.gradients, 40.0)
         self.assertAlmostEqual(at.epochs, 20 * SETTING.batch / 80)
@@ -119,6 +117,11 @@ class Clocks(unittest.TestCase):
         self.assertEqual([analysis.at(lines, step) for step in (5, 10, 15, 30, 40)],
                          [2.5, 5.0, 6.0, 9.0, 11.0])
         self.assertEqual(analysis.at([(1, 2.0)], 3), 6.0)
+
+    def test_a_phase_is_in_gradients_of_its_round(self):
+        self.assertEqual([round(cost, 6) for cost in self.clock.phase(Method("soap"), 10, 20)],
+                         [2.5, round(0.1 / 0.3, 6), 5.0])
+        self.assertIsNone(self.clock.phase(Method("soap"), 10, 31))
 
     def test_a_training_takes_them_over_and_keeps_its_scores(self):
         each = trained(Method("soap"), [0.4, 0.6], 9.0)
@@ -250,7 +253,7 @@ class SelfCheck(unittest.TestCase):
 
     def test_what_is_there_is_not_trained_again(self):
         self.assertIn("finalist 1/", self.output)
-        self.assertNotIn("1/", self.run_command())
+        self.assertNotIn(" 1/", self.run_command())
         (self.folders("adamw")[0] / "run.json").unlink()
         output = self.run_command()
         self.assertEqual(output.count("adamw"), 1)
@@ -266,7 +269,10 @@ class SelfCheck(unittest.TestCase):
     def test_steps_are_timed_anew_on_demand(self):
         few = ("--optimizers", "adamw", "--seeds", "1", "--no-test")
         self.assertIn("timing 1 method", self.run_command(*few, "--clock", out="clock"))
-        self.assertIn("### Seconds", (self.out / "clock" / "report.md").read_text())
+        text = (self.out / "clock" / "report.md").read_text()
+        self.assertIn("### Seconds", text)
+        self.assertIn("| adamw, steps 1 to 4: early |", text)
+        self.assertNotIn(": late", text)  # beyond what was timed
         measured = json.loads(next((self.out / "clock/clocks/tiny").glob("*.json")).read_text())
         self.assertEqual([len(lines) for lines in measured["seconds"]["adamw"]], [6, 6])
         self.assertNotIn("timing", self.run_command(*few, out="clock"))

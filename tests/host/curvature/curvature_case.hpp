@@ -164,6 +164,15 @@ class CurvatureCase {
     return product;
   }
 
+  /// Jᵀ H J v by one difference and one backward pass.
+  Doubles expected_ggnvp_by_passes(const std::vector<float>& v) const {
+    return transposed_jacobian_product(
+        reference::cross_entropy_hessian(
+            cross_entropy(), logits(), labels_,
+            jacobian_product([&](std::size_t i) { return double(v[i]); }), label_weight())
+            .value);
+  }
+
   /// The difference of gradients along v.
   Doubles expected_hvp(const std::vector<float>& v) const {
     const auto gradient = [&](double step) {

@@ -24,6 +24,7 @@ class Batches {
         model_(zoo::make("unet(width=2, depth=1)", 1, 2)),
         loss_(loss),
         data_(real_data(model_, kAll, 3)),
+        host_labels_(random_labels(kAll, 4)),
         theta_(device_, model_.parameter_count()),
         x_(device_, kAll),
         labels_(device_, kAll.pixels()),
@@ -34,9 +35,8 @@ class Batches {
         three_(make(kThree)) {
     theta_.upload(stream_, data_.theta.data(), theta_.size());
     x_.upload(stream_, data_.x);
-    Labels labels = random_labels(kAll, 4);
-    std::fill_n(labels.begin(), 20, kIgnoreLabel);  // denominators differ
-    labels_.upload(stream_, labels.data(), labels_.size());
+    std::fill_n(host_labels_.begin(), 20, kIgnoreLabel);  // denominators differ
+    labels_.upload(stream_, host_labels_.data(), labels_.size());
     const unsigned long long seed = 7;
     seed_.upload(stream_, &seed, 1);
     stream_.synchronise();
@@ -63,6 +63,18 @@ class Batches {
   MiniBatch first() const { return {{x_.data(), kTwo}, labels_.data()}; }
   MiniBatch second() const {
     return {{x_.data() + kTwo.elements(), kThree}, labels_.data() + kTwo.pixels()};
+  }
+  /// The pixels and labels of some images one after the other.
+  std::pair<std::vector<float>, Labels> gather(const std::vector<int>& images) const {
+    const auto size = static_cast<std::ptrdiff_t>(kAll.pixels() / kAll.n);
+    std::pair<std::vector<float>, Labels> result;
+    for (const int image : images) {
+      result.first.insert(result.first.end(), data_.x.begin() + image * size,
+                          data_.x.begin() + (image + 1) * size);
+      result.second.insert(result.second.end(), host_labels_.begin() + image * size,
+                           host_labels_.begin() + (image + 1) * size);
+    }
+    return result;
   }
   /// Device scalar 0 or 1.
   const float* scalar(std::int64_t i, float value) {
@@ -100,6 +112,7 @@ class Batches {
   Model model_;
   LossOptions loss_;
   NetworkData data_;
+  Labels host_labels_;
   DeviceArray<float> theta_;
   Tensor x_;
   DeviceArray<std::int32_t> labels_;
@@ -223,6 +236,64 @@ TEST(CurvatureOperator, TakesTheFirstImages) {
   }
 }
 
+/// Images 0, 3 and 4 of five: a run of one, and neighbours of which a pass takes one at a time or
+/// both. Beside them the same images as a batch of their own.
+TEST(CurvatureOperator, TakesTheImagesOfAList) {
+  for (const std::string& name : cheap_devices()) {
+    SCOPED_TRACE(name);
+    Batches c(name, {.class_weights = {0.5f, 3.0f}});
+    const std::vector<int> list = {0, 3, 4};
+    const ConstTensorView x = c.all().x();
+    const std::int32_t* labels = c.all().labels();
+    Tensor chosen(c.device(), Batches::kThree);
+    DeviceArray<std::int32_t> chosen_labels(c.device(), Batches::kThree.pixels());
+    const auto [pixels, classes] = c.gather(list);
+    chosen.upload(c.stream(), pixels);
+    chosen_labels.upload(c.stream(), classes.data(), chosen_labels.size());
+    c.stream().synchronise();
+    c.three().linearise(c.theta(), chosen, chosen_labels.data());
+    const std::vector<float> v = c.direction(1);
+    for (const int at_once : {1, 3}) {
+      SCOPED_TRACE(at_once);
+      BatchLoss all(c.stream(), c.model(), Batches::kAll, c.all().loss_options(),
+                    CurvatureKind::kHessian, at_once);
+      all.linearise(c.theta(), x, labels);
+      for (const CurvatureMatrix matrix : kMatrices) {
+        if (matrix == CurvatureMatrix::kFisher) continue;  // labels are drawn by pixel of the batch
+        SCOPED_TRACE(static_cast<int>(matrix));
+        CurvatureOperator part(c.stream(), {&all}, {.matrix = matrix, .images = list});
+        CurvatureOperator alone(c.stream(), {&c.three()}, {.matrix = matrix});
+        expect_near(c.product(part, v), c.product(alone, v));
+        EXPECT_EQ(part.denominator()[0], alone.denominator()[0]);
+      }
+    }
+  }
+}
+
+/// Each list against itself in a fresh loss: what was kept of other images is not used.
+TEST(CurvatureOperator, ListsDoNotDisturbEachOther) {
+  Batches c("host");
+  const std::vector<int> first = {0, 1}, apart = {1, 4}, whole = {0, 1, 2, 3, 4};
+  const std::vector<float> v = c.direction(1);
+  const auto product = [&](BatchLoss& loss, const ImageSubset& images) {
+    CurvatureOperator curvature(c.stream(), {&loss},
+                                {.matrix = CurvatureMatrix::kHessian, .images = images});
+    return c.product(curvature, v);
+  };
+  const auto fresh = [&](const ImageSubset& images) {
+    BatchLoss loss = c.make(Batches::kAll);
+    loss.linearise(c.theta(), c.all().x(), c.all().labels());
+    return product(loss, images);
+  };
+  for (const ImageSubset& images :
+       {ImageSubset(first), ImageSubset(apart), ImageSubset(2), ImageSubset(whole), ImageSubset(),
+        ImageSubset(5), ImageSubset(apart), ImageSubset(first)})
+    EXPECT_EQ(product(c.all(), images), fresh(images));
+  EXPECT_EQ(fresh(first), fresh(2));
+  EXPECT_EQ(fresh(whole), fresh({}));
+  EXPECT_NE(fresh(first), fresh(apart));
+}
+
 TEST(CurvatureOperator, AddsDampingAndTheL2Term) {
   Batches c("host");
   const std::vector<float> v = c.direction(1);
@@ -325,6 +396,8 @@ TEST(CurvatureOperator, RefusesWhatItCannotDo) {
   EXPECT_THROW(CurvatureOperator(stream, Losses{nullptr}), std::invalid_argument);
   EXPECT_THROW(CurvatureOperator(stream, {&c.two()}, {.images = 3}), std::invalid_argument);
   EXPECT_THROW(CurvatureOperator(stream, {&c.two()}, {.images = -1}), std::invalid_argument);
+  for (const std::vector<int>& list : {std::vector<int>{}, {2}, {-1}, {1, 0}, {0, 0}, {0, 1, 2}})
+    EXPECT_THROW(CurvatureOperator(stream, {&c.two()}, {.images = list}), std::invalid_argument);
   EXPECT_THROW(CurvatureOperator(stream, {&c.two()}, {.damping = {c.theta().data, 5}}),
                std::invalid_argument);
   EXPECT_THROW(CurvatureOperator(stream, {&c.two()}, {.matrix = CurvatureMatrix::kFisher}),

@@ -225,6 +225,10 @@ TEST_P(Decisions, ABatchOfNansChangesNothing) {
     on->step(1e-3f);
     const bool is_guarded = std::count(guarded().begin(), guarded().end(), name) > 0;
     Floats before = on->theta();
+    const auto damping = [&] {
+      return is_guarded ? 0.0 : on->number(name == "newton-cg" ? "radius" : "lambda");
+    };
+    const double damping_before = damping();
     if (is_guarded) {  // they take the blame: the step before is undone
       on->step(1e-3f);
       on->poison_images();
@@ -235,6 +239,11 @@ TEST_P(Decisions, ABatchOfNansChangesNothing) {
     }
     EXPECT_EQ(on->theta(), before);
     EXPECT_EQ(on->number("rejected"), 1.0);
+    if (name == "newton-cg") {
+      EXPECT_EQ(damping(), damping_before / 4.0);
+    } else if (!is_guarded) {
+      EXPECT_GT(damping(), damping_before);
+    }
     on->heal_images();
     on->step(1e-3f);
     EXPECT_NE(on->theta(), before);

@@ -1,5 +1,6 @@
 // What optimisers remember across a checkpoint, and which options they refuse.
 #include "curvseg/error.hpp"
+#include "curvseg/solvers.hpp"
 #include "host/train/options_json.hpp"
 #include "support/devices.hpp"
 #include "tests/host/data/fixtures.hpp"
@@ -86,7 +87,8 @@ TEST(OptimizerState, MethodsThatTryTheirStepsResumeUnderASchedule) {
 
 // The step after which the state is saved ruins the loss: what it began at comes back.
 TEST(OptimizerState, AStepIsTakenBackAfterResuming) {
-  for (const std::string name : {"gd", "preconditioned-gd", "damped-diagonal", "soap", "muon"}) {
+  for (const std::string name : {"gd", "projected-gd", "preconditioned-gd", "damped-diagonal",
+                                 "foof", "soap", "muon", "auto"}) {
     SCOPED_TRACE(name);
     TrainerOptions options = short_training({.name = name});
     options.schedule = {.kind = ScheduleKind::kConstant, .learning_rate = 1e4};
@@ -123,6 +125,27 @@ TEST(OptimizerState, OptionsSurviveACheckpoint) {
   EXPECT_EQ(back.damped_diagonal.epsilon, 1e-4f);
   EXPECT_FALSE(back.hessian_free.damping_in_ratio);
   EXPECT_EQ(back.newton.largest, 7);
+}
+
+// Of the papers, see docs/optimisers.md and docs/solvers.md.
+TEST(OptimizerState, PublishedSettingsAreTheDefaults) {
+  const OptimizerOptions o;
+  EXPECT_EQ(o.hessian_free.warm_start, 0.95f);
+  EXPECT_EQ(o.hessian_free.model_tolerance, 5e-4f);
+  EXPECT_EQ(o.hessian_free.armijo, 1e-2f);
+  EXPECT_EQ(o.hessian_free.line_shrink, 0.8f);
+  EXPECT_TRUE(o.hessian_free.precondition);
+  EXPECT_EQ(o.newton_cg.model_tolerance, 5e-4f);
+  const ConjugateGradientsOptions solver;
+  EXPECT_EQ(solver.model_tolerance, 5e-4);
+  EXPECT_EQ(solver.model_window, 10);
+  EXPECT_EQ(solver.recompute_residual_every, 10);
+  EXPECT_EQ(o.foof.damping, 0.01f);
+  EXPECT_EQ(o.foof.factor_decay, 0.95f);
+  EXPECT_EQ(o.foof.positions, 512);
+  EXPECT_EQ(o.automatic.foof_steps, 240u);
+  EXPECT_EQ(o.soap.beta2, 0.95f);
+  EXPECT_EQ(o.muon.momentum, 0.95f);
 }
 
 // ---- options -----------------------------------------------------------------------------------

@@ -21,13 +21,15 @@ constexpr int kClasses = 3;
 
 Model unet() { return zoo::unet(kInput.c, kClasses, {.width = 8, .depth = 2}); }
 
-Batch random_batch() {
+Batch random_batch(int images = kInput.n) {
   std::mt19937 engine(1);
   std::normal_distribution<float> normal;
+  Shape shape = kInput;
+  shape.n = images;
   Batch batch;
-  batch.n = kInput.n, batch.h = kInput.h, batch.w = kInput.w, batch.c = kInput.c;
-  for (std::int64_t i = 0; i < kInput.elements(); ++i) batch.images.push_back(normal(engine));
-  for (std::int64_t i = 0; i < kInput.pixels(); ++i)
+  batch.n = shape.n, batch.h = shape.h, batch.w = shape.w, batch.c = shape.c;
+  for (std::int64_t i = 0; i < shape.elements(); ++i) batch.images.push_back(normal(engine));
+  for (std::int64_t i = 0; i < shape.pixels(); ++i)
     batch.labels.push_back(static_cast<std::int32_t>(engine() % kClasses));
   return batch;
 }
@@ -175,6 +177,29 @@ TEST_P(Allocations, NoneInAnInverseOrABasisHoweverLarge) {
 TEST_P(Allocations, NoneInAStepOfTheOthersThatNeverWait) {
   for (const std::string name : {"foof", "soap", "muon", "damped-diagonal", "preconditioned-gd"})
     train(name, {.name = name}, 5, 4);
+}
+
+// Batches that differ in size, as the last of an epoch does, and their parts for the curvature too.
+TEST_P(Allocations, NoneInAStepOfTheMethodsThatTryTheirSteps) {
+  OptimizerOptions half{.name = "hessian-free"};
+  half.hessian_free.batch_fraction = 0.5f;
+  const Batch whole = random_batch(4), part = random_batch(2);
+  const Model linear = [] {
+    ModelBuilder builder("linear", kInput.c);
+    return builder.build(builder.conv(builder.input(), {.k = kClasses, .r = 1, .s = 1}));
+  }();
+  for (const OptimizerOptions& options :
+       {half, OptimizerOptions{.name = "hessian-free"}, OptimizerOptions{.name = "newton-cg"},
+        OptimizerOptions{.name = "newton"}}) {
+    Trainer trainer(Stream(Device::open("host")), options.name == "newton" ? linear : unet(),
+                    {.optimizer = options});
+    expect_none(options.name, 3, 2, [&] {
+      for (const Batch* batch : {&whole, &part}) {
+        trainer.step(*batch);
+        trainer.last_step();
+      }
+    });
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Threads, Allocations, ::testing::Values(1, 2),

@@ -216,6 +216,29 @@ TEST_P(LinearCombinationKernel, VectorsWithAFactorOfZeroAreNotRead) {
   EXPECT_TRUE(std::isnan(combine({x, x}, {1.0f, 1.0f}, {1.0f, NAN})[0]));
 }
 
+TEST_P(LinearCombinationKernel, DividesByNumbersOfTheDevice) {
+  using Floats = std::vector<float>;
+  const auto x = upload(Floats{1.0f, -2.0f, 3.0f}), y = upload(Floats{NAN, 4.0f, 5.0f});
+  const auto numbers = upload(Floats{6.0f, 4.0f, 0.0f});
+  const auto combine_with = [&](const float* coefficient, const float* divisor,
+                                const float* divisor_of_y) {
+    const auto to = output<float>(3);
+    LinearCombination p;
+    p.terms = 2;
+    p.n = 3;
+    p.term[0] = {x.get(), 2.0f, coefficient, divisor};
+    p.term[1] = {y.get(), 1.0f, nullptr, divisor_of_y};
+    p.to = to.get();
+    kernels().linear_combination(stream(), p);
+    return download(to);
+  };
+  const float *six = numbers.get(), *four = six + 1, *zero = six + 2;
+  EXPECT_EQ(combine_with(six, four, zero), (Floats{3.0f, -6.0f, 9.0f}));
+  EXPECT_EQ(combine_with(nullptr, four, zero), (Floats{0.5f, -1.0f, 1.5f}));
+  EXPECT_EQ(combine_with(six, zero, zero), (Floats{0.0f, 0.0f, 0.0f}));
+  EXPECT_TRUE(std::isnan(combine_with(six, four, six)[0])) << "what is divided is read";
+}
+
 TEST_P(LinearCombinationKernel, NothingToAdd) {
   EXPECT_EQ(combine({{}, {}}, {1.0f, 1.0f}, {}), std::vector<float>{});
 }

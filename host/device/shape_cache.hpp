@@ -12,6 +12,9 @@
 
 namespace curvseg {
 
+/// Training sees full and partial batches; a few more leave room for images of mixed sizes.
+inline constexpr std::size_t kTrainingShapes = 4;
+
 /// The T of the shapes used last; T has input_shape() and memory_bytes(). Training sees one or two
 /// shapes (the last batch of an epoch may be smaller); images of mixed sizes see many, and then the
 /// one that was not used for the longest time gives way.
