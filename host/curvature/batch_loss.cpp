@@ -44,10 +44,7 @@ BatchLoss::State::State(const Stream& s, const Model& m, const Shape& input,
       scalars(stream.device(), kScalars) {
   if (kind == CurvatureKind::kNone) return;
   const Device& device = stream.device();
-  if (kind == CurvatureKind::kHessian) {
-    kept = KeptImages(input.n);
-    direction = DeviceArray<float>(device, model.parameter_count());
-  }
+  if (kind == CurvatureKind::kHessian) kept = KeptImages(input.n);
   if (loss.kind() == LossKind::kCrossEntropy)
     sampled = DeviceArray<std::int32_t>(device, plan.output_shape().pixels());
   const std::int64_t logits = first(plan.output(), plan.images_at_once()).shape.elements();
@@ -145,8 +142,7 @@ void BatchLoss::sampled_gradient(SampledLabels labels, VectorView grad, bool acc
 std::size_t BatchLoss::memory_bytes() const {
   const State& s = *state_;
   std::size_t bytes = s.plan.memory_bytes() + s.loss.memory_bytes() + s.sampled.bytes();
-  for (const DeviceArray<float>* array :
-       {&s.scalars, &s.direction, &s.r, &s.hr, &s.forms, &s.ones, &s.workspace})
+  for (const DeviceArray<float>* array : {&s.scalars, &s.r, &s.hr, &s.forms, &s.ones, &s.workspace})
     bytes += array->bytes();
   return bytes;
 }

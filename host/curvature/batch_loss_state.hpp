@@ -70,6 +70,14 @@ struct BatchLoss::State {
     check_subset(model.name(), what, images, plan.input_shape().n);
     return images;
   }
+  void check_vectors(const char* what, const ConstVectorView& v, const VectorView& product) const {
+    const std::int64_t size = model.parameter_count();
+    if (v.size != size || product.size != size)
+      throw std::invalid_argument(model.name() + ": " + what + ": the direction has " +
+                                  std::to_string(v.size) + " elements, the product " +
+                                  std::to_string(product.size) + ", the model has " +
+                                  std::to_string(size));
+  }
   /// total[0] (+)= the denominator of labels of a batch, those of checked images.
   void write_denominator(const std::int32_t* from, const ImageSubset& images, bool accumulate,
                          float* total) const {
@@ -93,24 +101,17 @@ struct BatchLoss::State {
     loss.gradient(stream, logits(part), labels_of(part), total, value, dlogits, accumulate);
   }
 
-  /// The gradients that R-backward passes over these images read, of the loss over their own
-  /// denominator, unless they are there already. Those of images between them are kept too.
-  void keep_gradients(const ImageSubset& images, const float* own) {
-    if (kept.is(images)) return;
+  /// The gradients that R-backward passes over these images read, and those of images before and
+  /// between them. Over the images' own denominator they may be there already; another's may change
+  /// unseen.
+  void keep_gradients(const ImageSubset& images, const float* total, bool is_own) {
+    if (is_own && kept.is(images)) return;
+    kept.clear();
     const ImageRange all{0, last_image(images, plan.input_shape().n) + 1};
-    loss_gradient(all, own, scratch_loss(), /*accumulate=*/false,
+    loss_gradient(all, total, scratch_loss(), /*accumulate=*/false,
                   first(plan.repeated_output_gradient(), all.count));
     plan.keep_gradients(stream, theta, x, all);
-    kept.set(images);
-  }
-
-  /// v·own/total: a product is linear in its direction, so that of the loss over its own
-  /// denominator, whose gradients are kept, is with this one the product over `total`, whatever
-  /// that is by then.
-  ConstVectorView rescaled(const ConstVectorView& v, const float* own, const float* total) const {
-    const VectorView to{direction.data(), direction.size()};
-    linear_combination(stream, {{v, 1.0f, own, total}}, to);
-    return to;
+    if (is_own) kept.set(images);
   }
 
   /// product (+)= Jᵀ·M·J·v, `middle(part, denominator, u, mu)` writing mu = M·u.
@@ -118,6 +119,7 @@ struct BatchLoss::State {
   void jacobian_product(const char* what, const ConstVectorView& v, const VectorView& product,
                         const ProductOptions& how, const Middle& middle) {
     require(CurvatureKind::kGaussNewton, what);
+    check_vectors(what, v, product);
     const ImageSubset images = checked_images(what, how.images);
     const float* total = how.denominator ? how.denominator : own_denominator(images);
     for_each_part(images, [&](ImageRange part, bool later) {
@@ -172,7 +174,6 @@ struct BatchLoss::State {
   Loss loss;
   DeviceArray<float> scalars;
   DeviceArray<std::int32_t> sampled;  // labels
-  DeviceArray<float> direction;       // of hvp() with a denominator from outside
   // Of quadratic_form(), for a part of the batch: R{logits} without gaps, H times R; the forms of
   // all parts and what adds them up; scratch of the products.
   DeviceArray<float> r, hr, forms, ones, workspace;

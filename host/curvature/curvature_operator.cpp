@@ -1,5 +1,6 @@
 #include "curvseg/curvature_operator.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 
@@ -21,8 +22,9 @@ CurvatureKind least_kind(CurvatureMatrix matrix) {
 }  // namespace
 
 struct CurvatureOperator::State {
-  State(const Stream& s, std::vector<BatchLoss*> losses, const CurvatureOperatorOptions& o)
-      : stream(s), batches(std::move(losses)), options(o), total(stream.device(), 1) {
+  State(const Stream& s, std::vector<BatchLoss*> losses, const CurvatureOperatorOptions& o,
+        std::size_t mini_batches)
+      : stream(s), batches(std::move(losses)), options(o), denominators(stream.device(), 2) {
     if (batches.empty()) refuse("there is no batch");
     for (const BatchLoss* batch : batches)
       if (batch == nullptr) refuse("a batch is missing");
@@ -33,7 +35,20 @@ struct CurvatureOperator::State {
              " elements, the model has " + std::to_string(size));
     if (options.matrix == CurvatureMatrix::kFisher && options.seed == nullptr)
       refuse("there is no seed to sample labels from");
+    if (options.images.is_list()) {
+      list.assign(options.images.list().begin(), options.images.list().end());
+      options.images = list;
+    }
+    const bool keeps = std::any_of(batches.begin(), batches.end(), keeps_gradients);
+    if (options.matrix == CurvatureMatrix::kHessian && keeps && batches.size() + mini_batches > 1)
+      scaled = DeviceArray<float>(stream.device(), size);
   }
+
+  static bool keeps_gradients(const BatchLoss* batch) {
+    return batch->kind() == CurvatureKind::kHessian;
+  }
+  float* total() const { return denominators.data(); }
+  float* own() const { return denominators.data() + 1; }
 
   void check(const BatchLoss& batch) const {
     const std::string& name = batch.model().name();
@@ -64,24 +79,32 @@ struct CurvatureOperator::State {
     return *batches[0];
   }
 
-  /// Σ_b D_b, from the labels alone.
-  void write_total() const {
-    for (std::size_t b = 0; b < count(); ++b) {
-      const BatchLoss& batch = *batches[cold.empty() ? b : 0];
-      const std::int32_t* labels = cold.empty() ? batch.labels() : cold[b].labels;
-      if (labels == nullptr)
-        throw std::logic_error(batch.model().name() +
-                               ": curvature operator: a batch is not linearised");
-      batch.write_denominator(labels, options.images, b > 0, total.data());
-    }
+  /// D_b, from the labels alone.
+  void write_denominator(std::size_t b, bool accumulate, float* to) const {
+    const BatchLoss& batch = *batches[cold.empty() ? b : 0];
+    const std::int32_t* labels = cold.empty() ? batch.labels() : cold[b].labels;
+    if (labels == nullptr)
+      throw std::logic_error(batch.model().name() +
+                             ": curvature operator: a batch is not linearised");
+    batch.write_denominator(labels, options.images, accumulate, to);
   }
 
-  void multiply(BatchLoss& batch, std::size_t b, const ConstVectorView& v,
+  /// Whether batch `b` multiplies D_b/ΣD·v over its own denominator, which is the same, as products
+  /// are linear: with another's it could not keep its gradients.
+  bool rescales(const BatchLoss& batch) const {
+    return scaled.size() > 0 && keeps_gradients(&batch);
+  }
+
+  void multiply(BatchLoss& batch, std::size_t b, ConstVectorView v,
                 const VectorView& product) const {
-    // One batch has the total for its own, and may keep what depends on it.
-    const ProductOptions to{.accumulate = b > 0,
-                            .images = options.images,
-                            .denominator = count() == 1 ? nullptr : total.data()};
+    ProductOptions to{.accumulate = b > 0,
+                      .images = options.images,
+                      .denominator = count() == 1 ? nullptr : total()};
+    if (rescales(batch)) {
+      linear_combination(stream, {{v, 1.0f, own(), total()}}, {scaled.data(), size});
+      v = {scaled.data(), size};
+      to.denominator = nullptr;
+    }
     switch (options.matrix) {
       case CurvatureMatrix::kGaussNewton:
         return batch.ggnvp(v, product, to);
@@ -97,7 +120,8 @@ struct CurvatureOperator::State {
   Stream stream;
   std::vector<BatchLoss*> batches;
   CurvatureOperatorOptions options;
-  DeviceArray<float> total;
+  std::vector<int> list;  // of options.images
+  DeviceArray<float> denominators, scaled;
   std::int64_t size = 0;
   // Of mini-batches that the one batch linearises in turn.
   ConstVectorView theta;
@@ -106,12 +130,13 @@ struct CurvatureOperator::State {
 
 CurvatureOperator::CurvatureOperator(const Stream& stream, std::vector<BatchLoss*> batches,
                                      const CurvatureOperatorOptions& options)
-    : state_(std::make_unique<State>(stream, std::move(batches), options)) {}
+    : state_(std::make_unique<State>(stream, std::move(batches), options, 0)) {}
 
 CurvatureOperator::CurvatureOperator(const Stream& stream, BatchLoss& loss, ConstVectorView theta,
                                      std::vector<MiniBatch> batches,
                                      const CurvatureOperatorOptions& options)
-    : state_(std::make_unique<State>(stream, std::vector<BatchLoss*>{&loss}, options)) {
+    : state_(std::make_unique<State>(stream, std::vector<BatchLoss*>{&loss}, options,
+                                     batches.size() > 1 ? batches.size() : 0)) {
   if (batches.empty()) refuse("there is no mini-batch");
   for (const MiniBatch& batch : batches)
     if (!(batch.x.shape == loss.input_shape()))
@@ -139,9 +164,10 @@ void CurvatureOperator::apply(std::span<const ConstVectorView> v,
   State& s = *state_;
   s.check_vectors(v, products);
   if (v.empty()) return;
-  s.write_total();
+  for (std::size_t b = 0; b < s.count(); ++b) s.write_denominator(b, b > 0, s.total());
   for (std::size_t b = 0; b < s.count(); ++b) {
     BatchLoss& batch = s.linearised(b);
+    if (s.rescales(batch)) s.write_denominator(b, /*accumulate=*/false, s.own());
     for (std::size_t i = 0; i < v.size(); ++i) s.multiply(batch, b, v[i], products[i]);
   }
   if (s.options.lambda == nullptr && s.options.l2 == 0.0f) return;
@@ -153,8 +179,10 @@ CurvatureOperator::operator std::function<void(ConstVectorView, VectorView)>() {
   return [this](ConstVectorView v, VectorView product) { apply(v, product); };
 }
 
-const float* CurvatureOperator::denominator() const { return state_->total.data(); }
+const float* CurvatureOperator::denominator() const { return state_->total(); }
 std::int64_t CurvatureOperator::size() const { return state_->size; }
-std::size_t CurvatureOperator::memory_bytes() const { return state_->total.bytes(); }
+std::size_t CurvatureOperator::memory_bytes() const {
+  return state_->denominators.bytes() + state_->scaled.bytes();
+}
 
 }  // namespace curvseg

@@ -15,14 +15,11 @@ void BatchLoss::ggnvp(ConstVectorView v, VectorView product, const ProductOption
 void BatchLoss::hvp(ConstVectorView v, VectorView product, const ProductOptions& options) {
   State& s = *state_;
   s.require(CurvatureKind::kLowMemoryHessian, "hvp");
+  s.check_vectors("hvp", v, product);
   const ImageSubset images = s.checked_images("hvp", options.images);
-  const bool keeps = s.kind == CurvatureKind::kHessian;
-  const float* total = options.denominator;
-  if (keeps || total == nullptr) total = s.own_denominator(images);
-  if (keeps) {
-    s.keep_gradients(images, total);
-    if (options.denominator != nullptr) v = s.rescaled(v, total, options.denominator);
-  }
+  const bool keeps = s.kind == CurvatureKind::kHessian, is_own = options.denominator == nullptr;
+  const float* total = is_own ? s.own_denominator(images) : options.denominator;
+  if (keeps) s.keep_gradients(images, total, is_own);
   s.for_each_part(images, [&](ImageRange part, bool later) {
     s.plan.r_forward(s.stream, s.theta, v, s.x, part);
     if (!keeps)

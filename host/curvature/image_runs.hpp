@@ -11,9 +11,8 @@
 
 namespace curvseg {
 
-/// \throws std::invalid_argument for images that a batch of so many does not have, or a list that
-/// is
-///         empty or not ascending.
+/// \throws std::invalid_argument for images that a batch of so many does not have, an empty list or
+///         one that is not ascending.
 inline void check_subset(const std::string& model, const char* what, const ImageSubset& images,
                          int batch) {
   const auto refuse = [&](const std::string& why) {

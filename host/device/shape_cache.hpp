@@ -12,7 +12,7 @@
 
 namespace curvseg {
 
-/// Training sees full and partial batches; a few more leave room for images of mixed sizes.
+/// How many a training keeps.
 inline constexpr std::size_t kTrainingShapes = 4;
 
 /// The T of the shapes used last; T has input_shape() and memory_bytes(). Training sees one or two

@@ -13,7 +13,8 @@ namespace curvseg {
 namespace {
 
 constexpr double kAcceptance = 1e-4;
-constexpr int kTries = 20;  // λ rises by 10¹² in them
+constexpr double kRaise = 4.0, kLeastRaised = 1e-3;  // the latter from 0
+constexpr int kTries = 20;                           // λ rises by 10¹² in them
 
 using Matrix = Eigen::Map<Eigen::MatrixXd>;
 using Vector = Eigen::Map<Eigen::VectorXd>;
@@ -99,11 +100,11 @@ bool Newton::solve(double eta, double& model) {
 
 /// λ four times as large, or, from 0, a little beside the diagonal's mean.
 double Newton::raised(double lambda) const {
-  if (lambda > 0.0) return 4.0 * lambda;
+  if (lambda > 0.0) return kRaise * lambda;
   const std::size_t n = places_.size();
   double sum = 0.0;
   for (std::size_t i = 0; i < n; ++i) sum += std::fabs(hessian_[i * n + i]);
-  return sum > 0.0 && std::isfinite(sum) ? 1e-3 * sum / static_cast<double>(n) : 1e-3;
+  return sum > 0.0 && std::isfinite(sum) ? 1e-3 * sum / static_cast<double>(n) : kLeastRaised;
 }
 
 /// Takes the step of this λ if it is any good.
@@ -131,7 +132,8 @@ void Newton::step(const StepContext& context) {
   if (context.learning_rate == 0.0f) return;  // a schedule has come to its end
   const double loss = objective_.begin(context);
   if (!std::isfinite(loss) || !objective_.gradient_is_finite()) {
-    lambda_ = raised(lambda_);
+    // There is no Hessian of this batch to compare with, and one of another is not in checkpoints.
+    lambda_ = lambda_ > 0.0 ? kRaise * lambda_ : kLeastRaised;
     rejected_ += 1.0;
     return;
   }

@@ -12,8 +12,10 @@
 /// ```
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <span>
 #include <vector>
@@ -38,13 +40,15 @@ enum class CurvatureKind : std::uint8_t {
 /// Which images of a batch: all of them, the first so many, or those of a list.
 class ImageSubset {
  public:
+  ImageSubset() = default;  ///< all
   /// The first `count`; 0: all.
-  ImageSubset(int count = 0) : count_(count) {}
+  template <std::same_as<int> Int>
+  ImageSubset(Int count) : count_(count) {}
   /// Those with these numbers: ascending, none twice, 0 the first image of the batch. The list is
   /// not copied and has to stay where it is as long as the subset is used.
   ImageSubset(std::span<const int> list) : list_(list), is_list_(true) {}
   ImageSubset(const std::vector<int>& list) : ImageSubset(std::span(list)) {}  ///< the same
-  ImageSubset(std::vector<int>&&) = delete;  ///< a list that would be gone
+  ImageSubset(std::initializer_list<int>) = delete;  ///< a number of images, or a list of one?
 
   bool is_list() const { return is_list_; }                 ///< made from one
   std::span<const int> list() const { return list_; }       ///< empty without
@@ -147,9 +151,10 @@ class BatchLoss {
   void ggnvp(ConstVectorView v, VectorView product, const ProductOptions& options = {});
 
   /// product (+)= d²L/dtheta² · v, exact. In arithmetic twice forward and backward pass together
-  /// with kHessian, whose first product after linearise(), or over other images than the one
-  /// before, begins with half a backward pass; 7/3 with kLowMemoryHessian. \throws as ggnvp();
-  /// std::logic_error unless made for one of these.
+  /// with kHessian, whose first product after linearise(), over other images than the one before,
+  /// or with a denominator from outside, begins with half a backward pass of the images up to the
+  /// last of them; 7/3 with kLowMemoryHessian. \throws as ggnvp(); std::logic_error unless made for
+  /// one of these.
   void hvp(ConstVectorView v, VectorView product, const ProductOptions& options = {});
 
   // Fisher matrices. Their terms are the pixels that have a label (of a classifier: the images),

@@ -34,7 +34,7 @@ enum class CurvatureMatrix : std::uint8_t {
 struct CurvatureOperatorOptions {
   /// M, which every BatchLoss has to be made for.
   CurvatureMatrix matrix = CurvatureMatrix::kGaussNewton;
-  ImageSubset images = {};        ///< of every batch
+  ImageSubset images = {};        ///< of every batch; a list is copied
   const float* lambda = nullptr;  ///< device, one float: adds lambda·D·v; nullptr: no damping
   ConstVectorView damping = {};   ///< the diagonal D, as long as theta; empty: ones
   float l2 = 0.0f;                ///< adds l2·v, the curvature of an L2 term l2/2·‖theta‖²
@@ -53,7 +53,8 @@ struct MiniBatch {
 ///     M = Σ_b D_b·M_b / Σ_b D_b
 ///
 /// D_b the denominator of batch b (Σ class weights of its labels), so that every label counts as
-/// if all batches were one; 0 if no batch has a label. The sum over batches has a fixed order.
+/// if all batches were one; 0 if no batch has a label. The sum over batches has a fixed order. Of
+/// the Hessian batches keep their gradients from product to product, as for one batch.
 ///
 /// What it points to must stay alive, and be as it is to be used when the stream gets there:
 /// lambda, D and the seed are read at every product. Asynchronous on the stream, which is that of

@@ -242,7 +242,8 @@ struct HessianFreeOptions {
 /// Hessian, which go to the boundary along directions of negative curvature. ρ = change of the loss
 /// / change of the model, both at θ + η·δ; below ¼ radius ← ¼·|δ|; above ¾ and on the boundary
 /// radius doubles; the step, η·δ, is taken where ρ > acceptance (Nocedal & Wright 2006, algorithm
-/// 4.1). Needs no learning rate, as hessian-free.
+/// 4.1, but for |δ| in place of the radius). A batch that is not finite is rejected, and the radius
+/// falls to ¼. Needs no learning rate, as hessian-free.
 struct NewtonCgOptions {
   float radius = 1.0f;            ///< the first one, Euclidean
   float largest_radius = 100.0f;  ///< it grows no further; at least `radius`
@@ -256,7 +257,8 @@ struct NewtonCgOptions {
 
 /// Newton's method by the book: the Hessian is formed, column by column, and (H + λI)δ = −g solved
 /// on the host, for networks of a few thousand parameters. λ is raised until H + λI is positive
-/// definite and the loss falls, and follows ρ as in hessian-free. Needs no learning rate, likewise.
+/// definite and the loss falls, and follows ρ as in hessian-free. A batch that is not finite is
+/// rejected, and raises λ too. Needs no learning rate, likewise.
 struct NewtonOptions {
   float damping = 1e-3f;  ///< the first λ
   int largest = 4096;     ///< more parameters are refused; at most 16384

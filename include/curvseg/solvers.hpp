@@ -85,7 +85,9 @@ enum class ConjugateGradientsStop {
   kIterations,         ///< max_iterations
   kNegativeCurvature,  ///< pᵀA·p ≤ 0: x is on the boundary along p, or, without radius, as before
   kBoundary,           ///< x is on the boundary of the trust region
-  kNotFinite,          ///< a product, the residual or φ is infinite or NaN
+  /// A product, the residual or φ is infinite or NaN; where an optimiser says so in 0 iterations,
+  /// it may be the loss or its gradient.
+  kNotFinite,
 };
 
 /// "model", "residual", "converged", "iterations", "negative curvature", "boundary", "not finite".

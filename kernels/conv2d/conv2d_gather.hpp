@@ -96,6 +96,23 @@ __device__ __forceinline__ void store_microtile(const Conv2dGather& p, int outpu
   }
 }
 
+/// What storing microtile `t` will touch, where that is a run of pixels; nothing where it is not.
+template <class Tile, class Pixels>
+__device__ __forceinline__ StoredRun stored_run(const Conv2dGather& p, int outputs,
+                                                const Pixels& pixels, int t, int first_channel) {
+  const int channel = first_channel + Tile::column(t, 0);
+  const int count = min_of(outputs - channel, Tile::kGroupColumns);
+  const PixelRun run = pixels.run(t / Tile::kAcross);
+  StoredRun stored;
+  if (run.count == 0 || count <= 0) return stored;
+  stored.out = {p.out + run.out * p.ld_out + channel, run.step * p.ld_out, run.count, count};
+  const Conv2dEpilogue& e = p.epilogue;
+  const int masked = e.mask ? min_of(e.mask_channels - channel, count) : 0;
+  if (masked > 0)
+    stored.mask = {e.mask + run.out * e.ld_mask + channel, run.step * e.ld_mask, run.count, masked};
+  return stored;
+}
+
 /// Asks for what storing microtile `t` will touch, so that it is there when the sum is.
 template <class Tile, class Pixels>
 __device__ __forceinline__ void prefetch_microtile(const Conv2dGather& p, int outputs,
@@ -103,15 +120,14 @@ __device__ __forceinline__ void prefetch_microtile(const Conv2dGather& p, int ou
   const int channel = first_channel + Tile::column(t, 0);
   const int count = min_of(outputs - channel, Tile::kGroupColumns);
   if constexpr (Pixels::kRuns) {
-    const PixelRun run = pixels.run(t / Tile::kAcross);
-    if (run.count > 0 && count > 0) {
-      const float* out = p.out + run.out * p.ld_out + channel;
-      for (int i = 0; i < run.count; ++i, out += run.step * p.ld_out) prefetch_to_write(out, count);
-      const int masked = p.epilogue.mask ? min_of(p.epilogue.mask_channels - channel, count) : 0;
-      const float* mask =
-          masked > 0 ? p.epilogue.mask + run.out * p.epilogue.ld_mask + channel : nullptr;
-      for (int i = 0; masked > 0 && i < run.count; ++i, mask += run.step * p.epilogue.ld_mask)
-        prefetch_to_read(mask, masked);
+    const StoredRun stored = stored_run<Tile>(p, outputs, pixels, t, first_channel);
+    if (stored.out.count > 0) {
+      const float* out = stored.out.first;
+      for (int i = 0; i < stored.out.count; ++i, out += stored.out.distance)
+        prefetch_to_write(out, count);
+      const float* mask = stored.mask.first;
+      for (int i = 0; i < stored.mask.count; ++i, mask += stored.mask.distance)
+        prefetch_to_read(mask, stored.mask.floats);
       return;
     }
   }
@@ -163,8 +179,14 @@ __global__ void __launch_bounds__(Shape::kTile.threads) conv2d_gather_kernel(Con
     const bool last = !kStagedOperands && !loader.valid(loader.next(step));
     for (int t = block_begin(); t < Tile::kMicrotiles; t += block_step()) {
       const int slot = first && last ? 0 : t;
-      if (last) prefetch_microtile<Tile>(p, outputs, shared.pixels, t, first_channel);
-      loader.multiply(step, t, accumulators.at(slot), first);
+      if constexpr (kIsWindow<Shape> && !kStagedOperands) {
+        loader.multiply(
+            step, t, accumulators.at(slot), first,
+            last ? stored_run<Tile>(p, outputs, shared.pixels, t, first_channel) : StoredRun{});
+      } else {
+        if (last) prefetch_microtile<Tile>(p, outputs, shared.pixels, t, first_channel);
+        loader.multiply(step, t, accumulators.at(slot), first);
+      }
       if (last)
         store_microtile<Tile>(p, outputs, shared.pixels, t, first_channel, accumulators.at(slot));
     }

@@ -56,6 +56,17 @@ struct PixelRun {
   int step, count;
 };
 
+/// `floats` of memory at `count` places, `distance` apart.
+struct Places {
+  const float* first = nullptr;
+  std::int64_t distance = 0;
+  int count = 0, floats = 0;
+};
+/// What storing a run of pixels touches.
+struct StoredRun {
+  Places out, mask;
+};
+
 /// Outputs of one phase.
 inline __host__ __device__ std::int64_t phase_pixels(int n, const GatherAxis& rows,
                                                      const GatherAxis& columns) {

@@ -57,8 +57,11 @@ class WindowGatherLoader {
 
   __device__ void acquire(const Step&) {}
 
+  /// Asks for `stored`, which the last step's multiply is followed by, and for what the next line
+  /// of outputs will read and this one does not: caches prefetch along a line by themselves, but
+  /// each line begins anew, and a window asks for many at once.
   __device__ void multiply(const Step& step, int t, typename Tile::Storage& accumulator,
-                           bool begins) {
+                           bool begins, const StoredRun& stored) {
     const int index = first_panel_ + t % Tile::kAcross;
     const int group = t / Tile::kAcross;
     const Group& at = pixels_.group(group);
@@ -73,14 +76,19 @@ class WindowGatherLoader {
     const float* panel = operands_.panel(step.term, index, operands_.panel_tap_of(first, 0),
                                          step.channel, kTile.panel);
     const Conv2dGatherTerm& term = operands_.p.term[step.term];
+    Places next;
+    if (index == first_panel_ && at.row + last * rows.source_tap_step < rows.source_extent)
+      next = {source(term, at, last, step.channel) + term.ld, term.ld, kTile.rows, step.channels};
+    const SpreadPrefetch read = spread(next, step.channels, panel),
+                         write = spread(stored.out, step.channels, panel),
+                         mask = spread(stored.mask, step.channels, panel);
     if (at.column >= 0 && at.column + kPixels <= operands_.columns.source_extent) {
       const std::int64_t row = static_cast<std::int64_t>(rows.source_tap_step) *
                                operands_.columns.source_extent * term.ld;
-      if (index == first_panel_ && at.row + last * rows.source_tap_step < rows.source_extent)
-        prefetch_row(source(term, at, last, step.channel) + term.ld, term.ld, step.channels);
-      Tile::multiply_window(accumulator, source(term, at, first, step.channel),
-                            {last - first, row, panel_row_, term.ld, panel_tap_, step.channels},
-                            panel, begins);
+      Tile::multiply_window(
+          accumulator, source(term, at, first, step.channel),
+          {last - first, row, panel_row_, term.ld, panel_tap_, step.channels, {read, write, mask}},
+          panel, begins);
       return;
     }
     const CopyKey key{step.term, step.row_tap, step.channel, group};
@@ -90,7 +98,13 @@ class WindowGatherLoader {
     }
     const std::ptrdiff_t row = static_cast<std::ptrdiff_t>(kPixels) * step.channels;
     Tile::multiply_window(accumulator, shared_.copy + (first - step.row_tap) * row,
-                          {last - first, row, panel_row_, step.channels, panel_tap_, step.channels},
+                          {last - first,
+                           row,
+                           panel_row_,
+                           step.channels,
+                           panel_tap_,
+                           step.channels,
+                           {read, write, mask}},
                           panel, begins);
   }
 
@@ -106,10 +120,19 @@ class WindowGatherLoader {
     return displaced(term.source, operands_.offset(at.image, row, at.column, term.ld) + channel);
   }
 
-  /// What the next line of outputs will read and this one does not. Caches prefetch along a line by
-  /// themselves, but each line begins anew, and a window asks for many at once.
-  static __device__ void prefetch_row(const float* from, std::int64_t ld, int channels) {
-    for (int pixel = 0; pixel < kTile.rows; ++pixel, from += ld) prefetch_to_read(from, channels);
+  /// What asks for a line of `places` in each of `steps`; where these are too few it is asked for
+  /// at once. `nothing` is memory that is in the cache.
+  static __device__ SpreadPrefetch spread(const Places& places, int steps, const float* nothing) {
+    if (places.count == 0) return {nothing, 0};
+    const int floats = places.count * places.floats;
+    if (places.distance == places.floats && floats <= kLineFloats * steps)
+      return {places.first, divide_up(floats, steps)};
+    if (places.floats <= kLineFloats && places.count <= steps)
+      return {places.first, places.distance};
+    const float* from = places.first;
+    for (int i = 0; i < places.count; ++i, from += places.distance)
+      prefetch_to_read(from, places.floats);
+    return {nothing, 0};
   }
 
   __device__ void copy_row(const Step& step, const Conv2dGatherTerm& term, const Group& at,

@@ -116,13 +116,10 @@ class CachedWinogradLoader {
                            typename Tile::Storage& accumulator, bool begins) {
     const int plane = t / Tile::kMicrotiles, first = t % Tile::kMicrotiles * Tile::kRows;
     if (places_.at(first).rows == 0) return;
-    const float* rows[Tile::kRows];
-    CURVSEG_UNROLL
-    for (int i = 0; i < Tile::kRows; ++i) rows[i] = shared_.patches + (first + i) * row_;
     const float* panel = operands_.panel(step, first_panel_ + pass, plane);
     prefetch_next(panel, step.channels, t % Tile::kMicrotiles);
-    Tile::multiply_rows(accumulator, rows, plane * plane_, {1, 0, 0, 1, 0, 0, step.channels}, panel,
-                        begins);
+    Tile::multiply_line(accumulator, 0, shared_.patches + plane * plane_ + first * row_,
+                        {Tile::kRows, row_, 1, 0, 0, step.channels}, panel, begins);
   }
 
   __device__ void release() {}

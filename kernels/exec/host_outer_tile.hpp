@@ -92,11 +92,16 @@ struct OuterTile {
     if (begin > window.last) begin = window.last;
     int end = window.length < window.last ? window.length : window.last;
     if (end < begin) end = begin;
+    // What as many lines further on will be asked of, as in partial_outer().
+    const std::ptrdiff_t a_ahead = window.lines * window.a_line,
+                         b_ahead = window.lines * window.b_line;
     for (int line = 0; line < window.lines; ++line, a += window.a_line, b += window.b_line) {
       outer_window_end<Count>(acc, a, b, window, window.first, begin);
       const float* from = a + begin * window.a_pixel;
       const float* with = b + begin * window.b_pixel;
       for (int pixel = begin; pixel < end; ++pixel) {
+        prefetch_further<Count>(from + a_ahead);
+        prefetch_further<Columns>(with + b_ahead);
         outer_window_step<Count, 7>(acc, from, with, window.b_pixel);
         from += window.a_pixel;
         with += window.b_pixel;

@@ -94,24 +94,26 @@ struct BlockTile : OuterTile<Rows, Columns> {
   }
 
   /// Rows of a window: kRows + 2 pixels of a, `a_pixel` apart, under three taps of b, `b_tap`
-  /// apart.
+  /// apart. At most three rows, of which row r asks for memory at ahead[r].
   struct Window {
     int rows;
     std::ptrdiff_t a_row, b_row;
     std::ptrdiff_t a_pixel, b_tap;
     int length;
+    SpreadPrefetch ahead[3];
   };
   /// acc[i][:] += Σ_row Σ_l Σ_s a[row][i + s][l] · b[row][s][l][:], one term after the other
   //
   // A value of a is broadcast once for the three outputs that see it: a third of the loads, and
-  // fewer of the bank conflicts of pixels whose distance is a power of two.
+  // fewer of the bank conflicts of pixels whose distance is a power of two. What is needed next is
+  // asked for a line a step: all at once it is more than a processor has requests for, which waits.
   static __attribute__((noinline)) void multiply_window(Storage& storage, const float* a,
                                                         const Window& window, const float* b,
                                                         bool begins) {
     Vector acc[kRows][kVectors];
     begin_microtile(acc, storage, begins);
     for (int row = 0; row < window.rows; ++row) {
-      window_row(acc, a, window.a_pixel, b, window.b_tap, window.length);
+      window_row(acc, a, window.a_pixel, b, window.b_tap, window.length, window.ahead[row]);
       a += window.a_row;
       b += window.b_row;
     }
@@ -221,13 +223,16 @@ struct BlockTile : OuterTile<Rows, Columns> {
 
   static __forceinline__ void window_row(Vector (&acc)[kRows][kVectors], const float* a,
                                          std::ptrdiff_t a_pixel, const float* b,
-                                         std::ptrdiff_t b_tap, int length) {
+                                         std::ptrdiff_t b_tap, int length,
+                                         const SpreadPrefetch& prefetch) {
     // A pointer for three pixels: the addresses p, p + S and p + 2·S need but one more register.
     constexpr int kPixels = kRows + 2, kPointers = (kPixels + 2) / 3;
     const float* p[kPointers];
     CURVSEG_UNROLL
     for (int k = 0; k < kPointers; ++k) p[k] = a + 3 * k * a_pixel;
-    for (int l = 0; l < length; ++l, b += Columns) {
+    const float* ahead = prefetch.from;
+    for (int l = 0; l < length; ++l, b += Columns, ahead += prefetch.step) {
+      prefetch_near(ahead);
       Vector tap[3][kVectors];
       CURVSEG_UNROLL
       for (int s = 0; s < 3; ++s) CURVSEG_UNROLL

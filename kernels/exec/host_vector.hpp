@@ -2,6 +2,8 @@
 // one.
 #pragma once
 
+#include "exec/prefetch.hpp"
+
 namespace curvseg::CURVSEG_TARGET {
 
 #if defined(__AVX512F__)
@@ -52,7 +54,6 @@ __forceinline__ void store_vector(float* to, Vector value) {
 __forceinline__ Vector broadcast(float value) {
   return value - Vector{};  // minus zero is exact for every value, plus zero is not
 }
-inline constexpr int kLineFloats = 16;  // of a cache
 /// Asks for the line that `from` is in, which may be nobody's memory, into the first-level cache.
 __forceinline__ void prefetch_near(const float* from) { __builtin_prefetch(from); }
 /// The same for `kCount` floats, into the second-level cache.

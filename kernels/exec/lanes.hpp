@@ -28,6 +28,7 @@
 #include <initializer_list>
 
 #include "exec/exec.hpp"
+#include "exec/prefetch.hpp"
 
 #if defined(__CUDACC__) || defined(CURVSEG_EMULATED)
 #include "exec/gpu_lanes.hpp"

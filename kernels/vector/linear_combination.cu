@@ -1,7 +1,6 @@
 // Up to four vectors, scaled by numbers that may lie in device memory, added in one pass:
 //
-//   to[i] = Σ_j scale_j · (coefficient_j ? *coefficient_j : 1) / (divisor_j ? *divisor_j : 1) ·
-//   x_j[i]
+//   to[i] = Σ_j f_j · x_j[i],   f_j = scale_j · *coefficient_j / *divisor_j   (nullptr: 1)
 //
 // Overwrites `to`. Every element is read before it is written by the thread that writes it, so `to`
 // may be one of the x_j. A term whose factor is 0 is not read, as in BLAS: a method that decides on

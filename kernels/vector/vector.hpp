@@ -20,9 +20,9 @@ struct DotProducts {
   float* workspace = nullptr;
 };
 
-/// to[i] = Σ_{j < terms} scale_j · (coefficient_j ? *coefficient_j : 1) / (divisor_j ? *divisor_j :
-/// 1) · x_j[i], added in the order of j; 0 in place of a vector over 0. Overwrites `to`, which may
-/// be one of the x_j. A vector with a factor of 0 is not read, as in BLAS.
+/// to[i] = Σ_{j < terms} f_j · x_j[i] with f_j = scale_j · *coefficient_j / *divisor_j, nullptr
+/// standing for 1, added in the order of j; where a divisor is 0, f_j is. Overwrites `to`, which
+/// may be one of the x_j. A vector with a factor of 0 is not read, as in BLAS.
 struct LinearCombination {
   static constexpr int kMost = 4;
   struct Term {

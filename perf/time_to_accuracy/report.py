@@ -105,7 +105,7 @@ def phase_table(groups, clock):
         for name, first, last in group.method.phases:
             cost = clock.phase(group.method, first, last)
             if cost:
-                lines.append(f"| {group.method.label()}, steps {first} to {last}: {name} | "
+                lines.append(f"| {group.method.label()}, steps {first + 1} to {last}: {name} | "
                              f"{spread(cost, 2)} |")
     return ["", "| a step of | in gradients of the same round |", "| --- | ---: |",
             *lines] if lines else []

@@ -271,7 +271,7 @@ class SelfCheck(unittest.TestCase):
         self.assertIn("timing 1 method", self.run_command(*few, "--clock", out="clock"))
         text = (self.out / "clock" / "report.md").read_text()
         self.assertIn("### Seconds", text)
-        self.assertIn("| adamw, steps 1 to 4: early |", text)
+        self.assertIn("| adamw, steps 2 to 4: early |", text)
         self.assertNotIn(": late", text)  # beyond what was timed
         measured = json.loads(next((self.out / "clock/clocks/tiny").glob("*.json")).read_text())
         self.assertEqual([len(lines) for lines in measured["seconds"]["adamw"]], [6, 6])

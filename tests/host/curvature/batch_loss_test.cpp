@@ -160,6 +160,29 @@ TEST(Hessian, OfTheDefaultUnetIsThatOfDoublePrecision) {
   }
 }
 
+TEST(Hessian, RefusesImagesThatABatchDoesNotHave) {
+  Case c(Device::open("host"), zoo::make("unet(width=2, depth=1)", 1, 2), {3, 6, 5, 1}, 1);
+  const std::vector<float> v = c.direction(1);
+  const std::vector<int> none, beyond = {1, 3}, twice = {1, 1};
+  for (const ImageSubset& images : {ImageSubset(none), ImageSubset(beyond), ImageSubset(twice),
+                                    ImageSubset(4), ImageSubset(-1)}) {
+    const auto refuses = [&](auto call) { EXPECT_THROW(call(), std::invalid_argument); };
+    refuses([&] {
+      c.product_of(v, [&](BatchLoss& loss, auto from, auto to) {
+        loss.ggnvp(from, to, {.images = images});
+      });
+    });
+    refuses([&] {
+      c.product_of(
+          v, [&](BatchLoss& loss, auto from, auto to) { loss.hvp(from, to, {.images = images}); });
+    });
+    DeviceArray<float> total(Device::open("host"), 1);
+    refuses([&] {
+      c.curvature().write_denominator(c.curvature().labels(), images, false, total.data());
+    });
+  }
+}
+
 TEST(Hessian, IsGaussNewtonForALinearModel) {
   ModelBuilder b("linear", 2);
   const Model model = b.build(b.conv(b.input(), {.k = 3, .relu = false}));
@@ -240,49 +263,6 @@ TEST(Hessian, KeepsNoGradientsOfAnotherPoint) {
   const std::vector<float> moved = at(other.theta());
   EXPECT_NE(moved, whole);
   EXPECT_EQ(at(used.theta()), whole);
-}
-
-/// The gradients that products with the Hessian read are of the first of them: labels that change
-/// behind the back of the loss, which H does not depend on, change nothing before linearise().
-TEST(Hessian, KeepsGradientsForAnyDenominator) {
-  for (const std::string& name : cheap_devices()) {
-    SCOPED_TRACE(name);
-    const Device device = Device::open(name);
-    Case c(device, zoo::make("unet(width=2, depth=1)", 1, 2), {3, 6, 5, 1}, 1);
-    BatchLoss& loss = c.curvature();
-    const Labels labels = random_labels({3, 6, 5, 1}, 8);
-    Labels others = labels;
-    for (std::int32_t& label : others)
-      if (label == 0 || label == 1) label = 1 - label;
-    DeviceArray<std::int32_t> on_device(device, static_cast<std::int64_t>(labels.size()));
-    const auto upload = [&](const Labels& from) {
-      on_device.upload(c.stream(), from.data(), on_device.size());
-      c.stream().synchronise();
-    };
-    DeviceArray<float> denominators(device, 2);
-    const float values[] = {200.0f, 50.0f};
-    denominators.upload(c.stream(), values, 2);
-    const std::vector<float> v = c.direction(2);
-    const auto hvp = [&](std::int64_t i) {
-      return c.product_of(v, [&](BatchLoss& batch, auto from, auto to) {
-        batch.hvp(from, to, {.denominator = i < 0 ? nullptr : denominators.data() + i});
-      });
-    };
-    upload(labels);
-    loss.linearise(loss.theta(), loss.x(), on_device.data());
-    const std::vector<float> own = hvp(-1), first = hvp(0), second = hvp(1);
-    expect_close(second, [&] {
-      Doubles scaled = to_double(first);
-      for (double& value : scaled) value *= 4.0;
-      return scaled;
-    }());
-    upload(others);
-    EXPECT_EQ(hvp(0), first);
-    EXPECT_EQ(hvp(1), second);
-    EXPECT_EQ(hvp(-1), own);
-    loss.linearise(loss.theta(), loss.x(), on_device.data());
-    EXPECT_NE(hvp(0), first);
-  }
 }
 
 /// d₀ᵀGd₀, d₀ᵀGd₁ and d₁ᵀGd₁ of the first images of a batch.
