@@ -13,7 +13,7 @@ namespace curvseg {
 namespace {
 
 constexpr double kAcceptance = 1e-4;
-constexpr double kRaise = 4.0, kLeastRaised = 1e-3;  // the latter from 0
+constexpr double kRaisedBy = 4.0, kRaisedFrom0 = 1e-3;
 constexpr int kTries = 20;                           // λ rises by 10¹² in them
 
 using Matrix = Eigen::Map<Eigen::MatrixXd>;
@@ -100,11 +100,11 @@ bool Newton::solve(double eta, double& model) {
 
 /// λ four times as large, or, from 0, a little beside the diagonal's mean.
 double Newton::raised(double lambda) const {
-  if (lambda > 0.0) return kRaise * lambda;
+  if (lambda > 0.0) return kRaisedBy * lambda;
   const std::size_t n = places_.size();
   double sum = 0.0;
   for (std::size_t i = 0; i < n; ++i) sum += std::fabs(hessian_[i * n + i]);
-  return sum > 0.0 && std::isfinite(sum) ? 1e-3 * sum / static_cast<double>(n) : kLeastRaised;
+  return sum > 0.0 && std::isfinite(sum) ? 1e-3 * sum / static_cast<double>(n) : kRaisedFrom0;
 }
 
 /// Takes the step of this λ if it is any good.
@@ -133,7 +133,7 @@ void Newton::step(const StepContext& context) {
   const double loss = objective_.begin(context);
   if (!std::isfinite(loss) || !objective_.gradient_is_finite()) {
     // There is no Hessian of this batch to compare with, and one of another is not in checkpoints.
-    lambda_ = lambda_ > 0.0 ? kRaise * lambda_ : kLeastRaised;
+    lambda_ = lambda_ > 0.0 ? kRaisedBy * lambda_ : kRaisedFrom0;
     rejected_ += 1.0;
     return;
   }
