@@ -171,7 +171,10 @@ void add_length_options(CLI::App& app, TrainArguments& a) {
       ->type_name("N")
       ->check(not_negative())
       ->group(group);
-  app.add_option("--batch", a.batch, "Images, or crops of them, in one step. Default 8")
+  app.add_option(
+         "--batch", a.batch,
+         "Images, or crops of them, in one step. Default 8. With as many as the set has, gd "
+         "is the full-batch descent of the textbooks")
       ->type_name("N")
       ->group(group);
   app.add_option(

@@ -40,7 +40,8 @@ struct CurvatureOperator::State {
       options.images = list;
     }
     const bool keeps = std::any_of(batches.begin(), batches.end(), keeps_gradients);
-    if (options.matrix == CurvatureMatrix::kHessian && keeps && batches.size() + mini_batches > 1)
+    const bool several = batches.size() > 1 || mini_batches > 1;
+    if (options.matrix == CurvatureMatrix::kHessian && keeps && several)
       scaled = DeviceArray<float>(stream.device(), size);
   }
 
@@ -136,7 +137,7 @@ CurvatureOperator::CurvatureOperator(const Stream& stream, BatchLoss& loss, Cons
                                      std::vector<MiniBatch> batches,
                                      const CurvatureOperatorOptions& options)
     : state_(std::make_unique<State>(stream, std::vector<BatchLoss*>{&loss}, options,
-                                     batches.size() > 1 ? batches.size() : 0)) {
+                                     batches.size())) {
   if (batches.empty()) refuse("there is no mini-batch");
   for (const MiniBatch& batch : batches)
     if (!(batch.x.shape == loss.input_shape()))

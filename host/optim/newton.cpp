@@ -14,7 +14,7 @@ namespace {
 
 constexpr double kAcceptance = 1e-4;
 constexpr double kRaisedBy = 4.0, kRaisedFrom0 = 1e-3;
-constexpr int kTries = 20;                           // λ rises by 10¹² in them
+constexpr int kTries = 20;  // λ rises by 10¹² in them
 
 using Matrix = Eigen::Map<Eigen::MatrixXd>;
 using Vector = Eigen::Map<Eigen::VectorXd>;

@@ -179,7 +179,7 @@ __global__ void __launch_bounds__(Shape::kTile.threads) conv2d_gather_kernel(Con
     const bool last = !kStagedOperands && !loader.valid(loader.next(step));
     for (int t = block_begin(); t < Tile::kMicrotiles; t += block_step()) {
       const int slot = first && last ? 0 : t;
-      if constexpr (kIsWindow<Shape> && !kStagedOperands) {
+      if constexpr (kIsWindow<Shape>) {
         loader.multiply(
             step, t, accumulators.at(slot), first,
             last ? stored_run<Tile>(p, outputs, shared.pixels, t, first_channel) : StoredRun{});

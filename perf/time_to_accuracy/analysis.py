@@ -5,7 +5,7 @@ import math
 import statistics
 from dataclasses import dataclass, field, replace
 
-from training import events, seconds_a_step
+from training import WARM_UP, events, seconds_a_step
 
 
 @dataclass
@@ -55,12 +55,24 @@ class Clock:
 
     def phase(self, method, first, last):
         """(median, least, largest) over rounds of the mean step of those steps, in gradients of the
-        same round; None where they were not timed."""
+        same round: steps of sgd, which did as many, where it was timed; None where these were not.
+        """
         rounds = self.about["seconds"][method.label()]
         if any(lines[-1][0] < last for lines in rounds):
             return None
-        return median_and_range([(at(lines, last) - at(lines, first)) / (last - first) / gradient
-                                 for lines, gradient in zip(rounds, self.about["gradients"])])
+        return median_and_range([mean_step(lines, first, last) / self._gradient_of(i)
+                                 for i, lines in enumerate(rounds)])
+
+    def _gradient_of(self, i):
+        sgd = [rounds[i] for label, rounds in self.about["seconds"].items()
+               if label.split()[0] == "sgd"]
+        return min((mean_step(lines, WARM_UP, lines[-1][0]) for lines in sgd),
+                   default=self.about["gradients"][i])
+
+
+def mean_step(lines, first, last):
+    """Seconds of one of the steps behind `first` up to `last`."""
+    return (at(lines, last) - at(lines, first)) / (last - first)
 
 
 def at(lines, step):

@@ -107,7 +107,7 @@ def phase_table(groups, clock):
             if cost:
                 lines.append(f"| {group.method.label()}, steps {first + 1} to {last}: {name} | "
                              f"{spread(cost, 2)} |")
-    return ["", "| a step of | in gradients of the same round |", "| --- | ---: |",
+    return ["", "| a step of | in gradients (steps of sgd) of the same round |", "| --- | ---: |",
             *lines] if lines else []
 
 

@@ -122,6 +122,11 @@ class Clocks(unittest.TestCase):
         self.assertEqual([round(cost, 6) for cost in self.clock.phase(Method("soap"), 10, 20)],
                          [2.5, round(0.1 / 0.3, 6), 5.0])
         self.assertIsNone(self.clock.phase(Method("soap"), 10, 31))
+        # Where sgd was timed, its steps are the gradients: 0.25 s each.
+        self.clock.about["seconds"]["sgd 0.1 constant"] = 3 * [[(step, 0.25 * step)
+                                                                for step in range(1, 31)]]
+        self.assertEqual([round(cost, 6) for cost in self.clock.phase(Method("soap"), 10, 20)],
+                         [2.0, 0.4, 2.0])
 
     def test_a_training_takes_them_over_and_keeps_its_scores(self):
         each = trained(Method("soap"), [0.4, 0.6], 9.0)
