@@ -54,7 +54,8 @@ struct MiniBatch {
 ///
 /// D_b the denominator of batch b (Σ class weights of its labels), so that every label counts as
 /// if all batches were one; 0 if no batch has a label. The sum over batches has a fixed order. Of
-/// the Hessian batches keep their gradients from product to product, as for one batch.
+/// the Hessian, batches that are made for kHessian keep their gradients until they are linearised
+/// anew, as one batch does.
 ///
 /// What it points to must stay alive, and be as it is to be used when the stream gets there:
 /// lambda, D and the seed are read at every product. Asynchronous on the stream, which is that of

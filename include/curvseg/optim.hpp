@@ -243,7 +243,7 @@ struct HessianFreeOptions {
 /// / change of the model, both at θ + η·δ; below ¼ radius ← ¼·|δ|; above ¾ and on the boundary
 /// radius doubles; the step, η·δ, is taken where ρ > acceptance (Nocedal & Wright 2006, algorithm
 /// 4.1, but for |δ| in place of the radius). A batch that is not finite is rejected, and the radius
-/// falls to ¼. Needs no learning rate, as hessian-free.
+/// falls to a quarter. Needs no learning rate, as hessian-free.
 struct NewtonCgOptions {
   float radius = 1.0f;            ///< the first one, Euclidean
   float largest_radius = 100.0f;  ///< it grows no further; at least `radius`

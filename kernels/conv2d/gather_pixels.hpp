@@ -57,14 +57,14 @@ struct PixelRun {
 };
 
 /// `floats` of memory at `count` places, `distance` apart.
-struct Places {
+struct PlacesToAsk {
   const float* first = nullptr;
   std::int64_t distance = 0;
   int count = 0, floats = 0;
 };
 /// What storing a run of pixels touches.
 struct StoredRun {
-  Places out, mask;
+  PlacesToAsk out, mask;
 };
 
 /// Outputs of one phase.

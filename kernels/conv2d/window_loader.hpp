@@ -57,9 +57,9 @@ class WindowGatherLoader {
 
   __device__ void acquire(const Step&) {}
 
-  /// Asks for `stored`, which the last step's multiply is followed by, and for what the next line
-  /// of outputs will read and this one does not: caches prefetch along a line by themselves, but
-  /// each line begins anew, and a window asks for many at once.
+  /// Asks for what the next line of outputs will read and this one does not, since caches prefetch
+  /// along a line by themselves, but each line begins anew, and a window asks for many at once; and
+  /// for `stored`, which the last step's multiply is followed by.
   __device__ void multiply(const Step& step, int t, typename Tile::Storage& accumulator,
                            bool begins, const StoredRun& stored) {
     const int index = first_panel_ + t % Tile::kAcross;
@@ -76,19 +76,21 @@ class WindowGatherLoader {
     const float* panel = operands_.panel(step.term, index, operands_.panel_tap_of(first, 0),
                                          step.channel, kTile.panel);
     const Conv2dGatherTerm& term = operands_.p.term[step.term];
-    Places next;
+    PlacesToAsk next;
     if (index == first_panel_ && at.row + last * rows.source_tap_step < rows.source_extent)
       next = {source(term, at, last, step.channel) + term.ld, term.ld, kTile.rows, step.channels};
+    // A row of taps each, as far as there are as many.
+    const int lines = last - first;
     const SpreadPrefetch read = spread(next, step.channels, panel),
-                         write = spread(stored.out, step.channels, panel),
-                         mask = spread(stored.mask, step.channels, panel);
+                         write = spread(stored.out, lines > 1 ? step.channels : 0, panel),
+                         mask = spread(stored.mask, lines > 2 ? step.channels : 0, panel);
     if (at.column >= 0 && at.column + kPixels <= operands_.columns.source_extent) {
       const std::int64_t row = static_cast<std::int64_t>(rows.source_tap_step) *
                                operands_.columns.source_extent * term.ld;
       Tile::multiply_window(
           accumulator, source(term, at, first, step.channel),
-          {last - first, row, panel_row_, term.ld, panel_tap_, step.channels, {read, write, mask}},
-          panel, begins);
+          {lines, row, panel_row_, term.ld, panel_tap_, step.channels, {read, write, mask}}, panel,
+          begins);
       return;
     }
     const CopyKey key{step.term, step.row_tap, step.channel, group};
@@ -97,15 +99,10 @@ class WindowGatherLoader {
       copied_ = key;
     }
     const std::ptrdiff_t row = static_cast<std::ptrdiff_t>(kPixels) * step.channels;
-    Tile::multiply_window(accumulator, shared_.copy + (first - step.row_tap) * row,
-                          {last - first,
-                           row,
-                           panel_row_,
-                           step.channels,
-                           panel_tap_,
-                           step.channels,
-                           {read, write, mask}},
-                          panel, begins);
+    Tile::multiply_window(
+        accumulator, shared_.copy + (first - step.row_tap) * row,
+        {lines, row, panel_row_, step.channels, panel_tap_, step.channels, {read, write, mask}},
+        panel, begins);
   }
 
   __device__ void release() {}
@@ -121,8 +118,10 @@ class WindowGatherLoader {
   }
 
   /// What asks for a line of `places` in each of `steps`; where these are too few it is asked for
-  /// at once. `nothing` is memory that is in the cache.
-  static __device__ SpreadPrefetch spread(const Places& places, int steps, const float* nothing) {
+  /// at once. As reads: a line that no other core has is as good for writing. `nothing` is memory
+  /// that is in the cache.
+  static __device__ SpreadPrefetch spread(const PlacesToAsk& places, int steps,
+                                          const float* nothing) {
     if (places.count == 0) return {nothing, 0};
     const int floats = places.count * places.floats;
     if (places.distance == places.floats && floats <= kLineFloats * steps)

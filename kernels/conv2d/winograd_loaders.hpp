@@ -79,7 +79,7 @@ class CachedWinogradLoader {
   static constexpr WinogradTile kTile = Shape::kTile;
   using Tile = WinogradBlockTile<Shape>;
   using Places = WinogradPlaces<kTile.tiles>;
-  static constexpr int kLine = 16;  // floats of a cache's
+  static constexpr int kLine = kLineFloats;
   static_assert(kTile.reduction % kLine == 0, "whole lines");
   static constexpr float kZeros[kTile.reduction] = {};  // what a pixel outside the image reads
 
