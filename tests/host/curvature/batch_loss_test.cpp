@@ -242,6 +242,9 @@ TEST(Hessian, KeepsNoGradientsOfAnotherPoint) {
   const std::vector<float> whole = used.hvp(v);
   const std::vector<float> first = used.product_of(v, hvp({.images = 2}));
   EXPECT_EQ(used.hvp(v), whole);
+  const DeviceArray<float> of_two(device, 1);
+  used.curvature().write_denominator(used.curvature().labels(), 2, false, of_two.data());
+  EXPECT_EQ(used.product_of(v, hvp({.images = 2, .denominator = of_two.data()})), first);
   const std::vector<float> third = used.product_of(v, hvp(foreign));
   EXPECT_EQ(used.hvp(v), whole);
   set_denominator(6.0f);  // behind the back of the loss

@@ -22,14 +22,17 @@ TrainerOptions short_training(const OptimizerOptions& optimizer) {
           .log_every = 1};
 }
 
-/// The training to its end; or, saved after 3 steps, from there on in another trainer.
-TrainingState trained(const TrainerOptions& options, bool interrupted) {
+/// The training to its end; or, saved after 3 steps, from there on in another trainer. `rejected`
+/// becomes how many steps it had taken back before its last one.
+TrainingState trained(const TrainerOptions& options, bool interrupted, double* rejected = nullptr) {
   const test::WavesDataset data({.count = 10, .ignore = true});
   const test::TempDir folder;
   const auto path = folder / "state.safetensors";
   Trainer first(test::test_stream(), test::tiny_model(1, 2, 4), options);
   first.fit(data, nullptr, {.on_step = [&](const StepReport& report) {
               if (interrupted && report.step == 3) save_checkpoint(path, first.state());
+              for (const NamedNumber& number : report.optimizer)
+                if (rejected && number.name == "rejected") *rejected = number.value;
               return !interrupted || report.step < 3;
             }});
   if (!interrupted) return first.state();
@@ -92,7 +95,9 @@ TEST(OptimizerState, AStepIsTakenBackAfterResuming) {
     SCOPED_TRACE(name);
     TrainerOptions options = short_training({.name = name});
     options.schedule = {.kind = ScheduleKind::kConstant, .learning_rate = 1e4};
-    const TrainingState whole = trained(options, false);
+    double rejected = 0.0;
+    const TrainingState whole = trained(options, false, &rejected);
+    EXPECT_GT(rejected, 0.0) << "there is nothing to take back";
     EXPECT_TRUE(test::same_bits(whole.parameters, trained(options, true).parameters));
   }
 }
