@@ -20,9 +20,9 @@ constexpr const char* kUsage =
                [--skip 3] [--steps 5] [--samples 5 | --on-demand]
 
 How fast curvseg trains (or runs) a U-Net on random images: one JSON line a sample of --steps steps,
-with --on-demand a sample for each line read. Optimisers are those of the library, and
-auto-second-phase: auto beyond its steps of FOOF and those that measure its rate, 26 that --skip has
-to pass over.
+with --on-demand a sample for each line read. Optimisers are those of the library, and two parts of
+auto: auto-watched, FOOF while SOAP watches, and auto-second-phase, beyond the steps of FOOF and
+those that measure SOAP's rate, 26 that --skip has to pass over.
 )";
 
 /// Of this process, until now.

@@ -38,15 +38,13 @@ void Auto::foof_step(const StepContext& context) {
   factors_.apply(stream, stepper_.mean_gradient(context), view(d_));
   stepper_.step(context, context.grad, view(d_), options_.foof.l2);
   if (context.step <= unwatched_steps()) return;
-  // A rejected batch counts as a gradient of 0.
-  linear_combination(stream, {{context.grad, 1.0f, stepper_.accepted()}}, context.grad);
-  moments_.observe(stream, context.step - unwatched_steps(), context.grad);
+  moments_.observe(stream, context.step - unwatched_steps(), context.grad, stepper_.accepted());
 }
 
 void Auto::soap_step(const StepContext& context) {
   const Stream& stream = context.stream;
-  linear_combination(stream, {{context.grad, 1.0f, stepper_.accepted()}}, context.grad);
-  moments_.direction(stream, context.step - unwatched_steps(), context.grad, view(d_));
+  moments_.direction(stream, context.step - unwatched_steps(), context.grad, stepper_.accepted(),
+                     view(d_));
   // An R-forward pass each; one more or less hardly moves a mean over ten of them.
   const std::uint64_t of_soap = context.step - options_.foof_steps - 1;
   const bool measure = of_soap < options_.measured_steps &&

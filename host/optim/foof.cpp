@@ -26,7 +26,9 @@ QuadraticStepperOptions stepper_options(const FoofOptions& o) {
           .previous_direction = o.previous_direction,
           .smoothing = o.smoothing,
           .radius = o.radius,
-          .batch_fraction = o.batch_fraction};
+          .batch_fraction = o.batch_fraction,
+          .model_every = o.model_every,
+          .curvature_smoothing = o.curvature_smoothing};
 }
 
 Foof::Foof(const Stream& stream, const FoofOptions& options, const Model& model)

@@ -62,11 +62,17 @@ void check_foof(const std::string& name, const FoofOptions& o) {
   check_range(name, "batch_fraction", o.batch_fraction, 1e-6f, 1.0000001f);
   check_range(name, "model_damping", o.model_damping, 0.0f, INFINITY);
   check_range(name, "smoothing", o.smoothing, 0.0f, 1.0f);
+  check_range(name, "curvature_smoothing", o.curvature_smoothing, 0.0f, 1.0f);
   check_range(name, "radius", o.radius, 1e-12f, INFINITY);
   check_range(name, "l2", o.l2, 0.0f, INFINITY);
   check_count(name, "positions", o.positions);
   check_count(name, "factor_every", o.factor_every);
   check_count(name, "inverse_every", o.inverse_every);
+  check_count(name, "model_every", o.model_every);
+  if (o.previous_direction && (o.curvature_smoothing > 0.0f || o.model_every > 1))
+    throw InputError(name + ": curvature_smoothing is " + std::to_string(o.curvature_smoothing) +
+                     " and model_every " + std::to_string(o.model_every) +
+                     ", with previous_direction they must be 0 and 1");
 }
 
 void check_soap(const std::string& name, const SoapOptions& o) {
@@ -75,6 +81,7 @@ void check_soap(const std::string& name, const SoapOptions& o) {
   check_range(name, "epsilon", o.epsilon, 0.0f, INFINITY);
   check_range(name, "factor_decay", o.factor_decay, 0.0f, 1.0f);
   check_range(name, "decoupled_l2", o.decoupled_l2, 0.0f, INFINITY);
+  check_count(name, "factor_every", o.factor_every);
   check_count(name, "basis_every", o.basis_every);
   check_count(name, "largest_side", o.largest_side);
 }

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::int64_t kScratch = 8;  // three numbers of the form, five products
 constexpr int kProducts = 5;
+constexpr std::uint64_t kFirstMeasured = 10;  // curvature changes most in the first steps
 
 }  // namespace
 
@@ -62,22 +63,25 @@ void QuadraticStepper::step(const StepContext& context, ConstVectorView grad, Co
                             float l2) {
   const Stream& stream = context.stream;
   const VectorView p = view(previous_);
+  const bool measured = context.step <= kFirstMeasured ||
+                        context.step % static_cast<std::uint64_t>(options_.model_every) == 0;
   if (options_.previous_direction) {
     const ConstVectorView directions[] = {d, p};
     context.batch->quadratic_form(directions, images(context), form());
     dot_products(stream, {{grad, d}, {d, d}, {grad, p}, {d, p}, {p, p}}, workspace(), products());
   } else {
-    context.batch->quadratic_form({&d, 1}, images(context), form());
-    dot_products(stream, {{grad, d}, {d, d}}, workspace(), products());
+    if (measured) context.batch->quadratic_form({&d, 1}, images(context), form());
+    dot_products(stream, {{grad, d}, {d, d}, {view(mean_gradient_), d}}, workspace(), products());
   }
   QuadraticStep q;
-  q.form = form();
+  q.form = measured ? form() : nullptr;
   q.products = products();
   q.factor = factor_.device();
   q.state = state();
   q.previous_direction = options_.previous_direction;
   q.damping = options_.damping + l2;
   q.smoothing = options_.smoothing;
+  q.curvature_smoothing = options_.curvature_smoothing;
   q.largest_radius = options_.radius;
   {
     const CurrentDevice current(stream.device());

@@ -19,8 +19,12 @@ struct QuadraticStepperOptions {
   float smoothing = 0.8f;          // of the model's numbers over steps
   float radius = 0.05f;            // nats a pixel that a step may change the output by
   float batch_fraction = 0.25f;    // of the images that the model is measured on
-  float rate_fraction = 1.0f;      // of the minimum along the direction, for a measured rate
-  float rate_change = 0.03f;       // nats a pixel that a step of a measured rate may mean
+  // Steps from one measurement of dᵀGd to the next, after the first 10, and the smoothing of its
+  // ratio to m·d; 1 and 0 with the previous direction.
+  int model_every = 1;
+  float curvature_smoothing = 0.0f;
+  float rate_fraction = 1.0f;  // of the minimum along the direction, for a measured rate
+  float rate_change = 0.03f;   // nats a pixel that a step of a measured rate may mean
 };
 
 /// Holds the previous step p and the numbers on the device that decide the next one. A step is
@@ -42,7 +46,7 @@ class QuadraticStepper {
   const float* accepted() const { return &state()->accepted; }
 
   /// δ = −α·d + μ·p from the two-dimensional quadratic model of L + ½·l2·|θ|², whose gradient is
-  /// `grad`.
+  /// `grad`, and d made of mean_gradient().
   void step(const StepContext& context, ConstVectorView grad, ConstVectorView d, float l2);
   /// δ = −rate·d; with `measure`, the rate is measured on this step too.
   void rate_step(const StepContext& context, ConstVectorView grad, ConstVectorView d, bool measure);

@@ -109,23 +109,27 @@ void RotatedMoments::allocate_scratch(const Stream& stream) {
 }
 
 void RotatedMoments::direction(const Stream& stream, std::uint64_t step, ConstVectorView grad,
-                               VectorView d) {
-  observe(stream, step, grad);
-  rotate_all(stream, view(rotated_), d, /*back=*/true);
+                               const float* accepted, VectorView d) {
+  observe(stream, step, grad, accepted);
+  linear_combination(stream, {{view(rotated_)}}, d);
+  rotate_all(stream, d, /*back=*/true);
 }
 
-void RotatedMoments::observe(const Stream& stream, std::uint64_t step, ConstVectorView grad) {
-  for (const Layer& layer : layers_) update_factors(stream, layer, grad);
+void RotatedMoments::observe(const Stream& stream, std::uint64_t step, ConstVectorView grad,
+                             const float* accepted) {
+  const VectorView rotated = view(rotated_);
+  linear_combination(stream, {{grad, 1.0f, accepted}}, rotated);
+  if ((step - 1) % static_cast<std::uint64_t>(options_.factor_every) == 0)
+    for (const Layer& layer : layers_) update_factors(stream, layer, rotated);
   const auto every = static_cast<std::uint64_t>(options_.basis_every);
   if (step == 1) {
     first_bases(stream);
   } else if (step % every == 0) {
-    rotate_all(stream, view(m_), view(m_), /*back=*/true);
+    rotate_all(stream, view(m_), /*back=*/true);
     refresh_bases(stream);
-    rotate_all(stream, view(m_), view(m_), /*back=*/false);
+    rotate_all(stream, view(m_), /*back=*/false);
   }
-  const VectorView rotated = view(rotated_);
-  rotate_all(stream, grad, rotated, /*back=*/false);
+  rotate_all(stream, rotated, /*back=*/false);
   UpdateScalars scalars;
   scalars.bias_correction1 = bias_correction(options_.beta1, step);
   scalars.bias_correction2 = bias_correction(options_.beta2, step);
@@ -148,18 +152,16 @@ void RotatedMoments::update_factors(const Stream& stream, const Layer& layer,
                                     ConstVectorView grad) {
   const float* g = grad.data + layer.matrix.weight;
   const int taps = layer.matrix.taps;
-  const float rest = std::sqrt(1.0f - options_.factor_decay);
   const std::int64_t elements = layer.matrix.elements();
-  const auto add_square = [&](const Side& side, const float* scaled) {
+  const auto add_square = [&](const Side& side, const float* of) {
     const VectorView factor = view(side.factor);
     linear_combination(stream, {{factor, options_.factor_decay}}, factor);
-    const ConstMatrixView x = matrix(scaled, elements, side.n);
+    const ConstMatrixView x = matrix(of, elements, side.n);
     multiply_at_b(stream, x, x, {.accumulate = true}, workspace(), square(side.factor, side.n));
   };
-  linear_combination(stream, {{{g, elements}, rest}}, {product_.data(), elements});
-  if (layer.right.n > 0) add_square(layer.right, product_.data());
+  if (layer.right.n > 0) add_square(layer.right, g);
   if (layer.left.n > 0) {
-    transpose(stream, taps, layer.rows, layer.columns, product_.data(), turned_.data());
+    transpose(stream, taps, layer.rows, layer.columns, g, turned_.data());
     add_square(layer.left, turned_.data());
   }
 }
@@ -191,11 +193,10 @@ void RotatedMoments::refresh_bases(const Stream& stream) {
     orthonormal_basis(stream, some_of(refreshed_, i), workspace());
 }
 
-void RotatedMoments::rotate(const Stream& stream, const Layer& layer, ConstVectorView from,
-                            VectorView to) {
+void RotatedMoments::rotate(const Stream& stream, const Layer& layer, VectorView all) {
   const std::int64_t elements = layer.matrix.elements();
-  const float* x = from.data + layer.matrix.weight;
-  float* result = to.data + layer.matrix.weight;
+  float* const result = all.data + layer.matrix.weight;
+  const float* x = result;
   if (layer.right.n > 0) {
     multiply(stream, matrix(x, elements, layer.right.n), basis(layer.right), {}, workspace(),
              matrix(product_.data(), elements, layer.right.n));
@@ -210,11 +211,10 @@ void RotatedMoments::rotate(const Stream& stream, const Layer& layer, ConstVecto
            workspace(), matrix(result, elements, layer.left.n));
 }
 
-void RotatedMoments::rotate_back(const Stream& stream, const Layer& layer, ConstVectorView from,
-                                 VectorView to) {
+void RotatedMoments::rotate_back(const Stream& stream, const Layer& layer, VectorView all) {
   const std::int64_t elements = layer.matrix.elements();
-  const float* x = from.data + layer.matrix.weight;
-  float* result = to.data + layer.matrix.weight;
+  float* const result = all.data + layer.matrix.weight;
+  const float* x = result;
   if (layer.left.n > 0) {
     multiply_a_bt(stream, matrix(x, elements, layer.left.n), basis(layer.left), {}, workspace(),
                   matrix(turned_.data(), elements, layer.left.n));
@@ -223,22 +223,20 @@ void RotatedMoments::rotate_back(const Stream& stream, const Layer& layer, Const
     x = straight;
   }
   if (layer.right.n == 0) return;
-  // Without the other side x may be where the result goes, and a product overlaps no operand.
+  // Without the other side x is where the result goes, and a product overlaps no operand.
   float* product = layer.left.n > 0 ? result : product_.data();
   multiply_a_bt(stream, matrix(x, elements, layer.right.n), basis(layer.right), {}, workspace(),
                 matrix(product, elements, layer.right.n));
   if (product != result) linear_combination(stream, {{{product, elements}}}, {result, elements});
 }
 
-void RotatedMoments::rotate_all(const Stream& stream, ConstVectorView from, VectorView to,
-                                bool back) {
-  if (from.data != to.data) linear_combination(stream, {{from}}, to);
+void RotatedMoments::rotate_all(const Stream& stream, VectorView all, bool back) {
   for (const Layer& layer : layers_) {
     if (layer.left.n == 0 && layer.right.n == 0) continue;
     if (back)
-      rotate_back(stream, layer, from, to);
+      rotate_back(stream, layer, all);
     else
-      rotate(stream, layer, from, to);
+      rotate(stream, layer, all);
   }
 }
 

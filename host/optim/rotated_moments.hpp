@@ -1,11 +1,12 @@
 // SOAP: Adam in the eigenbasis of Shampoo's preconditioner, layer by layer.
 //
 //   G [T, P, Q]: the gradient of a layer, taps x rows x columns of its filter's memory
-//   L ← β·L + (1−β) Σ_t G_t G_tᵀ,  R ← β·R + (1−β) Σ_t G_tᵀ G_t,  L = U·Λ·Uᵀ,  R = V·Λ'·Vᵀ
+//   L ← β·L + Σ_t G_t G_tᵀ,  R ← β·R + Σ_t G_tᵀ G_t,  L = U·Λ·Uᵀ,  R = V·Λ'·Vᵀ
 //   G' = Uᵀ G_t V for every tap;  m, v: Adam's means of G' and G'²
 //   d_t = U · (m̂ / (√v̂ + ε))_t · Vᵀ
 //
-// Taps share the factors over channels, as in Shampoo with a factor a tensor extent: a factor of
+// Of L and R only the eigenvectors count, so they are running sums where Shampoo has means. Taps
+// share the factors over channels, as in Shampoo with a factor a tensor extent: a factor of
 // the whole patch would cost T² to T³ times as much. Biases, and sides that are longer than the
 // limit, have no basis: there it is Adam. Source: Vyas et al., "SOAP: Improving and Stabilizing
 // Shampoo using Adam", ICLR 2025, algorithm 3; bases by one step of orthogonal iteration.
@@ -30,10 +31,13 @@ class RotatedMoments {
   RotatedMoments(const Stream& stream, const SoapOptions& options, const Model& model);
 
   /// d ← the direction after `step` steps (1 for the first) with this gradient the last; both are
-  /// laid out as theta, and d may be grad.
-  void direction(const Stream& stream, std::uint64_t step, ConstVectorView grad, VectorView d);
+  /// laid out as theta, and d may be grad. `accepted` is on the device: where it is 0 the gradient
+  /// counts as 0, whatever is in it; nullptr: it counts.
+  void direction(const Stream& stream, std::uint64_t step, ConstVectorView grad,
+                 const float* accepted, VectorView d);
   /// The same without the direction: what later ones need to know of this gradient.
-  void observe(const Stream& stream, std::uint64_t step, ConstVectorView grad);
+  void observe(const Stream& stream, std::uint64_t step, ConstVectorView grad,
+               const float* accepted);
 
   void append_state(OptimizerState& state);
   std::size_t bytes() const;
@@ -58,13 +62,12 @@ class RotatedMoments {
   void update_factors(const Stream& stream, const Layer& layer, ConstVectorView grad);
   void first_bases(const Stream& stream);
   void refresh_bases(const Stream& stream);
-  /// to_t = (Uᵀ from_t V)ᵀ, in the layer's place of vectors laid out as theta, which may be the
-  /// same. Turned over, since Adam does not care and one transposition less is needed each way; not
-  /// turned if there is no U.
-  void rotate(const Stream& stream, const Layer& layer, ConstVectorView from, VectorView to);
-  /// to_t = U from_tᵀ Vᵀ: undoes it.
-  void rotate_back(const Stream& stream, const Layer& layer, ConstVectorView from, VectorView to);
-  void rotate_all(const Stream& stream, ConstVectorView from, VectorView to, bool back);
+  /// x_t ← (Uᵀ x_t V)ᵀ, x the layer's place of a vector laid out as theta. Turned over, since Adam
+  /// does not care and one transposition less is needed each way; not turned if there is no U.
+  void rotate(const Stream& stream, const Layer& layer, VectorView all);
+  /// x_t ← U x_tᵀ Vᵀ: undoes it.
+  void rotate_back(const Stream& stream, const Layer& layer, VectorView all);
+  void rotate_all(const Stream& stream, VectorView all, bool back);
   Workspace workspace() const { return {workspace_.data(), workspace_.bytes()}; }
 
   SoapOptions options_;

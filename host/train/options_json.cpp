@@ -156,6 +156,8 @@ void visit_foof(const V& v, T& o) {
   v("model_damping", o.model_damping);
   v("previous_direction", o.previous_direction);
   v("smoothing", o.smoothing);
+  v("curvature_smoothing", o.curvature_smoothing);
+  v("model_every", o.model_every);
   v("radius", o.radius);
   v("l2", o.l2);
 }
@@ -166,6 +168,7 @@ void visit_soap(const V& v, T& o) {
   v("beta2", o.beta2);
   v("epsilon", o.epsilon);
   v("factor_decay", o.factor_decay);
+  v("factor_every", o.factor_every);
   v("basis_every", o.basis_every);
   v("largest_side", o.largest_side);
   v("decoupled_l2", o.decoupled_l2);

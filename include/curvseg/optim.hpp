@@ -89,7 +89,7 @@ struct AdamOptions {
 struct FoofOptions {
   float damping = 0.01f;         ///< of a layer's factor, in its mean eigenvalues
   float factor_decay = 0.95f;    ///< of the factors' means over observations
-  int positions = 512;           ///< patches of a layer that an observation looks at
+  int positions = 256;           ///< patches of a layer that an observation looks at
   int factor_every = 5;          ///< steps between observations
   int inverse_every = 20;        ///< steps between inversions
   float momentum = 0.7f;         ///< of the mean gradient
@@ -99,8 +99,12 @@ struct FoofOptions {
   /// R-forward pass.
   bool previous_direction = true;
   float smoothing = 0.8f;  ///< of the quadratic model's numbers over steps
-  float radius = 0.05f;    ///< nats a pixel that a step may change the output by
-  float l2 = 0.0f;         ///< of the loss: + ½·l2·|θ|², in gradient and model
+  /// Without the previous direction dᵀGd can be smoothed over steps, in ratio to gradient·d, and be
+  /// measured in every `model_every`-th step alone, after the first ten.
+  float curvature_smoothing = 0.0f;
+  int model_every = 1;   ///< above 1, as smoothing above 0, only without the previous direction
+  float radius = 0.05f;  ///< nats a pixel that a step may change the output by
+  float l2 = 0.0f;       ///< of the loss: + ½·l2·|θ|², in gradient and model
 };
 
 /// SOAP (Vyas et al. 2025): Adam in the eigenbasis of Shampoo's preconditioner. For the gradient G
@@ -112,7 +116,8 @@ struct SoapOptions {
   float beta1 = 0.9f;          ///< of Adam, as the next two: see AdamOptions
   float beta2 = 0.95f;         ///< of squared gradients in the eigenbasis
   float epsilon = 1e-8f;       ///< added to their root
-  float factor_decay = 0.95f;  ///< of the factors L and R
+  float factor_decay = 0.95f;  ///< of the factors L and R, from one that they see to the next
+  int factor_every = 1;        ///< steps of which the factors see the first
   int basis_every = 10;        ///< steps between refreshed bases
   int largest_side = 2048;     ///< channels of a layer beyond which a side has no basis
   float decoupled_l2 = 0.0f;   ///< as in RegularisationOptions
@@ -137,9 +142,11 @@ struct AutoOptions {
   std::uint64_t watched_steps = 60;   ///< the last of FOOF, whose gradients SOAP has seen
   std::uint64_t measured_steps = 40;  ///< of SOAP, in which its learning rate is measured
   int measure_every = 4;              ///< of these the first is measured, then every such one
-  /// Without the previous direction: the mean gradient has the momentum, and μ comes out 0.
-  FoofOptions foof = {.previous_direction = false};
-  SoapOptions soap = {};  ///< its decoupled_l2 is not used: `foof.l2` is in both parts
+  /// Without the previous direction: the mean gradient has the momentum, and μ comes out 0. That
+  /// makes room for a curvature that is smoothed, and measured half as often.
+  FoofOptions foof = {.previous_direction = false, .curvature_smoothing = 0.5f, .model_every = 2};
+  /// Its factors see every second gradient. decoupled_l2 is not used: `foof.l2` is in both parts.
+  SoapOptions soap = {.factor_every = 2};
 };
 
 /// Gradient descent: θ ← θ − η·g. For the descent of the textbooks the batch has to be the whole

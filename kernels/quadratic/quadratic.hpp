@@ -20,10 +20,11 @@ struct QuadraticState {
   float weight_d = 0.0f, weight_p = 0.0f;      // 1 − smoothing^steps of each
   float loss_mean = 0.0f, loss_weight = 0.0f;  // of accepted steps
   float loss_variance = 0.0f;
-  float gradient_weight = 0.0f;  // 1 − momentum^steps
-  float radius = 0.0f;           // of the trust region, nats; 0: none yet
-  float has_previous = 0.0f;     // 1: p is the last step
-  float rejected = 0.0f;         // steps taken back so far
+  float gradient_weight = 0.0f;                     // 1 − momentum^steps
+  float curvature = 0.0f, curvature_weight = 0.0f;  // mean of dᵀGd / m·d where it was measured
+  float radius = 0.0f;                              // of the trust region, nats; 0: none yet
+  float has_previous = 0.0f;                        // 1: p is the last step
+  float rejected = 0.0f;                            // steps taken back so far
   // Decided by JudgeLoss.
   float accepted = 0.0f;           // 0: the last step is taken back
   float keep = 0.0f, take = 0.0f;  // mean gradient ← keep·it + take·gradient
@@ -32,7 +33,7 @@ struct QuadraticState {
   float alpha = 0.0f, mu = 0.0f;  // the solution, before the trust region
   float decrease = 0.0f;          // −φ(δ) of this batch's model
 
-  static constexpr int kFloats = 20;
+  static constexpr int kFloats = 22;
 };
 static_assert(sizeof(QuadraticState) == QuadraticState::kFloats * sizeof(float));
 
@@ -87,14 +88,26 @@ struct AdvanceMean {
 ///
 /// A rejected step gives δ = −p, which undoes it, and a radius reduced by `shrink`; an accepted one
 /// lets the radius grow back by `grow`, up to `largest_radius`.
+///
+/// Without the previous direction, and m the mean gradient of which d = P⁻¹m is made, the model has
+///
+///   dᵀGd = κ · m·d,   κ = mean of (dᵀGd / m·d) where it was measured, weights
+///   curvature_smoothing^age
+///
+/// which is right while P and G are proportional along d, and in the length of d always: a measured
+/// κ is of few images, and serves steps that measure none. One of 0, of images without a label,
+/// does not count; one that is not finite is no model.
 struct QuadraticStep {
-  const float* form = nullptr;      // device: dᵀGd, and with p: dᵀGp, pᵀGp
-  const float* products = nullptr;  // device: g·d, d·d, and with p: g·p, d·p, p·p
-  const float* factor = nullptr;    // device: δ is multiplied by it; nullptr: 1
+  // Device: dᵀGd, and with p: dᵀGp, pᵀGp. nullptr, only without p: nothing was measured.
+  const float* form = nullptr;
+  // Device: g·d, d·d, and with p: g·p, d·p, p·p, without: m·d.
+  const float* products = nullptr;
+  const float* factor = nullptr;  // device: δ is multiplied by it; nullptr: 1
   QuadraticState* state = nullptr;
-  bool previous_direction = true;  // false: the model is of d alone, μ = 0
-  float damping = 0.01f;           // λ
-  float smoothing = 0.8f;          // of c, s_d, s_p
+  bool previous_direction = true;    // false: the model is of d alone, μ = 0
+  float damping = 0.01f;             // λ
+  float smoothing = 0.8f;            // of c, s_d, s_p
+  float curvature_smoothing = 0.0f;  // of κ
   float largest_correlation = 0.95f;
   float largest_radius = 0.05f;
   float shrink = 0.25f, grow = 1.1f;

@@ -6,6 +6,7 @@
 // the host. In double, since differences of products cancel. Overwrites the state. Formulas,
 // smoothing and trust region: quadratic.hpp.
 #include <cmath>
+#include <limits>
 
 #include "exec/exec.hpp"
 #include "quadratic/launchers.hpp"
@@ -97,17 +98,32 @@ __device__ __forceinline__ void shrink_radius(const QuadraticStep& p, QuadraticS
 
 /// The model's numbers along d and p.
 struct Model {
+  double curvature_d;  // dᵀGd
   double q_d, q_p;     // lengths in its metric; q_p = 0: there is no p
   double correlation;  // of −d and p
   double slope_d, slope_p;
 };
 
-__device__ __forceinline__ Model model_of(const QuadraticStep& p, bool has_previous) {
+/// dᵀGd = κ·m·d, after a measured one was taken into κ; NaN where there is none yet, or the
+/// measured one is not finite.
+__device__ __forceinline__ double smoothed_curvature(const QuadraticStep& p, QuadraticState& s) {
+  const double along = p.products[2];  // m·d
+  const double measured = p.form != nullptr ? double{p.form[0]} : 0.0;
+  const double kappa = measured / along;
+  if (!is_finite(measured)) return measured - measured;
+  if (kappa > 0.0 && is_finite(kappa))
+    average_in(s.curvature, s.curvature_weight, p.curvature_smoothing, kappa);
+  const double result = s.curvature * along;
+  return result > 0.0 ? result : std::numeric_limits<double>::quiet_NaN();
+}
+
+__device__ __forceinline__ Model model_of(const QuadraticStep& p, QuadraticState& s) {
   const double lambda = p.damping;
   Model m{};
-  m.q_d = sqrt(p.form[0] + lambda * p.products[1]);
+  m.curvature_d = p.previous_direction ? double{p.form[0]} : smoothed_curvature(p, s);
+  m.q_d = sqrt(m.curvature_d + lambda * p.products[1]);
   m.slope_d = p.products[0] / m.q_d;
-  if (!has_previous || !p.previous_direction) return m;
+  if (s.has_previous == 0.0f || !p.previous_direction) return m;
   const double curvature_p = p.form[2] + lambda * p.products[4];
   if (!(curvature_p > 0.0)) return m;
   m.q_p = sqrt(curvature_p);
@@ -140,7 +156,7 @@ __global__ void quadratic_step_kernel(QuadraticStep p) {
     take_back(s);
     return shrink_radius(p, s);
   }
-  const Model m = model_of(p, s.has_previous != 0.0f);
+  const Model m = model_of(p, s);
   const bool usable = is_finite(m.q_d) && m.q_d > 0.0 && is_finite(m.slope_d) &&
                       is_finite(m.slope_p) && is_finite(m.correlation);
   if (!usable) {  // no curvature, or numbers that overflowed: stay, and begin anew
@@ -151,7 +167,7 @@ __global__ void quadratic_step_kernel(QuadraticStep p) {
   const double radius = s.radius > 0.0f ? double(s.radius) * p.grow : double(p.largest_radius);
   s.radius = static_cast<float>(radius < p.largest_radius ? radius : double(p.largest_radius));
   const double alpha = s.alpha, mu = s.mu;
-  double change = 0.5 * alpha * alpha * p.form[0];
+  double change = 0.5 * alpha * alpha * m.curvature_d;
   if (m.q_p > 0.0) change += 0.5 * mu * (mu * p.form[2] - 2.0 * alpha * p.form[1]);
   double scale = change > s.radius ? sqrt(s.radius / change) : 1.0;
   if (p.factor != nullptr) scale *= *p.factor;

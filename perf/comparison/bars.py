@@ -15,7 +15,7 @@ BARS = (
     (r"network/(step|gradient)/", {"ratios": {"PyTorch": 1.5}}),
     (r"network/inference/", {"ratios": {"PyTorch": 1.3}}),
     (r"curvature/(ggnvp|hvp) warm/", {"ratios": {"PyTorch": 4.0, "JAX": 3.0}}),
-    (r"second order/auto, FOOF/", {"gradients": 1.5}),
+    (r"second order/auto, FOOF", {"gradients": 1.5}),
     (r"second order/auto, SOAP/", {"gradients": 1.15}),
     (r"memory/step/", {"ratios": {"PyTorch": 2.0}}),
     (r"scaling/", {"ratios": {"FMA loop": 0.95}}),

@@ -94,11 +94,15 @@ class Inference {
 TrainerOptions trainer_options(const UnetRun& options) {
   TrainerOptions result;
   result.optimizer.name = options.optimizer;
+  AutoOptions& automatic = result.optimizer.automatic;
   if (options.optimizer == "auto-second-phase") {
     result.optimizer.name = "auto";
-    result.optimizer.automatic.foof_steps = 20;
-    result.optimizer.automatic.watched_steps = 10;
-    result.optimizer.automatic.measured_steps = 6;
+    automatic.foof_steps = 20;
+    automatic.watched_steps = 10;
+    automatic.measured_steps = 6;
+  } else if (options.optimizer == "auto-watched") {
+    result.optimizer.name = "auto";
+    automatic.foof_steps = automatic.watched_steps = 1'000'000;
   }
   result.schedule.kind = ScheduleKind::kConstant;
   result.divergence_factor = 0.0;  // random labels teach nothing

@@ -11,8 +11,10 @@
 namespace curvseg::perf {
 
 struct UnetRun {
-  std::string work = "step";       // or "gradient", "inference"
-  std::string optimizer = "adam";  // or another, or auto-second-phase: auto with short phases
+  std::string work = "step";  // or "gradient", "inference"
+  // Or another, or auto-second-phase, auto with short phases, or auto-watched, auto while SOAP
+  // watches FOOF.
+  std::string optimizer = "adam";
   int width = 16, depth = 3, channels = 1, classes = 2, batch = 8, height = 96, image_width = 96;
 };
 

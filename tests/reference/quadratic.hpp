@@ -22,6 +22,7 @@ inline double weighted_mean(const std::vector<double>& values, double decay) {
 struct Measured {
   double dgd, dgp, pgp;       // the Gauss-Newton form
   double gd, gp, dd, dp, pp;  // inner products
+  double md = 0.0;            // of the mean gradient and d
 };
 
 struct Step {
@@ -66,9 +67,16 @@ class QuadraticModel {
     return result;
   }
 
+  /// Along d alone, with a curvature smoothed in ratio to m·d; m.dgd counts only if `measures`.
+  Step smoothed_step(Measured m, double curvature_smoothing, bool measures) {
+    if (measures) ratios_.push_back(m.dgd / m.md);
+    m.dgd = m.md * weighted_mean(ratios_, curvature_smoothing);
+    return step(m, /*has_previous=*/false);
+  }
+
  private:
   double damping_, smoothing_, radius_;
-  std::vector<double> slopes_d_, slopes_p_, correlations_;
+  std::vector<double> slopes_d_, slopes_p_, correlations_, ratios_;
 };
 
 }  // namespace curvseg::reference

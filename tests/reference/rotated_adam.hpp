@@ -63,7 +63,7 @@ inline DenseMatrix orthonormal(DenseMatrix a) {
 
 struct RotatedAdamOptions {
   double beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, factor_decay = 0.95;
-  int basis_every = 10;
+  int factor_every = 1, basis_every = 10;
   std::size_t largest_side = 2048;
 };
 
@@ -81,7 +81,8 @@ class RotatedAdam {
 
   /// Its direction for the gradient of step t, 1 for the first.
   std::vector<DenseMatrix> direction(const std::vector<DenseMatrix>& g, int t) {
-    for (const bool right : {false, true}) add_squares(g, right);
+    if ((t - 1) % o_.factor_every == 0)
+      for (const bool right : {false, true}) add_squares(g, right);
     if (t == 1) {
       for (std::size_t s = 0; s < 2; ++s)
         if (turns(s)) basis_[s] = eigenvectors(factor_[s]);

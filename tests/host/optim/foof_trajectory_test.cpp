@@ -37,13 +37,16 @@ class LinearFoof {
     if (observed_.count(t) > 0) factors_.push_back(observation(t));
     if (inverted_.count(t) > 0) inverse_ = damped_inverse();
     gradients_.push_back(g);
-    const Doubles d = preconditioned(mean_gradient());
+    const Doubles m = mean_gradient(), d = preconditioned(m);
     const int images = static_cast<int>(std::ceil(3.0 * double{o_.batch_fraction}));
     const Doubles& p = previous_;
     const reference::Measured measured{
-        on_.form(d, d, images), on_.form(d, p, images), on_.form(p, p, images), test::inner(g, d),
-        test::inner(g, p),      test::inner(d, d),      test::inner(d, p),      test::inner(p, p)};
-    last = model_.step(measured, has_previous_ && o_.previous_direction);
+        on_.form(d, d, images), on_.form(d, p, images), on_.form(p, p, images),
+        test::inner(g, d),      test::inner(g, p),      test::inner(d, d),
+        test::inner(d, p),      test::inner(p, p),      test::inner(m, d)};
+    last = o_.previous_direction ? model_.step(measured, has_previous_)
+                                 : model_.smoothed_step(measured, double{o_.curvature_smoothing},
+                                                        t <= 10 || t % o_.model_every == 0);
     for (std::size_t i = 0; i < theta.size(); ++i) {
       previous_[i] = factor * last.scale * (last.mu * p[i] - last.alpha * d[i]);
       theta[i] += previous_[i];
@@ -127,8 +130,8 @@ class LinearFoof {
   std::vector<Doubles> gradients_;
 };
 
-/// With factor_every 4 and inverse_every 6: what 12 steps look at and invert.
-const std::set<int> kObserved{1, 2, 3, 4, 5, 6, 8, 12}, kInverted{1, 2, 3, 5, 6, 12};
+/// With factor_every 4 and inverse_every 6: what 16 steps look at and invert.
+const std::set<int> kObserved{1, 2, 3, 4, 5, 6, 8, 12, 16}, kInverted{1, 2, 3, 5, 6, 12};
 
 FoofOptions short_periods() {
   return {.factor_decay = 0.8f,
@@ -149,7 +152,7 @@ class FoofTrajectory : public ::testing::TestWithParam<std::string> {
     on_->set_theta(Floats(static_cast<std::size_t>(on_->model().parameter_count())));
     LinearFoof expected(*on_, options, kObserved, kInverted);
     int inside = 0;
-    for (int t = 1; t <= 12; ++t) {
+    for (int t = 1; t <= 16; ++t) {
       SCOPED_TRACE("step " + std::to_string(t));
       test::set_batch(*on_, 100 + static_cast<unsigned>(t));
       const float factor = 1.0f - 0.05f * static_cast<float>(t);
@@ -188,6 +191,14 @@ TEST_P(FoofTrajectory, FollowsItsFormulasAlongOneDirection) {
   options.previous_direction = false;
   options.momentum = 0.7f;
   EXPECT_EQ(follow(options), 0);
+}
+
+TEST_P(FoofTrajectory, SmoothsACurvatureThatItMeasuresInEveryOtherStep) {
+  FoofOptions options = short_periods();
+  options.previous_direction = false;
+  options.curvature_smoothing = 0.6f;
+  options.model_every = 2;
+  follow(options);
 }
 
 TEST_P(FoofTrajectory, RegularisationIsInGradientAndModel) {

@@ -81,9 +81,13 @@ class Elementwise {
 class SoapMuonTrajectory : public ::testing::TestWithParam<std::string> {
  protected:
   static void expect_soap(const SoapOptions& o) {
-    const RotatedAdamOptions options{double(o.beta1),   double(o.beta2),
-                                     double(o.epsilon), double(o.factor_decay),
-                                     o.basis_every,     static_cast<std::size_t>(o.largest_side)};
+    const RotatedAdamOptions options{double(o.beta1),
+                                     double(o.beta2),
+                                     double(o.epsilon),
+                                     double(o.factor_decay),
+                                     o.factor_every,
+                                     o.basis_every,
+                                     static_cast<std::size_t>(o.largest_side)};
     Elementwise rest(options);
     std::map<std::string, RotatedAdam> layers;
     const auto direction = [&](const Model& model, const Doubles& g, int t) {
@@ -114,6 +118,10 @@ TEST_P(SoapMuonTrajectory, SoapFollowsItsFormulas) {
                .factor_decay = 0.7f,
                .basis_every = 3,
                .decoupled_l2 = 0.2f});
+}
+
+TEST_P(SoapMuonTrajectory, FactorsSeeSomeGradientsOnly) {
+  expect_soap({.epsilon = 1e-3f, .factor_decay = 0.7f, .factor_every = 2, .basis_every = 3});
 }
 
 TEST_P(SoapMuonTrajectory, SidesBeyondTheLargestAreNotTurned) {

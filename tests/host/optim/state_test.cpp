@@ -147,9 +147,17 @@ TEST(OptimizerState, PublishedSettingsAreTheDefaults) {
   EXPECT_EQ(solver.recompute_residual_every, 10);
   EXPECT_EQ(o.foof.damping, 0.01f);
   EXPECT_EQ(o.foof.factor_decay, 0.95f);
-  EXPECT_EQ(o.foof.positions, 512);
+  EXPECT_EQ(o.foof.positions, 256);
+  EXPECT_TRUE(o.foof.previous_direction);
+  EXPECT_EQ(o.foof.model_every, 1);
+  EXPECT_EQ(o.foof.curvature_smoothing, 0.0f);
   EXPECT_EQ(o.automatic.foof_steps, 240u);
+  EXPECT_FALSE(o.automatic.foof.previous_direction);
+  EXPECT_EQ(o.automatic.foof.model_every, 2);
+  EXPECT_EQ(o.automatic.foof.curvature_smoothing, 0.5f);
   EXPECT_EQ(o.soap.beta2, 0.95f);
+  EXPECT_EQ(o.soap.factor_every, 1);  // as its authors have it
+  EXPECT_EQ(o.automatic.soap.factor_every, 2);
   EXPECT_EQ(o.muon.momentum, 0.95f);
 }
 
@@ -169,6 +177,9 @@ TEST(DampedOptions, RefusesWhatMakesNoSense) {
   expect_own_rules({.name = "preconditioned-gd", .preconditioned_gd = {.damping = 0.0f}},
                    "damping");
   expect_own_rules({.name = "projected-gd", .projected_gd = {.lower = 0.5f}}, "must have 0 in it");
+  expect_own_rules({.name = "foof", .foof = {.model_every = 2}}, "model_every 2");
+  expect_own_rules({.name = "foof", .foof = {.curvature_smoothing = 0.5f}}, "curvature_smoothing");
+  expect_own_rules({.name = "soap", .soap = {.factor_every = 0}}, "factor_every");
   expect_own_rules({.name = "damped-diagonal", .damped_diagonal = {.preset = "adam"}},
                    "sophia-h, adahessian");
   DampedDiagonalOptions own;

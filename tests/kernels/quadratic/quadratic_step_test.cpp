@@ -44,28 +44,38 @@ class QuadraticStepKernel : public TargetTest {
     return state();
   }
 
-  QuadraticState step(const Measured& m, float factor = 1.0f, float smoothing = 0.8f,
-                      bool previous = true) const {
-    const auto f = [](double x) { return static_cast<float>(x); };
-    // Without p there are no more numbers than these.
-    auto form = upload(previous ? std::vector<float>{f(m.dgd), f(m.dgp), f(m.pgp)}
-                                : std::vector<float>{f(m.dgd)});
-    auto products =
-        upload(previous ? std::vector<float>{f(m.gd), f(m.dd), f(m.gp), f(m.dp), f(m.pp)}
-                        : std::vector<float>{f(m.gd), f(m.dd)});
-    auto device_factor = upload(std::vector<float>{factor});
+  static float f(double x) { return static_cast<float>(x); }
+
+  QuadraticState step(const Measured& m, float factor = 1.0f, float smoothing = 0.8f) const {
     QuadraticStep p;
-    p.form = form.get();
-    p.products = products.get();
+    p.smoothing = smoothing;
+    return launch({f(m.dgd), f(m.dgp), f(m.pgp)}, {f(m.gd), f(m.dd), f(m.gp), f(m.dp), f(m.pp)},
+                  factor, p);
+  }
+
+  /// Without p there are no more numbers than these.
+  QuadraticState step_along_d(const Measured& m, float factor, float curvature_smoothing,
+                              bool measures) const {
+    QuadraticStep p;
+    p.previous_direction = false;
+    p.curvature_smoothing = curvature_smoothing;
+    return launch(measures ? std::vector<float>{f(m.dgd)} : std::vector<float>{},
+                  {f(m.gd), f(m.dd), f(m.md)}, factor, p);
+  }
+
+ private:
+  QuadraticState launch(const std::vector<float>& form, const std::vector<float>& products,
+                        float factor, QuadraticStep p) const {
+    auto device_form = upload(form), device_products = upload(products);
+    auto device_factor = upload(std::vector<float>{factor});
+    p.form = form.empty() ? nullptr : device_form.get();
+    p.products = device_products.get();
     p.factor = device_factor.get();
     p.state = device_state();
-    p.smoothing = smoothing;
-    p.previous_direction = previous;
     kernels().quadratic_step(stream(), p);
     return state();
   }
 
- private:
   mutable std::optional<DeviceBuffer<float>> state_;
 };
 
@@ -77,7 +87,7 @@ Measured measured(std::mt19937& engine) {
   const double g0 = pick() + 3.0, g1 = pick();
   return {2.0 * d0 * d0 + d1 * d1, 2.0 * d0 * p0 + d1 * p1, 2.0 * p0 * p0 + p1 * p1,
           g0 * d0 + g1 * d1,       g0 * p0 + g1 * p1,       d0 * d0 + d1 * d1,
-          d0 * p0 + d1 * p1,       p0 * p0 + p1 * p1};
+          d0 * p0 + d1 * p1,       p0 * p0 + p1 * p1,       1.5 * d0 * d0 + 0.5 * d1 * d1};
 }
 
 void expect_near(float actual, double expected, const char* what) {
@@ -114,13 +124,53 @@ TEST_P(QuadraticStepKernel, WithoutThePreviousStepItIsAModelOfOneDirection) {
     judge(1.0f);
     const Measured m = measured(engine);
     const reference::Step expected = model.step(m, /*has_previous=*/false);
-    const QuadraticState actual = step(m, 0.5f, 0.8f, /*previous=*/false);
+    const QuadraticState actual = step_along_d(m, 0.5f, 0.0f, /*measures=*/true);
     expect_near(actual.alpha, expected.alpha, "alpha");
     expect_near(actual.along_d, -expected.alpha * expected.scale * 0.5, "along d");
     EXPECT_EQ(actual.mu, 0.0f);
     EXPECT_EQ(actual.along_p, 0.0f);
     EXPECT_EQ(actual.has_previous, 1.0f);  // it can be taken back all the same
   }
+}
+
+TEST_P(QuadraticStepKernel, CurvatureOfOneDirectionIsSmoothedAndNeedNotBeMeasured) {
+  std::mt19937 engine(78);
+  reference::QuadraticModel model(0.01f, 0.8f, 0.05f);
+  for (int i = 0; i < 12; ++i) {
+    SCOPED_TRACE(i);
+    const bool measures = i < 3 || i % 3 == 0;
+    judge(1.0f);
+    const Measured m = measured(engine);
+    const reference::Step expected = model.smoothed_step(m, double(0.7f), measures);
+    const QuadraticState actual = step_along_d(m, 0.5f, 0.7f, measures);
+    expect_near(actual.alpha, expected.alpha, "alpha");
+    expect_near(actual.along_d, -expected.alpha * expected.scale * 0.5, "along d");
+  }
+}
+
+TEST_P(QuadraticStepKernel, WithoutACurvatureNothingMoves) {
+  Measured m{4.0, 0.0, 0.0, 0.5, 0.0, 1.0, 0.0, 0.0, 2.0};
+  judge(1.0f);
+  EXPECT_EQ(step_along_d(m, 1.0f, 0.5f, /*measures=*/false).along_d, 0.0f);
+  m.dgd = 0.0;
+  judge(1.0f);
+  EXPECT_EQ(step_along_d(m, 1.0f, 0.5f, /*measures=*/true).along_d, 0.0f);
+  m.dgd = 4.0;
+  judge(1.0f);
+  const float first = step_along_d(m, 1.0f, 0.5f, /*measures=*/true).along_d;
+  EXPECT_LT(first, 0.0f);
+  m.dgd = 0.0;  // of images without a label: as if nothing were measured
+  judge(1.0f);
+  expect_near(step_along_d(m, 1.0f, 0.5f, /*measures=*/true).along_d, double{first}, "along d");
+  for (const double lost :
+       {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+    m.dgd = lost;
+    judge(1.0f);
+    EXPECT_EQ(step_along_d(m, 1.0f, 0.5f, /*measures=*/true).along_d, 0.0f);
+  }
+  m.dgd = 4.0;
+  judge(1.0f);
+  expect_near(step_along_d(m, 1.0f, 0.5f, /*measures=*/false).along_d, double{first}, "along d");
 }
 
 TEST_P(QuadraticStepKernel, FirstStepMinimisesTheModelAlongTheDirection) {
