@@ -88,7 +88,7 @@ void DampedDiagonal::refresh(const StepContext& context) {
     estimate_gauss_newton(context);
   estimate_norm_.compute(stream, view(d_), estimate_squared_norm_.data());
   AdvanceMean advance;
-  advance.accepted = guard_.accepted();
+  advance.accepted = guard_.accepted(context);
   advance.squared_norm = estimate_squared_norm_.data();
   advance.weights = weights();
   advance.decay = options_.beta2;

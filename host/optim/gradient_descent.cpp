@@ -102,7 +102,7 @@ void PreconditionedGd::measure(const StepContext& context) {
   const Stream& stream = context.stream;
   context.batch->squared_gradients(view(value_));
   AdvanceMean mean;
-  mean.accepted = guard_.accepted();
+  mean.accepted = guard_.accepted(context);
   mean.weights = reinterpret_cast<MeanWeights*>(weights_.data());
   mean.decay = options_.decay;
   const CurrentDevice current(stream.device());

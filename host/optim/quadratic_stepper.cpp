@@ -63,7 +63,7 @@ void QuadraticStepper::step(const StepContext& context, ConstVectorView grad, Co
                             float l2) {
   const Stream& stream = context.stream;
   const VectorView p = view(previous_);
-  const bool measured = context.step <= kFirstMeasured ||
+  const bool measured = options_.previous_direction || context.step <= kFirstMeasured ||
                         context.step % static_cast<std::uint64_t>(options_.model_every) == 0;
   if (options_.previous_direction) {
     const ConstVectorView directions[] = {d, p};

@@ -1,7 +1,6 @@
 #include "host/optim/rotated_moments.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <span>
 #include <utility>
 
@@ -248,7 +247,7 @@ void RotatedMoments::append_state(OptimizerState& state) {
          {std::pair{&layer.left, ".left"}, std::pair{&layer.right, ".right"}}) {
       if (side->n == 0) continue;
       const std::string prefix = "soap." + layer.matrix.name + name;
-      state.tensors.push_back({prefix + ".factor", view(side->factor), {side->n, side->n}});
+      state.tensors.push_back({prefix + ".sum", view(side->factor), {side->n, side->n}});
       state.tensors.push_back({prefix + ".basis", view(side->basis), {side->n, side->n}});
     }
 }

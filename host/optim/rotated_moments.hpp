@@ -1,7 +1,8 @@
 // SOAP: Adam in the eigenbasis of Shampoo's preconditioner, layer by layer.
 //
 //   G [T, P, Q]: the gradient of a layer, taps x rows x columns of its filter's memory
-//   L ← β·L + Σ_t G_t G_tᵀ,  R ← β·R + Σ_t G_tᵀ G_t,  L = U·Λ·Uᵀ,  R = V·Λ'·Vᵀ
+//   every factor_every steps:  L ← β·L + Σ_t G_t G_tᵀ,  R ← β·R + Σ_t G_tᵀ G_t
+//   L = U·Λ·Uᵀ,  R = V·Λ'·Vᵀ
 //   G' = Uᵀ G_t V for every tap;  m, v: Adam's means of G' and G'²
 //   d_t = U · (m̂ / (√v̂ + ε))_t · Vᵀ
 //

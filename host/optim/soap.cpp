@@ -14,8 +14,8 @@ Soap::Soap(const Stream& stream, const SoapOptions& options, const Model& model)
 void Soap::step(const StepContext& context) {
   check_step(name(), context, parameters_);
   guard_.judge(context);
-  const float* accepted = context.batch != nullptr ? guard_.accepted() : nullptr;
-  moments_.direction(context.stream, context.step, context.grad, accepted, context.grad);
+  moments_.direction(context.stream, context.step, context.grad, guard_.accepted(context),
+                     context.grad);
   along_.step(context, context.grad, options_.decoupled_l2, guard_.factor(context));
 }
 

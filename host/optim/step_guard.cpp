@@ -33,7 +33,7 @@ void StepGuard::judge(const StepContext& context) {
 
 void StepGuard::drop_rejected_gradient(const StepContext& context) const {
   if (context.batch == nullptr) return;
-  linear_combination(context.stream, {{context.grad, 1.0f, accepted()}}, context.grad);
+  linear_combination(context.stream, {{context.grad, 1.0f, accepted(context)}}, context.grad);
 }
 
 bool StepGuard::failed(const StepContext& context) const {

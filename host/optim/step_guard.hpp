@@ -22,8 +22,10 @@ class StepGuard {
   const float* factor(const StepContext& context) const {
     return context.batch != nullptr ? &state()->rate : nullptr;
   }
-  /// Device: 1 if judge() accepts the last step, else 0.
-  const float* accepted() const { return &state()->accepted; }
+  /// Device: 1 if judge() accepts the last step, else 0; nullptr: nobody judges.
+  const float* accepted(const StepContext& context) const {
+    return context.batch != nullptr ? &state()->accepted : nullptr;
+  }
   /// The gradient of a batch that judge() did not accept becomes 0, whatever is in it: what
   /// keeps means of gradients takes nothing of such a batch.
   void drop_rejected_gradient(const StepContext& context) const;

@@ -200,4 +200,18 @@ class BatchLoss {
   std::unique_ptr<State> state_;
 };
 
+/// How a Gauss-Newton-Bartlett diagonal is estimated.
+struct BartlettOptions {
+  int samples = 32;        ///< a backward pass each, at least 1
+  std::uint64_t seed = 0;  ///< two seeds give independent samples
+};
+
+/// diagonal = D · mean over samples of grad², an estimate of diag G without bias: grad is
+/// loss.sampled_gradient(), D the denominator of the loss, which is linearised. Overwrites, and
+/// waits for it; takes a vector of memory. hutchinson_diagonal() with ggnvp() is the other way.
+/// Source: Liu et al., "Sophia", ICLR 2024. \throws as sampled_gradient(); std::invalid_argument
+/// for less than one sample.
+void gauss_newton_bartlett_diagonal(const Stream& stream, BatchLoss& loss,
+                                    const BartlettOptions& options, VectorView diagonal);
+
 }  // namespace curvseg

@@ -99,25 +99,27 @@ struct FoofOptions {
   /// R-forward pass.
   bool previous_direction = true;
   float smoothing = 0.8f;  ///< of the quadratic model's numbers over steps
-  /// Without the previous direction dᵀGd can be smoothed over steps, in ratio to gradient·d, and be
-  /// measured in every `model_every`-th step alone, after the first ten.
+  /// Of dᵀGd, in ratio to its product with the mean gradient, over the steps that measure it. 0
+  /// with the previous direction.
   float curvature_smoothing = 0.0f;
-  int model_every = 1;   ///< above 1, as smoothing above 0, only without the previous direction
+  /// The steps that measure dᵀGd: the first ten, then every such one. 1 with the previous
+  /// direction.
+  int model_every = 1;
   float radius = 0.05f;  ///< nats a pixel that a step may change the output by
   float l2 = 0.0f;       ///< of the loss: + ½·l2·|θ|², in gradient and model
 };
 
 /// SOAP (Vyas et al. 2025): Adam in the eigenbasis of Shampoo's preconditioner. For the gradient G
 /// [C, K] of each tap of a filter θ ← θ − η·U·Adam(UᵀG·V)·Vᵀ, U and V the eigenvectors of the
-/// running means L of Σ_taps G·Gᵀ and R of Σ_taps Gᵀ·G. By itself, and not in auto, which has its
+/// running sums L of Σ_taps G·Gᵀ and R of Σ_taps Gᵀ·G. By itself, and not in auto, which has its
 /// own rule, steps are taken back as in gradient descent; the gradient of a batch that is rejected
 /// counts as 0.
 struct SoapOptions {
   float beta1 = 0.9f;          ///< of Adam, as the next two: see AdamOptions
   float beta2 = 0.95f;         ///< of squared gradients in the eigenbasis
   float epsilon = 1e-8f;       ///< added to their root
-  float factor_decay = 0.95f;  ///< of the factors L and R, from one that they see to the next
-  int factor_every = 1;        ///< steps of which the factors see the first
+  float factor_decay = 0.95f;  ///< of L and R, from a gradient that they see to the next
+  int factor_every = 1;        ///< L and R see the first gradient and every such one after it
   int basis_every = 10;        ///< steps between refreshed bases
   int largest_side = 2048;     ///< channels of a layer beyond which a side has no basis
   float decoupled_l2 = 0.0f;   ///< as in RegularisationOptions
@@ -137,6 +139,10 @@ struct MuonOptions {
 
 /// FOOF for the first steps, then SOAP with a learning rate that curvature measured: none to set.
 /// The learning rate of the schedule is a factor of the step, 1 by default.
+///
+/// `foof` and `soap` have settings of their own here: change single fields, as in
+/// options.automatic.foof.l2 = 1e-4f, where {.l2 = 1e-4f} would bring back those of the methods by
+/// themselves.
 struct AutoOptions {
   std::uint64_t foof_steps = 240;     ///< the first, which are FOOF's
   std::uint64_t watched_steps = 60;   ///< the last of FOOF, whose gradients SOAP has seen

@@ -31,7 +31,7 @@ struct QuadraticState {
   // Decided by QuadraticStep: δ = along_d·d + along_p·p.
   float along_d = 0.0f, along_p = 0.0f;
   float alpha = 0.0f, mu = 0.0f;  // the solution, before the trust region
-  float decrease = 0.0f;          // −φ(δ) of this batch's model
+  float decrease = 0.0f;          // −φ(δ) of the model, without the smoothing of c, s_d and s_p
 
   static constexpr int kFloats = 22;
 };
@@ -95,8 +95,10 @@ struct AdvanceMean {
 ///   curvature_smoothing^age
 ///
 /// which is right while P and G are proportional along d, and in the length of d always: a measured
-/// κ is of few images, and serves steps that measure none. One of 0, of images without a label,
-/// does not count; one that is not finite is no model.
+/// κ is of few images, and serves steps that measure none. One of 0 does not count.
+///
+/// Without a curvature above 0, as of images without a label, nothing would bound the step: there
+/// is no model, and it stays.
 struct QuadraticStep {
   // Device: dᵀGd, and with p: dᵀGp, pᵀGp. nullptr, only without p: nothing was measured.
   const float* form = nullptr;
@@ -115,7 +117,7 @@ struct QuadraticStep {
 
 /// A learning rate that curvature measures, for directions that are not scaled by it.
 struct RateState {
-  float slope = 0.0f;      // Σ max(g·d, 0) of the steps measured
+  float slope = 0.0f;      // Σ max(g·d, 0) of the steps measured, those with a dᵀGd above 0
   float curvature = 0.0f;  // Σ dᵀGd
   float steps = 0.0f;
   float rate = 0.0f;

@@ -104,6 +104,10 @@ struct Model {
   double slope_d, slope_p;
 };
 
+__device__ __forceinline__ double positive_or_nan(double x) {
+  return x > 0.0 ? x : std::numeric_limits<double>::quiet_NaN();
+}
+
 /// dᵀGd = κ·m·d, after a measured one was taken into κ; NaN where there is none yet, or the
 /// measured one is not finite.
 __device__ __forceinline__ double smoothed_curvature(const QuadraticStep& p, QuadraticState& s) {
@@ -113,14 +117,13 @@ __device__ __forceinline__ double smoothed_curvature(const QuadraticStep& p, Qua
   if (!is_finite(measured)) return measured - measured;
   if (kappa > 0.0 && is_finite(kappa))
     average_in(s.curvature, s.curvature_weight, p.curvature_smoothing, kappa);
-  const double result = s.curvature * along;
-  return result > 0.0 ? result : std::numeric_limits<double>::quiet_NaN();
+  return positive_or_nan(s.curvature * along);
 }
 
 __device__ __forceinline__ Model model_of(const QuadraticStep& p, QuadraticState& s) {
   const double lambda = p.damping;
   Model m{};
-  m.curvature_d = p.previous_direction ? double{p.form[0]} : smoothed_curvature(p, s);
+  m.curvature_d = p.previous_direction ? positive_or_nan(p.form[0]) : smoothed_curvature(p, s);
   m.q_d = sqrt(m.curvature_d + lambda * p.products[1]);
   m.slope_d = p.products[0] / m.q_d;
   if (s.has_previous == 0.0f || !p.previous_direction) return m;
@@ -182,7 +185,7 @@ __global__ void quadratic_step_kernel(QuadraticStep p) {
 
 __device__ __forceinline__ void measure_rate(const RateStep& p, RateState& r) {
   const double slope = p.products[0], curvature = p.form[0];
-  if (!is_finite(slope) || !is_finite(curvature)) return;
+  if (!is_finite(slope) || !is_finite(curvature) || !(curvature > 0.0)) return;
   r.slope += static_cast<float>(slope > 0.0 ? slope : 0.0);
   r.curvature += static_cast<float>(curvature);
   r.steps += 1.0f;

@@ -175,8 +175,8 @@ class Networks:
         gradient beside it that its cost is counted in."""
         rows = []
         for name, optimizer, steps, skip in (
-                ("hessian-free", "hessian-free", 1, 2), ("auto, FOOF", "auto", 20, 5),
-                ("auto, FOOF while SOAP watches", "auto-watched", 20, 5),
+                ("hessian-free", "hessian-free", 1, 2), ("auto, FOOF", "auto", 20, 10),
+                ("auto, FOOF while SOAP watches", "auto-watched", 20, 10),
                 ("auto, SOAP", "auto-second-phase", 20, 30)):
             program = [self._programs / "training_speed", "--on-demand"]
             step, gradient = sides = [

@@ -28,9 +28,9 @@ class NotHere(Exception):
 
 def environment(threads=None, **more):
     """Threads that spin while they wait would take the processor from the other side, and threads
-    that sleep take longer to wake than a small kernel runs: libgomp's, which are PyTorch's and
-    oneDNN's too, spin for about 100 µs. Left to itself PyTorch takes half of the
-    processors where two of them share a core."""
+    that sleep at once take longer to wake than a small kernel runs: those of libgomp, which is
+    ours, PyTorch's and oneDNN's with OpenMP, spin for a while (some 50 to 100 µs). Left to itself
+    PyTorch takes half of the processors where two of them share a core."""
     return {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "2000", **os.environ,
             "PYTHONDONTWRITEBYTECODE": "1",
             "OMP_NUM_THREADS": str(threads or len(os.sched_getaffinity(0))), **more}

@@ -51,7 +51,7 @@ class Side:
 
     def __init__(self, command):
         # Threads that spin while they wait would take the processor from the other side, and ones
-        # that sleep wake up late: they spin for about 100 µs. Left to itself, PyTorch takes
+        # that sleep at once wake up late, so they spin for a while. Left to itself, PyTorch takes
         # half of the processors where two of them share a core.
         environment = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "2000",
                        "OMP_NUM_THREADS": str(len(os.sched_getaffinity(0))), **os.environ}

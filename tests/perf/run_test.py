@@ -54,6 +54,29 @@ class Sides(unittest.TestCase):
         for side in ready.values():
             side.close()
 
+    def test_a_step_and_a_gradient_take_turns_over_a_period(self):
+        asked = []
+
+        class Fake:
+            about = {"memory_bytes": 7}
+
+            def __init__(self, name, seconds):
+                self.name, self.seconds = name, iter(seconds)
+
+            def ask(self):
+                asked.append(self.name)
+                return {"seconds": next(self.seconds), "allocations": 3 * (len(asked) == 1)}
+
+        of = networks.Networks(Path(), [], WALL, 2, [])
+        time, memory, allocations = of._second_order_rows(
+            "auto, SOAP/unet", Fake("step", [1, 2, 6, 4, 4, 4]), Fake("grad", [1, 1, 1, 2, 2, 5]),
+            3)
+        self.assertEqual(asked, ["step", "grad"] * 6)
+        self.assertEqual(time["sides"], {"curvseg": [3, 4], "gradient": [1, 3]})
+        self.assertEqual(time["bar"], {"gradients": 1.15})
+        self.assertEqual(memory["sides"], {"curvseg": [7]})
+        self.assertEqual(allocations["sides"], {"curvseg": [1, 0]})
+
     def test_other_networks_are_refused(self):
         ready = networks.start([], [("curvseg", speaker("curvseg"), None),
                                     (None, speaker("b", 2), None)])

@@ -305,6 +305,62 @@ TEST(Fisher, MeanOverSeedsApproachesGaussNewton) {
   EXPECT_GT(differ, static_cast<int>(gv.size()) / 2);
 }
 
+std::vector<float> bartlett_diagonal(CurvatureCase& c, const BartlettOptions& options) {
+  DeviceArray<float> diagonal(c.stream().device(), c.theta().size);
+  gauss_newton_bartlett_diagonal(c.stream(), c.curvature(), options,
+                                 {diagonal.data(), diagonal.size()});
+  return diagonal.to_host(c.stream());
+}
+
+TEST(BartlettDiagonal, IsTheMeanOfSquaredSampledGradients) {
+  CurvatureCase c(Device::open("host"), zoo::make("unet(width=2, depth=1)", 1, 3), {2, 6, 5, 1}, 7);
+  const Seed seed(c.stream(), 21);
+  const std::vector<float> diagonal = bartlett_diagonal(c, {.samples = 3, .seed = 21});
+  Doubles expected(diagonal.size());
+  for (const std::uint64_t stream : {0, 1, 2}) {
+    const std::vector<float> grad = sampled_gradient(c, {seed.get(), stream});
+    for (std::size_t i = 0; i < grad.size(); ++i)
+      expected[i] += c.label_weight() * double(grad[i]) * grad[i] / 3.0;
+  }
+  double size = 0.0;
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    EXPECT_NEAR(diagonal[i], expected[i], 1e-5 * expected[i]) << i;
+    size += expected[i];
+  }
+  EXPECT_GT(size, 0.0);
+}
+
+TEST(BartlettDiagonal, MeanOverSeedsApproachesTheDiagonalOfGaussNewton) {
+  CurvatureCase c(Device::open("host"), zoo::make("unet(width=2, depth=1)", 1, 3), {2, 6, 5, 1}, 7,
+                  {.class_weights = {0.5f, 2.0f, 1.0f}});
+  const auto size = static_cast<std::size_t>(c.theta().size);
+  constexpr int kSeeds = 400;
+  Doubles mean(size), square(size);
+  for (int i = 0; i < kSeeds; ++i) {
+    const std::vector<float> d =
+        bartlett_diagonal(c, {.samples = 1, .seed = static_cast<std::uint64_t>(i)});
+    for (std::size_t j = 0; j < size; ++j) {
+      mean[j] += double(d[j]) / kSeeds;
+      square[j] += double(d[j]) * d[j] / kSeeds;
+    }
+  }
+  int differ = 0;
+  double error = 0.0, total = 0.0;
+  for (std::size_t j = 0; j < size; ++j) {
+    std::vector<float> unit(size, 0.0f);
+    unit[j] = 1.0f;
+    const double exact = c.ggnvp(unit)[j];
+    const double deviation = std::sqrt(std::max(square[j] - mean[j] * mean[j], 0.0) / kSeeds);
+    // Squares are skewed: six deviations of a mean, where products have five.
+    EXPECT_TRUE(std::fabs(mean[j] - exact) <= 6.0 * deviation + 1e-6) << j;
+    error += std::fabs(mean[j] - exact);
+    total += exact;
+    differ += deviation > 0.0;
+  }
+  EXPECT_LT(error / total, 0.1);
+  EXPECT_GT(differ, static_cast<int>(size) / 2);
+}
+
 TEST(Fisher, RefusesWhatItCannotDo) {
   CurvatureCase mean_squared(Device::open("host"), zoo::make("unet(width=2, depth=1)", 1, 2),
                              {1, 4, 4, 1}, 1, {.kind = LossKind::kMeanSquaredError});
@@ -314,6 +370,8 @@ TEST(Fisher, RefusesWhatItCannotDo) {
   EXPECT_THROW(sampled_gradient(mean_squared, {seed.get()}), std::logic_error);
   CurvatureCase c(Device::open("host"), zoo::make("unet(width=2, depth=1)", 1, 2), {1, 4, 4, 1}, 1);
   EXPECT_THROW(fisher_vp(c, v, {}), std::invalid_argument);
+  EXPECT_THROW(bartlett_diagonal(c, {.samples = 0}), std::invalid_argument);
+  EXPECT_THROW(bartlett_diagonal(mean_squared, {}), std::logic_error);
   BatchLoss training(c.stream(), c.model(), {1, 4, 4, 1}, {}, CurvatureKind::kNone);
   training.linearise(c.theta(), c.curvature().x(), c.curvature().labels());
   DeviceArray<float> product(c.stream().device(), c.theta().size);

@@ -83,7 +83,7 @@ TEST_P(SoapTest, FirstStepIsTheSignInTheEigenbasisOfTheGradient) {
     for (const bool left : {true, false}) {
       const DenseMatrix expected = gram(grad, layer, left);
       const DenseMatrix factor =
-          side(c, *soap, layer, left ? ".left.factor" : ".right.factor", left ? rows : columns);
+          side(c, *soap, layer, left ? ".left.sum" : ".right.sum", left ? rows : columns);
       expect_close(factor, expected, 1e-5 * largest(expected), "factor");
       // The basis is orthonormal, makes the factor diagonal, and has the largest values first.
       const DenseMatrix& q = basis[left ? 0 : 1];
@@ -141,7 +141,7 @@ TEST_P(SoapTest, RefreshesTheBasisByOrthogonalIterationAndTurnsTheMomentum) {
   const DenseMatrix right = side(c, *soap, layer, ".right.basis", columns);
   for (const bool is_left : {true, false}) {
     const int n = is_left ? rows : columns;
-    const DenseMatrix factor = side(c, *soap, layer, is_left ? ".left.factor" : ".right.factor", n);
+    const DenseMatrix factor = side(c, *soap, layer, is_left ? ".left.sum" : ".right.sum", n);
     const DenseMatrix& q = is_left ? left : right;
     // Q spans what F·Q_old does, column by column: QᵀF·Q_old is upper triangular.
     const DenseMatrix iterated = multiply(factor, is_left ? old_left : old_right);

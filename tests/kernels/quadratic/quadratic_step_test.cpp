@@ -319,14 +319,15 @@ TEST_P(QuadraticStepKernel, LossThatIsNotFiniteNeverCounts) {
 
 TEST_P(QuadraticStepKernel, StaysWhereTheModelMeansNothing) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
-  for (const double dgd : {nan, 0.0, std::numeric_limits<double>::infinity()}) {
-    SetUp();
-    judge(1.0f);
-    const QuadraticState s = step({dgd, 0.0, 0.0, 0.5, 0.0, 0.0, 0.0, 0.0});
-    EXPECT_EQ(s.along_d, 0.0f);
-    EXPECT_EQ(s.along_p, 0.0f);
-    EXPECT_EQ(s.weight_d, 0.0f);
-  }
+  for (const double dgd : {nan, 0.0, std::numeric_limits<double>::infinity()})
+    for (const double dd : {0.0, 1.0}) {  // λ alone makes no model: nothing would bound its step
+      SetUp();
+      judge(1.0f);
+      const QuadraticState s = step({dgd, 0.0, 0.0, 0.5, 0.0, dd, 0.0, 0.0});
+      EXPECT_EQ(s.along_d, 0.0f);
+      EXPECT_EQ(s.along_p, 0.0f);
+      EXPECT_EQ(s.weight_d, 0.0f);
+    }
 }
 
 TEST_P(QuadraticStepKernel, MeansWeighTheirValuesByAge) {
@@ -409,6 +410,17 @@ TEST_P(RateStepKernel, ARateThatWasHalvedStaysSoWhileItIsMeasured) {
   rate_step(rate, &form, 2.0f);
   judge(1.0f);
   EXPECT_EQ(rate_step(rate, &form, 0.0f)[3], 0.125f * 6.0f / 3000.0f);
+}
+
+TEST_P(RateStepKernel, AMeasurementWithoutCurvatureDoesNotCount) {
+  auto rate = upload(std::vector<float>(RateState::kFloats, 0.0f));
+  const float form = 1000.0f;
+  judge(1.0f);
+  const std::vector<float> r = rate_step(rate, &form, 2.0f);
+  for (const float lost : {0.0f, NAN, INFINITY}) {
+    judge(1.0f);
+    EXPECT_EQ(rate_step(rate, &lost, 2.0f), r);
+  }
 }
 
 TEST_P(RateStepKernel, BoundsTheMeanChangeOfTheOutput) {

@@ -1,0 +1,28 @@
+#include <stdexcept>
+#include <string>
+
+#include "curvseg/curvature.hpp"
+#include "curvseg/ops.hpp"
+
+namespace curvseg {
+
+void gauss_newton_bartlett_diagonal(const Stream& stream, BatchLoss& loss,
+                                    const BartlettOptions& options, VectorView diagonal) {
+  if (options.samples < 1)
+    throw std::invalid_argument("gauss_newton_bartlett_diagonal: there are " +
+                                std::to_string(options.samples) + " samples, it takes at least 1");
+  const unsigned long long number = options.seed;
+  DeviceArray<unsigned long long> seed(stream.device(), 1);
+  seed.upload(stream, &number, 1);
+  DeviceArray<float> grad(stream.device(), diagonal.size);
+  const VectorView g{grad.data(), grad.size()};
+  const float share = 1.0f / static_cast<float>(options.samples);
+  for (int i = 0; i < options.samples; ++i) {
+    loss.sampled_gradient({seed.data(), static_cast<std::uint64_t>(i)}, g);
+    multiply(stream, g, g, share, /*accumulate=*/i > 0, diagonal);
+  }
+  linear_combination(stream, {{diagonal, 1.0f, loss.denominator()}}, diagonal);
+  stream.synchronise();  // its memory goes
+}
+
+}  // namespace curvseg
