@@ -41,9 +41,9 @@ def draw(axes, result, unit):
         axes.fill_between(times, low, high, color=colour, alpha=0.12, linewidth=0)
     for level in result["setting"].levels:
         axes.axhline(level, color="0.6", linewidth=0.6)
+    axes.set_ylim(bottom=0.6 * min(result["setting"].levels))  # what is far from any is cut off
     axes.set_xlabel(AXES[unit])
     axes.set_ylabel("mIoU on val, median and range over seeds")
-    axes.legend(fontsize="small")
 
 
 def write(folder, results):
@@ -55,9 +55,10 @@ def write(folder, results):
         setting = result["setting"]
         if not any(each.evaluations for group in result["finalists"] for each in group.trained):
             continue
-        figure, panels = pyplot.subplots(1, len(AXES), figsize=(13, 5), sharey=True)
+        figure, panels = pyplot.subplots(1, len(AXES), figsize=(15, 5), sharey=True)
         for axes, unit in zip(panels, AXES):
             draw(axes, result, unit)
+        panels[-1].legend(fontsize="small", loc="center left", bbox_to_anchor=(1.01, 0.5))
         figure.suptitle(setting.title())
         figure.tight_layout()
         name = f"{setting.size}-{setting.set_name}"
