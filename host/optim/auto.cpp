@@ -43,13 +43,13 @@ void Auto::foof_step(const StepContext& context) {
 
 void Auto::soap_step(const StepContext& context) {
   const Stream& stream = context.stream;
-  moments_.direction(stream, context.step - unwatched_steps(), context.grad, stepper_.accepted(),
-                     view(d_));
+  const ConstVectorView d = moments_.direction(stream, context.step - unwatched_steps(),
+                                               context.grad, stepper_.accepted());
   // An R-forward pass each; one more or less hardly moves a mean over ten of them.
   const std::uint64_t of_soap = context.step - options_.foof_steps - 1;
   const bool measure = of_soap < options_.measured_steps &&
                        of_soap % static_cast<std::uint64_t>(options_.measure_every) == 0;
-  stepper_.rate_step(context, context.grad, view(d_), measure);
+  stepper_.rate_step(context, context.grad, d, measure);
 }
 
 std::uint64_t Auto::unwatched_steps() const {

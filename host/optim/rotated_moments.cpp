@@ -107,11 +107,11 @@ void RotatedMoments::allocate_scratch(const Stream& stream) {
   workspace_ = DeviceArray<float>(device, static_cast<std::int64_t>(bytes / sizeof(float)));
 }
 
-void RotatedMoments::direction(const Stream& stream, std::uint64_t step, ConstVectorView grad,
-                               const float* accepted, VectorView d) {
+ConstVectorView RotatedMoments::direction(const Stream& stream, std::uint64_t step,
+                                          ConstVectorView grad, const float* accepted) {
   observe(stream, step, grad, accepted);
-  linear_combination(stream, {{view(rotated_)}}, d);
-  rotate_all(stream, d, /*back=*/true);
+  rotate_all(stream, view(rotated_), /*back=*/true);
+  return view(rotated_);
 }
 
 void RotatedMoments::observe(const Stream& stream, std::uint64_t step, ConstVectorView grad,

@@ -31,11 +31,11 @@ class RotatedMoments {
  public:
   RotatedMoments(const Stream& stream, const SoapOptions& options, const Model& model);
 
-  /// d ← the direction after `step` steps (1 for the first) with this gradient the last; both are
-  /// laid out as theta, and d may be grad. `accepted` is on the device: where it is 0 the gradient
+  /// The direction after `step` steps (1 for the first) with this gradient the last, laid out as
+  /// theta; valid until the next call. `accepted` is on the device: where it is 0 the gradient
   /// counts as 0, whatever is in it; nullptr: it counts.
-  void direction(const Stream& stream, std::uint64_t step, ConstVectorView grad,
-                 const float* accepted, VectorView d);
+  ConstVectorView direction(const Stream& stream, std::uint64_t step, ConstVectorView grad,
+                            const float* accepted);
   /// The same without the direction: what later ones need to know of this gradient.
   void observe(const Stream& stream, std::uint64_t step, ConstVectorView grad,
                const float* accepted);

@@ -14,9 +14,9 @@ Soap::Soap(const Stream& stream, const SoapOptions& options, const Model& model)
 void Soap::step(const StepContext& context) {
   check_step(name(), context, parameters_);
   guard_.judge(context);
-  moments_.direction(context.stream, context.step, context.grad, guard_.accepted(context),
-                     context.grad);
-  along_.step(context, context.grad, options_.decoupled_l2, guard_.factor(context));
+  const ConstVectorView d = moments_.direction(context.stream, context.step, context.grad,
+                                               guard_.accepted(context));
+  along_.step(context, d, options_.decoupled_l2, guard_.factor(context));
 }
 
 OptimizerState Soap::state() {
