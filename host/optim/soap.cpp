@@ -14,8 +14,8 @@ Soap::Soap(const Stream& stream, const SoapOptions& options, const Model& model)
 void Soap::step(const StepContext& context) {
   check_step(name(), context, parameters_);
   guard_.judge(context);
-  const ConstVectorView d = moments_.direction(context.stream, context.step, context.grad,
-                                               guard_.accepted(context));
+  const ConstVectorView d =
+      moments_.direction(context.stream, context.step, context.grad, guard_.accepted(context));
   along_.step(context, d, options_.decoupled_l2, guard_.factor(context));
 }
 

@@ -99,8 +99,8 @@ struct FoofOptions {
   /// R-forward pass.
   bool previous_direction = true;
   float smoothing = 0.8f;  ///< of the quadratic model's numbers over steps
-  /// Of dᵀGd, in ratio to its product with the mean gradient, over the steps that measure it. 0
-  /// with the previous direction.
+  /// Of dᵀGd / m·d, m the mean gradient, over the steps that measure it. 0 with the previous
+  /// direction.
   float curvature_smoothing = 0.0f;
   /// The steps that measure dᵀGd: the first ten, then every such one. 1 with the previous
   /// direction.

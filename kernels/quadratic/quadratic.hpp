@@ -1,4 +1,4 @@
-// Steps from an exact two-dimensional quadratic model, decided on the device. Plain C++.
+// Steps from a two-dimensional quadratic model, decided on the device. Plain C++.
 //
 // Along a new direction d and the previous step p, with the Gauss-Newton matrix G of the batch,
 //
@@ -95,10 +95,11 @@ struct AdvanceMean {
 ///   curvature_smoothing^age
 ///
 /// which is right while P and G are proportional along d, and in the length of d always: a measured
-/// κ is of few images, and serves steps that measure none. One of 0 does not count.
+/// κ is of few images, and serves steps that measure none. One of 0, as of images without a label,
+/// does not count: the mean of earlier ones does.
 ///
-/// Without a curvature above 0, as of images without a label, nothing would bound the step: there
-/// is no model, and it stays.
+/// With a curvature dᵀGd that is not above 0 nothing would bound the step: it stays. So it does
+/// with numbers that are not finite.
 struct QuadraticStep {
   // Device: dᵀGd, and with p: dᵀGp, pᵀGp. nullptr, only without p: nothing was measured.
   const float* form = nullptr;
