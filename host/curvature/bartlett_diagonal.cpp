@@ -8,9 +8,13 @@ namespace curvseg {
 
 void gauss_newton_bartlett_diagonal(const Stream& stream, BatchLoss& loss,
                                     const BartlettOptions& options, VectorView diagonal) {
+  const std::string name = "gauss_newton_bartlett_diagonal: ";
   if (options.samples < 1)
-    throw std::invalid_argument("gauss_newton_bartlett_diagonal: there are " +
-                                std::to_string(options.samples) + " samples, it takes at least 1");
+    throw std::invalid_argument(name + "there are " + std::to_string(options.samples) +
+                                " samples, it takes at least 1");
+  if (diagonal.size != loss.theta().size)
+    throw std::invalid_argument(name + "the diagonal has " + std::to_string(diagonal.size) +
+                                " elements, theta " + std::to_string(loss.theta().size));
   const unsigned long long number = options.seed;
   DeviceArray<unsigned long long> seed(stream.device(), 1);
   seed.upload(stream, &number, 1);

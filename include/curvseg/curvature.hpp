@@ -210,7 +210,7 @@ struct BartlettOptions {
 /// loss.sampled_gradient(), D the denominator of the loss, which is linearised. Overwrites, and
 /// waits for it; takes a vector of memory. hutchinson_diagonal() with ggnvp() is the other way.
 /// Source: Liu et al., "Sophia", ICLR 2024. \throws as sampled_gradient(); std::invalid_argument
-/// for less than one sample.
+/// for less than one sample, or a diagonal that is not as long as theta.
 void gauss_newton_bartlett_diagonal(const Stream& stream, BatchLoss& loss,
                                     const BartlettOptions& options, VectorView diagonal);
 

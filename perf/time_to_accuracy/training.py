@@ -38,8 +38,9 @@ class Command:
     def __init__(self, path, device, threads):
         self.path = str(path)
         self.device = device
-        # Threads that spin while they wait would take the processor from those that load images.
-        self.environment = {"OMP_WAIT_POLICY": "passive", **os.environ,
+        # Threads that spin while they wait would take the processor from those that load images;
+        # between two kernels libgomp's stay awake.
+        self.environment = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "2000", **os.environ,
                             "OMP_NUM_THREADS": str(threads)}
         program = subprocess.run(["sh", "-c", 'command -v "$1"', "sh", self.path], text=True,
                                  stdout=subprocess.PIPE, check=False).stdout.strip()

@@ -313,21 +313,24 @@ std::vector<float> bartlett_diagonal(CurvatureCase& c, const BartlettOptions& op
 }
 
 TEST(BartlettDiagonal, IsTheMeanOfSquaredSampledGradients) {
-  CurvatureCase c(Device::open("host"), zoo::make("unet(width=2, depth=1)", 1, 3), {2, 6, 5, 1}, 7);
-  const Seed seed(c.stream(), 21);
-  const std::vector<float> diagonal = bartlett_diagonal(c, {.samples = 3, .seed = 21});
-  Doubles expected(diagonal.size());
-  for (const std::uint64_t stream : {0, 1, 2}) {
-    const std::vector<float> grad = sampled_gradient(c, {seed.get(), stream});
-    for (std::size_t i = 0; i < grad.size(); ++i)
-      expected[i] += c.label_weight() * double(grad[i]) * grad[i] / 3.0;
+  for (const std::string& name : cheap_devices()) {
+    SCOPED_TRACE(name);
+    CurvatureCase c(Device::open(name), zoo::make("unet(width=2, depth=1)", 1, 3), {2, 6, 5, 1}, 7);
+    const Seed seed(c.stream(), 21);
+    const std::vector<float> diagonal = bartlett_diagonal(c, {.samples = 3, .seed = 21});
+    Doubles expected(diagonal.size());
+    for (const std::uint64_t stream : {0, 1, 2}) {
+      const std::vector<float> grad = sampled_gradient(c, {seed.get(), stream});
+      for (std::size_t i = 0; i < grad.size(); ++i)
+        expected[i] += c.label_weight() * double(grad[i]) * grad[i] / 3.0;
+    }
+    double size = 0.0;
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      EXPECT_NEAR(diagonal[i], expected[i], 1e-5 * expected[i]) << i;
+      size += expected[i];
+    }
+    EXPECT_GT(size, 0.0);
   }
-  double size = 0.0;
-  for (std::size_t i = 0; i < expected.size(); ++i) {
-    EXPECT_NEAR(diagonal[i], expected[i], 1e-5 * expected[i]) << i;
-    size += expected[i];
-  }
-  EXPECT_GT(size, 0.0);
 }
 
 TEST(BartlettDiagonal, MeanOverSeedsApproachesTheDiagonalOfGaussNewton) {
@@ -371,6 +374,10 @@ TEST(Fisher, RefusesWhatItCannotDo) {
   CurvatureCase c(Device::open("host"), zoo::make("unet(width=2, depth=1)", 1, 2), {1, 4, 4, 1}, 1);
   EXPECT_THROW(fisher_vp(c, v, {}), std::invalid_argument);
   EXPECT_THROW(bartlett_diagonal(c, {.samples = 0}), std::invalid_argument);
+  DeviceArray<float> small(c.stream().device(), c.theta().size - 1);
+  EXPECT_THROW(
+      gauss_newton_bartlett_diagonal(c.stream(), c.curvature(), {}, {small.data(), small.size()}),
+      std::invalid_argument);
   EXPECT_THROW(bartlett_diagonal(mean_squared, {}), std::logic_error);
   BatchLoss training(c.stream(), c.model(), {1, 4, 4, 1}, {}, CurvatureKind::kNone);
   training.linearise(c.theta(), c.curvature().x(), c.curvature().labels());
