@@ -56,12 +56,14 @@ __global__ void __launch_bounds__(kNarrow.threads) narrow_sample_labels_kernel(S
   const Span tiles = block_span(divide_up(p.pixels, kNarrow.pixels));
   for (std::int64_t i = tiles.first; i < tiles.last; ++i) {
     const PixelTile tile(p, i);
+    const TilePrefetch prefetch{tile.next(p.x, p.ldx), nullptr, nullptr};
     load_tile(tile, p.x, p.ldx, p.classes, shared.value);
     for (int pixel = block_begin(); pixel < kNarrow.pixels; pixel += block_step())
       shared.uniform[pixel] = uniform_of_pixel(seed, f.stream, tile.first + pixel);
     __syncthreads();
     for_each_group([&](int at) {
-      const OwnPixels own = own_exponentials(p, smoothing, shared.weights, tile, at, shared.value);
+      const OwnPixels own =
+          own_exponentials(p, smoothing, shared.weights, tile, at, prefetch, shared.value);
       store_group(f.sampled + tile.first + at, own_samples(shared, p.classes, at, own),
                   tile.pixels - at);
     });

@@ -62,10 +62,12 @@ static __global__ void __launch_bounds__(kNarrow.threads)
   LaneSums<kPixelLanes> loss;
   for (std::int64_t i = tiles.first; i < tiles.last; ++i) {
     const PixelTile tile(p, i);
+    const TilePrefetch prefetch{tile.next(p.x, p.ldx), nullptr, tile.begin(p.dx, p.ld_dx)};
     load_tile(tile, p.x, p.ldx, p.classes, shared.value);
     __syncthreads();
     for_each_group([&](int at) {
-      const OwnPixels own = own_exponentials(p, smoothing, shared.weights, tile, at, shared.value);
+      const OwnPixels own =
+          own_exponentials(p, smoothing, shared.weights, tile, at, prefetch, shared.value);
       add_lanes(loss, own_loss(smoothing, own));
       if (p.dx != nullptr) own_gradient(smoothing, denominator, p.classes, at, own, shared);
     });

@@ -79,11 +79,14 @@ static __global__ void __launch_bounds__(kNarrow.threads)
   const Span tiles = block_span(divide_up(p.pixels, kNarrow.pixels));
   for (std::int64_t i = tiles.first; i < tiles.last; ++i) {
     const PixelTile tile(p, i);
+    const TilePrefetch prefetch{tile.next(p.x, p.ldx), tile.next(f.u, f.ldu),
+                                tile.begin(f.fu, f.ld_fu)};
     load_tile(tile, p.x, p.ldx, p.classes, shared.value);
     if (f.u != nullptr) load_tile(tile, f.u, f.ldu, p.classes, shared.direction);
     __syncthreads();
     for_each_group([&](int at) {
-      const OwnPixels own = own_exponentials(p, smoothing, shared.weights, tile, at, shared.value);
+      const OwnPixels own =
+          own_exponentials(p, smoothing, shared.weights, tile, at, prefetch, shared.value);
       own_fisher(f, smoothing, denominator, tile, at, own, shared);
     });
     __syncthreads();

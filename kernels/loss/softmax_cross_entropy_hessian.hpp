@@ -52,11 +52,14 @@ static __global__ void __launch_bounds__(kNarrow.threads)
   const Span tiles = block_span(divide_up(p.pixels, kNarrow.pixels));
   for (std::int64_t i = tiles.first; i < tiles.last; ++i) {
     const PixelTile tile(p, i);
+    const TilePrefetch prefetch{tile.next(p.x, p.ldx), tile.next(h.u, h.ldu),
+                                tile.begin(h.hu, h.ld_hu)};
     load_tile(tile, p.x, p.ldx, p.classes, shared.value);
     load_tile(tile, h.u, h.ldu, p.classes, shared.direction);
     __syncthreads();
     for_each_group([&](int at) {
-      const OwnPixels own = own_exponentials(p, smoothing, shared.weights, tile, at, shared.value);
+      const OwnPixels own =
+          own_exponentials(p, smoothing, shared.weights, tile, at, prefetch, shared.value);
       own_hessian(smoothing, denominator, p.classes, at, own, shared);
     });
     __syncthreads();

@@ -42,11 +42,11 @@ struct NarrowTile {
 };
 // The host's tile of 256 classes fills a first-level cache of 32 KiB.
 inline constexpr NarrowTile kNarrow =
-    kStagedOperands ? NarrowTile{128, 128, 32, 1} : NarrowTile{1, 32, 256, 0};
+    kStagedOperands ? NarrowTile{128, 128, 32, 1} : NarrowTile{1, 4 * kRegisterLanes, 256, 0};
 
-/// Pixels that a thread takes at a time. 32 for the host: exponentials are chains of operations, of
-/// which four and more must run side by side to fill the time that each takes.
-inline constexpr int kPixelLanes = kStagedOperands ? 1 : 32;
+/// Pixels that a thread takes at a time. Four registers for the host: exponentials are chains of
+/// operations, of which four must run side by side to fill the time that each takes.
+inline constexpr int kPixelLanes = kStagedOperands ? 1 : 4 * kRegisterLanes;
 static_assert(kNarrow.pixels % (kNarrow.threads * kPixelLanes) == 0, "threads own whole groups");
 
 using PixelFloats = Lanes<kPixelLanes, float>;
@@ -76,6 +76,17 @@ struct PixelTile {
   std::int64_t first;
   int pixels;
 
+  /// Where the next one begins in a tensor.
+  template <class T>
+  __device__ __forceinline__ T* next(T* tensor, std::int64_t ld) const {
+    return tensor == nullptr ? nullptr : tensor + (first + kNarrow.pixels) * ld;
+  }
+  /// Where this one does.
+  template <class T>
+  __device__ __forceinline__ T* begin(T* tensor, std::int64_t ld) const {
+    return tensor == nullptr ? nullptr : tensor + first * ld;
+  }
+
   __device__ __forceinline__ PixelTile(const SoftmaxCrossEntropy& p, std::int64_t tile)
       : first(tile * kNarrow.pixels),
         pixels(static_cast<int>(p.pixels - first < kNarrow.pixels ? p.pixels - first
@@ -91,6 +102,22 @@ __device__ __forceinline__ void store_tile(const PixelTile& tile, const NarrowRo
                                            float* to, std::int64_t ld, int classes) {
   store_turned(value, to + tile.first * ld, ld, tile.pixels, classes);
 }
+
+/// What the host's caches are asked for while exponentials are computed, a share a class: the next
+/// tile of what is read, this tile of what is written then. Otherwise memory and arithmetic take
+/// turns, since a tile is too long for a processor to look beyond it.
+struct TilePrefetch {
+  const float* x;
+  const float* u;  // nullptr: nothing
+  float* to;       // nullptr: nothing
+
+  __device__ __forceinline__ void ask(int c) const {
+    const int at = c * kPixelLanes;
+    prefetch_to_read(x + at, kPixelLanes);
+    if (u != nullptr) prefetch_to_read(u + at, kPixelLanes);
+    if (to != nullptr) prefetch_to_write(to + at, kPixelLanes);
+  }
+};
 
 /// What a thread keeps of a group of pixels.
 struct OwnPixels {
@@ -119,7 +146,8 @@ __device__ __forceinline__ PixelInts read_labels(const SoftmaxCrossEntropy& p,
 __device__ __forceinline__ OwnPixels own_exponentials(const SoftmaxCrossEntropy& p,
                                                       const Smoothing& smoothing,
                                                       const float* weights, const PixelTile& tile,
-                                                      int at, NarrowRows& value) {
+                                                      int at, const TilePrefetch& prefetch,
+                                                      NarrowRows& value) {
   OwnPixels own;
   own.label = read_labels(p, tile, at);
   own.weight = own.chosen = own.sum = own.even = same_in_lanes(0.0f);
@@ -135,6 +163,7 @@ __device__ __forceinline__ OwnPixels own_exponentials(const SoftmaxCrossEntropy&
   for (int c = 0; c < p.classes && smoothing.even != 0.0f; ++c)
     own.even = own.even + weights[c] * (load_row(value, c, at) - peak);
   for (int c = 0; c < p.classes; ++c) {
+    prefetch.ask(c);
     const PixelFloats e = exp_below(load_row(value, c, at) - peak);
     store_row(value, c, at, e);
     own.sum = own.sum + e;

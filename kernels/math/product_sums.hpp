@@ -6,17 +6,32 @@
 
 namespace curvseg::CURVSEG_TARGET {
 
+/// How far ahead of its sums a host asks for a vector, in floats: one or two streams of reads are
+/// too few for a processor's own prefetching to fill the way to memory.
+inline constexpr std::int64_t kReadAhead = 2048;
+
 /// Σ_{i < n} x[i]·y[i] in the lanes of thread_sum(), for one thread a block.
 __device__ __forceinline__ double product_of_piece(const float* x, const float* y, std::int64_t n) {
   constexpr int kWidth = kStagedOperands ? 1 : kSumLanes;
   LaneSums<kWidth> sums;
   std::int64_t i = 0;
-  for (; i + kWidth <= n; i += kWidth)
+  for (; i + kWidth <= n; i += kWidth) {
+    prefetch_to_read(x + i + kReadAhead, kWidth);
+    if (y != x) prefetch_to_read(y + i + kReadAhead, kWidth);
     add_products(sums, load_group<kWidth>(x + i, kWidth), load_group<kWidth>(y + i, kWidth));
+  }
   const int rest = static_cast<int>(n - i);
   if (rest > 0)
     add_products(sums, load_group<kWidth>(x + i, rest), load_group<kWidth>(y + i, rest));
   return sum_lanes(sums);
+}
+
+/// This thread's share of Σ_{i < n} x[i]², in double.
+__device__ __forceinline__ double thread_squares(const float* x, std::int64_t n) {
+  if constexpr (kStagedOperands)
+    return thread_sum<double>(n, [=](std::int64_t i) { return static_cast<double>(x[i]) * x[i]; });
+  else
+    return product_of_piece(x, x, n);
 }
 
 /// This thread's shares of Σ_{i < n} x_j[i]·y_j[i], j < Count, in double: what thread_sums() of the

@@ -9,6 +9,7 @@
 // Fixed order, squares and sums in double.
 #include "exec/exec.hpp"
 #include "math/long_sum.hpp"
+#include "math/product_sums.hpp"
 #include "update/launchers.hpp"
 #include "update/regularise.hpp"
 
@@ -42,11 +43,7 @@ constexpr std::int64_t kElementsPerBlock = 16384;  // 64 KiB
 
 __global__ void squared_norm_kernel(SquaredNorm p) {
   const Span span = block_span(p.n);
-  const float* x = p.x + span.first;
-  const double share = thread_sum<double>(span.last - span.first, [&](std::int64_t i) {
-    const double value = x[i];
-    return value * value;
-  });
+  const double share = thread_squares(p.x + span.first, span.last - span.first);
   store_partial(share, block_shared<SumShared>().scratch, p.workspace);
 }
 
