@@ -7,14 +7,16 @@ from comparison import results
 
 # {"percent": of the peak, "ratios": {peer: times as fast, or as small}, "gradients": its cost at
 # most, "most": the median}; the first pattern that matches a row's name counts.
-GRADIENT = "gradient"  # ours, as a side of a row: what a step is measured in
+GRADIENT = results.GRADIENT  # what a step or a product is measured in
 CONVOLUTION_3X3 = re.compile(r"conv2d/\w+/\d+x\d+x\d+_(\d+)to(\d+)_3x3$")
 BARS = (
     (r"conv2d/", {"ratios": {"oneDNN": 1.0}}),
     (r"pool/|resize/|loss/cross_entropy|update/|vector/", {"percent": 80.0}),
     (r"network/(step|gradient)/", {"ratios": {"PyTorch": 1.5}}),
     (r"network/inference/", {"ratios": {"PyTorch": 1.3}}),
-    (r"curvature/(ggnvp|hvp) warm/", {"ratios": {"PyTorch": 4.0, "JAX": 3.0}}),
+    (r"curvature/ggnvp warm/", {"ratios": {"PyTorch": 4.0, "JAX": 3.0}, "gradients": 1.5}),
+    (r"curvature/hvp warm/", {"ratios": {"PyTorch": 4.0, "JAX": 3.0}, "gradients": 2.2}),
+    (r"curvature/low-memory hvp warm/", {"gradients": 2.5}),
     (r"second order/auto, FOOF", {"gradients": 1.5}),
     (r"second order/auto, SOAP/", {"gradients": 1.15}),
     (r"memory/step/", {"ratios": {"PyTorch": 2.0}}),

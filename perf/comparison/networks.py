@@ -10,6 +10,7 @@ from comparison.sides import NotHere, Rounds, Side
 PEERS = Path(__file__).resolve().parents[1] / "peers"
 WORKS = ("step", "gradient", "inference")
 CURVATURE = ("gradient", "ggnvp warm", "ggnvp cold", "hvp warm", "hvp cold")
+LOW_MEMORY = "low-memory hvp warm"  # no peer has one
 
 
 class Network:
@@ -152,16 +153,7 @@ class Networks:
         rows = []
         try:
             require_ours(sides)
-            for work in CURVATURE:
-                able = {name: side for name, side in sides.items()
-                        if work in side.about.get("work", CURVATURE)}
-                calls = {name: lambda side=side: side.ask(work)[self._clock.key]
-                         for name, side in able.items()}
-                rounds = Rounds({"curvseg": calls.pop("curvseg")}, calls)
-                gone = rounds.run(self._rounds)
-                self._not_here += [f"{name}: {reason}" for name, reason in gone.items()]
-                rows.append(sampled(rounds.samples, able, {
-                    "name": f"curvature/{work}/{network.name}", "kind": "time"}))
+            rows += [self._curvature_row(work, sides, network) for work in (*CURVATURE, LOW_MEMORY)]
             for work, planned in sides["curvseg"].about["planned_bytes"].items():
                 rows.append({"name": f"memory/planned for {work}/{network.name}", "kind": "bytes",
                              "sides": {"curvseg": [planned]}})
@@ -169,6 +161,22 @@ class Networks:
             for side in sides.values():
                 side.close()
         return rows
+
+    def _curvature_row(self, work, sides, network):
+        """A product, beside our own gradient that its cost is counted in, and the peers'."""
+        able = {name: side for name, side in sides.items()
+                if name == "curvseg" or work in side.about.get("work", CURVATURE)}
+        calls = {name: lambda side=side: side.ask(work)[self._clock.key]
+                 for name, side in able.items()}
+        ours = {"curvseg": calls.pop("curvseg")}
+        if work != "gradient":
+            able[bars.GRADIENT] = sides["curvseg"]
+            ours[bars.GRADIENT] = lambda: sides["curvseg"].ask("gradient")[self._clock.key]
+        rounds = Rounds(ours, calls)
+        gone = rounds.run(self._rounds)
+        self._not_here += [f"{name}: {reason}" for name, reason in gone.items()]
+        return sampled(rounds.samples, able,
+                       {"name": f"curvature/{work}/{network.name}", "kind": "time"})
 
     def second_order(self, network):
         """One step of each, a mean over the period in which they refresh what they keep, and the

@@ -18,6 +18,7 @@ import statistics
 
 FORMAT = 1
 OURS = "curvseg"
+GRADIENT = "gradient"  # ours too, as a side of a row about something else
 KINDS = ("time", "bytes", "count", "gain")
 
 
@@ -118,8 +119,10 @@ def ours(row):
 
 def best_peer(row, maker=""):
     """Of the other sides whose name begins with `maker`, the one of the least ratio to ours, as it
-    is round by round: rounds of different sides may lie minutes apart. None if there is none."""
+    is round by round: rounds of different sides may lie minutes apart. Our own gradient if there is
+    no other, None if there is nothing."""
     peers = [side for side in row["sides"] if side != OURS and side.startswith(maker)]
+    peers = [side for side in peers if side != GRADIENT] or peers
     return min(peers, key=lambda side: ratio(row, side)[0], default=None)
 
 

@@ -111,7 +111,8 @@ def ratios(row):
     named = [results.best_peer(row, maker)
              for maker in (row.get("bar") or {}).get("ratios", {})]
     texts = []
-    for each in dict.fromkeys([peer, *filter(None, named)]):
+    gradient = [bars.GRADIENT] if bars.GRADIENT in row["sides"] else []
+    for each in dict.fromkeys([peer, *filter(None, named), *gradient]):
         middle, low, high = results.ratio(row, each)
         if each == bars.GRADIENT:  # a cost: the other way round
             texts.append(f"{1.0 / middle:.2f} [{1.0 / high:.2f}, {1.0 / low:.2f}] gradients")

@@ -207,11 +207,19 @@ class Bars(unittest.TestCase):
     def test_shortfalls(self):
         row = bars.with_bar({"name": "curvature/hvp warm/x", "kind": "time",
                              "sides": {"curvseg": [1.0], "PyTorch 1": [3.9], "PyTorch 2": [5.0],
-                                       "JAX 1": [3.1]}})
+                                       "JAX 1": [3.1], "gradient": [0.5]}})
         self.assertEqual(bars.shortfalls(row), ["3.90 of 4 × PyTorch"])
         del row["sides"]["JAX 1"]
         row["sides"]["PyTorch 1"] = [4.1]
         self.assertEqual(bars.shortfalls(row), ["no JAX here"])
+        row["sides"] |= {"JAX 1": [3.1], "gradient": [0.4]}
+        self.assertEqual(bars.shortfalls(row), ["2.50 gradients"])
+        self.assertEqual(table.ratios(row), "3.10 [3.10, 3.10], 4.10 [4.10, 4.10] PyTorch, "
+                         "2.50 [2.50, 2.50] gradients")
+        alone = bars.with_bar({"name": "curvature/low-memory hvp warm/x", "kind": "time",
+                               "sides": {"curvseg": [2.5], "gradient": [1.0]}})
+        self.assertEqual(bars.shortfalls(alone), [])
+        self.assertEqual(table.ratios(alone), "2.50 [2.50, 2.50] gradients")
         slow = bars.with_bar({"name": "update/adam", "kind": "time", "bytes": 75.0,
                               "sides": {"curvseg": [1.0]}, "peak": [100.0]})
         self.assertEqual(bars.shortfalls(slow), ["75 % of 80 %"])

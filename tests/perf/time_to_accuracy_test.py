@@ -152,6 +152,17 @@ class Claims(unittest.TestCase):
         self.assertTrue(self.lines(0.05)[0].endswith("**yes**"), self.lines(0.05))
         self.assertTrue(self.lines(0.051)[0].endswith("**no**"), self.lines(0.051))
 
+    def test_a_level_that_no_tuned_method_reaches(self):
+        def line(auto_seconds):
+            groups = [group(Method("adam", 0.1, "constant"), [0.4, 0.4, 0.4]),
+                      group(Method("sgd", 0.1, "constant"), [0.4, 0.4], seconds_a_step=9.0),
+                      group(Method("auto"), [0.6], seconds_a_step=auto_seconds)]
+            return report.claim_lines(groups, (LOW,))[2]
+
+        self.assertIn("3.00 times as fast as the tuned first-order methods at least", line(0.1))
+        self.assertTrue(line(0.1).endswith("**yes**"), line(0.1))
+        self.assertTrue(line(0.11).endswith("**not shown**"), line(0.11))
+
     def test_never_behind_its_rivals(self):
         self.assertIn("behind soap: **no**", self.lines(0.05, 0.09)[0])
 
