@@ -37,6 +37,9 @@ TEST(GaussNewton, IsTheExplicitProduct) {
     expect_is_explicit_product(weighted, 4);
     Case filtered(device, in_tiles(zoo::make("unet(width=2, depth=1)", 1, 3)), {2, 5, 6, 1}, 1);
     expect_is_explicit_product(filtered, 2);
+    Case squares(device, zoo::make("unet(width=2, depth=1)", 1, 3), {2, 5, 6, 1}, 1,
+                 {.kind = LossKind::kMeanSquaredError});
+    expect_is_explicit_product(squares, 2);
   }
 }
 
@@ -89,6 +92,7 @@ TEST(GaussNewton, LinearModelHasGaussNewtonForHessian) {
   Case c(Device::open("host"), model, input, 31);
   const std::vector<float> v = c.direction(3);
   expect_is_explicit_product(c, 3);
+  expect_close(c.ggnvp(v), c.expected_hvp(v));
   EXPECT_GT(inner_product(v, c.ggnvp(v)), 0.0);
 }
 
@@ -103,6 +107,9 @@ TEST(Hessian, IsTheDifferenceOfGradients) {
     expect_is_difference_of_gradients(weighted, 4);
     Case filtered(device, in_tiles(zoo::make("unet(width=2, depth=1)", 1, 3)), {2, 5, 6, 1}, 1);
     expect_is_difference_of_gradients(filtered, 2);
+    Case squares(device, zoo::make("unet(width=2, depth=1)", 1, 3), {2, 5, 6, 1}, 1,
+                 {.kind = LossKind::kMeanSquaredError});
+    expect_is_difference_of_gradients(squares, 2);
   }
 }
 

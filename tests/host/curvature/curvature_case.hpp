@@ -129,6 +129,18 @@ class CurvatureCase {
     return gradient;
   }
 
+  /// d²L / d logits² times u.
+  Doubles logit_hessian(const Doubles& u) const {
+    if (loss_.kind == LossKind::kCrossEntropy)
+      return reference::cross_entropy_hessian(cross_entropy(), logits(), labels_, u, label_weight())
+          .value;
+    // The gradient is linear in the logits.
+    const Doubles at_u = logit_gradient(u), at_zero = logit_gradient(Doubles(u.size()));
+    Doubles result(u.size());
+    for (std::size_t i = 0; i < u.size(); ++i) result[i] = at_u[i] - at_zero[i];
+    return result;
+  }
+
   /// J·v, J = d logits / d theta, by a difference along v(i).
   template <class Direction>
   Doubles jacobian_product(Direction v) const {
@@ -149,11 +161,7 @@ class CurvatureCase {
 
   /// Jᵀ H J v: J by differences along each parameter.
   Doubles expected_ggnvp(const std::vector<float>& v) const {
-    const Doubles hu =
-        reference::cross_entropy_hessian(
-            cross_entropy(), logits(), labels_,
-            jacobian_product([&](std::size_t i) { return double(v[i]); }), label_weight())
-            .value;
+    const Doubles hu = logit_hessian(jacobian_product([&](std::size_t i) { return double(v[i]); }));
     Doubles product(v.size());
     for (const Parameter& p : model_.parameters())
       for (std::int64_t i = p.offset; i < p.offset + p.size; ++i) {
@@ -167,10 +175,7 @@ class CurvatureCase {
   /// Jᵀ H J v by one difference and one backward pass.
   Doubles expected_ggnvp_by_passes(const std::vector<float>& v) const {
     return transposed_jacobian_product(
-        reference::cross_entropy_hessian(
-            cross_entropy(), logits(), labels_,
-            jacobian_product([&](std::size_t i) { return double(v[i]); }), label_weight())
-            .value);
+        logit_hessian(jacobian_product([&](std::size_t i) { return double(v[i]); })));
   }
 
   /// The difference of gradients along v.

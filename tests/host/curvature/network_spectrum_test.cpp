@@ -53,6 +53,14 @@ class NetworkSpectrum : public ::testing::TestWithParam<CurvatureMatrix> {
     return matrix;
   }
 
+  /// The matrix times `v`, by the kernels, without padding.
+  std::vector<float> product(const std::vector<float>& v) {
+    const std::vector<float> all = hessian() ? case_.hvp(v) : case_.ggnvp(v);
+    std::vector<float> result;
+    for (const std::size_t place : places_) result.push_back(all[place]);
+    return result;
+  }
+
   Spectrum measure(SpectrumOptions options) {
     const Stream& stream = case_.stream();
     const DeviceArray<float> mask(stream.device(), case_.theta().size);
@@ -70,6 +78,16 @@ class NetworkSpectrum : public ::testing::TestWithParam<CurvatureMatrix> {
                       {.class_weights = {1.0f, 0.5f, 2.0f}, .label_smoothing = 0.1f}};
   std::vector<std::size_t> places_;  // of parameters
 };
+
+TEST_P(NetworkSpectrum, ProductsAreThoseOfTheFormedMatrix) {
+  const auto matrix = formed();
+  const std::vector<float> v = case_.direction(7);
+  Doubles expected(places_.size());
+  for (std::size_t i = 0; i < places_.size(); ++i)
+    for (std::size_t j = 0; j < places_.size(); ++j)
+      expected[i] += matrix.at(i, j) * static_cast<double>(v[places_[j]]);
+  expect_close(product(v), expected);
+}
 
 TEST_P(NetworkSpectrum, AgreesWithTheFormedMatrix) {
   const auto matrix = formed();

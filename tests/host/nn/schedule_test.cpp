@@ -31,6 +31,17 @@ TEST(Schedule, UnetNeedsNoCopyAndNoReluPass) {
   }
 }
 
+TEST(Schedule, RPassesOfAUnetNeedNoCopyAndNoReluPass) {
+  for (const PlanMode mode : {PlanMode::kHessian, PlanMode::kLowMemoryHessian}) {
+    const Schedule schedule = schedule_of(zoo::make("unet", 3, 3), {1, 45, 37, 3}, mode);
+    ASSERT_FALSE(schedule.r_forward.empty() || schedule.r_backward.empty());
+    EXPECT_EQ(schedule.kept_backward.empty(), mode == PlanMode::kLowMemoryHessian);
+    for (const auto* steps : {&schedule.r_forward, &schedule.kept_backward, &schedule.r_backward})
+      for (const StepKind kind : {StepKind::kCopy, StepKind::kReluForward, StepKind::kReluBackward})
+        EXPECT_EQ(count(*steps, kind), 0) << static_cast<int>(kind);
+  }
+}
+
 TEST(Schedule, FcnAddsInEpilogues) {
   const Schedule schedule = schedule_of(zoo::make("fcn", 3, 3), {1, 48, 40, 3});
   EXPECT_EQ(count(schedule.forward, StepKind::kCopy), 0);

@@ -256,6 +256,18 @@ TEST_P(HessianFreeTest, WhatIsNotFiniteRaisesTheDamping) {
   EXPECT_EQ(on->theta(), start);
 }
 
+// At such a learning rate every trial overflows, though the batch and its gradient do not.
+TEST_P(HessianFreeTest, ATrialThatIsNotFiniteRaisesTheDampingAndIsNotTaken) {
+  const auto on = test::linear_case(GetParam());
+  on->use({.name = "hessian-free"});
+  const Floats start = on->theta();
+  on->step(1e30f);
+  EXPECT_NEAR(on->number("lambda"), 1.5 * double{0.1f}, 1e-12);
+  EXPECT_EQ(on->number("alpha"), 0.0);
+  EXPECT_EQ(on->number("rejected"), 1.0);
+  EXPECT_EQ(on->theta(), start);
+}
+
 TEST_P(HessianFreeTest, TheToleranceOfTheModelEndsASolve) {
   const Shape input{8, 2, 2, 15};
   std::vector<std::int32_t> labels;
