@@ -20,6 +20,7 @@ class Foof final : public Optimizer {
 
   std::string_view name() const override { return "foof"; }
   CurvatureKind curvature() const override { return CurvatureKind::kGaussNewton; }
+  int images_at_once(int images) const override { return images; }
   bool recovers() const override { return true; }
   void step(const StepContext& context) override;
   bool failed(const StepContext& context) override { return stepper_.failed(context); }

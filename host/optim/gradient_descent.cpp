@@ -79,21 +79,37 @@ OptimizerState GradientDescent::state() {
   return result;
 }
 
+namespace {
+
+/// Before anything is allocated: memory must not go while a stream still works on it.
+const PreconditionedGdOptions& checked(const PreconditionedGdOptions& options,
+                                       std::int64_t parameters) {
+  const ConstVectorView& diagonal = options.preconditioner;
+  if (diagonal.data == nullptr) return options;
+  if (options.inverse)
+    throw InputError("preconditioned-gd: a preconditioner of " + std::to_string(diagonal.size) +
+                     " elements is given, and an inverse too: it takes one of them");
+  if (diagonal.size != parameters)
+    throw InputError("preconditioned-gd: the preconditioner has " + std::to_string(diagonal.size) +
+                     " elements, theta has " + std::to_string(parameters));
+  return options;
+}
+
+}  // namespace
+
 PreconditionedGd::PreconditionedGd(const Stream& stream, const PreconditionedGdOptions& options,
                                    std::int64_t parameters)
-    : options_(options),
+    : options_(checked(options, parameters)),
       parameters_(parameters),
       guard_(stream, parameters),
       scalars_(stream.device()) {
-  if (!measures()) {
-    if (options.preconditioner.size != parameters)
-      throw InputError("preconditioned-gd: the preconditioner has " +
-                       std::to_string(options.preconditioner.size) + " elements, theta has " +
-                       std::to_string(parameters));
-    return;
-  }
+  if (options_.preconditioner.data != nullptr) return;
   mean_ = zeroed_vector(stream, parameters);
   value_ = zeroed_vector(stream, parameters);
+  if (options_.inverse) {
+    fill(stream, view(mean_), 1.0f);
+    return;
+  }
   weights_ = zeroed_vector(stream, MeanWeights::kFloats);
 }
 
@@ -123,6 +139,11 @@ void PreconditionedGd::step(const StepContext& context) {
   p.theta = context.theta.data;
   p.grad = context.grad.data;
   p.inverse = options_.preconditioner.data;
+  if (options_.inverse) {
+    options_.inverse(context.grad, view(value_));
+    p.grad = value_.data();
+    p.inverse = mean_.data();
+  }
   p.v = mean_.data();
   p.value = value_.data();
   p.weights = reinterpret_cast<const MeanWeights*>(weights_.data());

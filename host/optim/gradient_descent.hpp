@@ -59,14 +59,16 @@ class PreconditionedGd final : public Optimizer {
   std::vector<NamedNumber> report(const Stream& stream) override { return guard_.report(stream); }
 
  private:
-  bool measures() const { return options_.preconditioner.data == nullptr; }
+  bool measures() const { return options_.preconditioner.data == nullptr && !options_.inverse; }
   void measure(const StepContext& context);
 
   PreconditionedGdOptions options_;
   std::int64_t parameters_;
   StepGuard guard_;
   DeviceValue<UpdateScalars> scalars_;
-  DeviceArray<float> mean_, value_, weights_;  // empty with a preconditioner
+  /// The mean of squared gradients, new ones and the mean's weights; empty with a diagonal. With a
+  /// map: ones, what it made of the gradient, nothing.
+  DeviceArray<float> mean_, value_, weights_;
 };
 
 }  // namespace curvseg

@@ -16,6 +16,12 @@ namespace {
 /// n³, and with it 81 times less for a 3x3 filter of as many rows.
 constexpr int kMostPatchInputs = 2048;
 
+/// The same of a dense layer. Every image is one use of its weights, so that a factor, n/3 times
+/// the operations of the layer's gradient for one image, soon costs more than all else: beyond this
+/// many inputs a layer behind an image shares a factor over channels between pixels, and any other
+/// has one for so many inputs at a time.
+constexpr int kMostDenseInputs = 512;
+
 /// Calls f(first, count) for runs of as many matrices as a call may have.
 template <class F>
 void for_each_batch(std::size_t all, const F& f) {
@@ -27,6 +33,42 @@ const Node& node_of(const Model& model, const LayerMatrix& layer) {
   return model.nodes()[static_cast<std::size_t>(layer.node)];
 }
 
+/// Inputs [first, first + rows.in) of a layer, of each of its taps.
+struct Part {
+  LayerMatrix rows;
+  int first = 0;
+};
+
+/// Those of a layer that have a factor of their own.
+std::vector<Part> parts_of(const Model& model, LayerMatrix layer) {
+  const Node& node = node_of(model, layer);
+  if (!node.flatten || layer.in <= kMostDenseInputs) return {{layer}};
+  const int channels = model.nodes()[static_cast<std::size_t>(node.inputs[0])].channels;
+  layer.taps = layer.in / channels;
+  layer.in = channels;
+  if (layer.taps > 1 || layer.in <= kMostDenseInputs) return {{layer}};
+  std::vector<Part> parts;
+  for (int first = 0; first < channels; first += kMostDenseInputs) {
+    Part part{layer, first};
+    part.rows.in = std::min(kMostDenseInputs, channels - first);
+    part.rows.weight += static_cast<std::int64_t>(first) * layer.out;
+    if (first > 0) part.rows.name += "." + std::to_string(first);
+    parts.push_back(part);
+  }
+  return parts;
+}
+
+/// x of these channels; behind an image that a dense layer reads as one pixel, the image's pixels.
+ConstTensorView inputs_of(ConstTensorView x, const LayerMatrix& layer, int first) {
+  if (layer.taps > 1 && x.shape.c == layer.taps * layer.in) {
+    x.shape = {x.shape.n, 1, layer.taps, layer.in};
+    x.ld = layer.in;
+  }
+  x.data += first;
+  x.shape.c = layer.in;
+  return x;
+}
+
 }  // namespace
 
 InputFactors::InputFactors(const Stream& stream, const Model& model,
@@ -35,15 +77,19 @@ InputFactors::InputFactors(const Stream& stream, const Model& model,
       model_(model),
       draw_(stream.device()),
       weights_(zeroed_vector(stream, MeanWeights::kFloats)) {
-  for (const LayerMatrix& layer : layer_matrices(model)) add_factor(stream, layer);
+  for (const LayerMatrix& layer : layer_matrices(model))
+    for (const Part& part : parts_of(model, layer)) add_factor(stream, part.rows, part.first);
   allocate_scratch(stream);
 }
 
-void InputFactors::add_factor(const Stream& stream, const LayerMatrix& layer) {
+void InputFactors::add_factor(const Stream& stream, const LayerMatrix& layer, int first) {
   Factor f;
   f.layer = layer;
+  f.first = first;
+  const Node& node = node_of(model_, layer);
   const std::int64_t patch = static_cast<std::int64_t>(layer.taps) * layer.in;
-  f.whole_patch = !layer.transposed && patch + 1 <= kMostPatchInputs;
+  const bool is_part = layer.taps != node.r * node.s || layer.in != node.in_channels;
+  f.whole_patch = !layer.transposed && !is_part && patch + 1 <= kMostPatchInputs;
   f.has_bias = f.whole_patch && layer.bias >= 0;
   f.n = f.whole_patch ? static_cast<int>(patch) + (f.has_bias ? 1 : 0) : layer.in;
   const std::int64_t elements = static_cast<std::int64_t>(f.n) * f.n;
@@ -93,7 +139,7 @@ void InputFactors::observe(const Stream& stream, const BatchLoss& loss, std::uin
 void InputFactors::observe(const Stream& stream, const BatchLoss& loss, std::size_t i) {
   const Factor& f = factors_[i];
   const Node& node = node_of(model_, f.layer);
-  const ConstTensorView x = loss.layer_input(f.layer.node);
+  const ConstTensorView x = inputs_of(loss.layer_input(f.layer.node), f.layer, f.first);
   GatherPatchesOptions options;
   if (f.whole_patch) options.geometry = node.geometry;
   options.append_one = f.has_bias;

@@ -58,7 +58,9 @@ Optimizer& Engine::optimizer() {
 }
 
 BatchLoss Engine::make_batch_loss(const Shape& input) {
-  return {stream_, model_, input, loss_options_, optimizer().curvature()};
+  const Optimizer& method = optimizer();
+  return {
+      stream_, model_, input, loss_options_, method.curvature(), method.images_at_once(input.n)};
 }
 
 Inference Engine::make_inference(const Shape& input) const {

@@ -17,6 +17,7 @@
 #include "curvseg/curvature.hpp"
 #include "curvseg/device.hpp"
 #include "curvseg/model.hpp"
+#include "curvseg/solvers.hpp"
 #include "curvseg/tensor.hpp"
 
 namespace curvseg {
@@ -173,6 +174,10 @@ struct PreconditionedGdOptions {
   /// in memory of the stream's device that stays; then damping and decay are not used. Not in
   /// checkpoints: give it again to resume.
   ConstVectorView preconditioner = {};
+  /// Or the inverse of any preconditioner, θ ← θ − η·inverse(g), called once a step, its work on
+  /// the stream of the optimiser. For it too damping and decay are not used, and no checkpoint has
+  /// it.
+  LinearMap inverse = {};
 };
 
 /// Gradient descent whose every step ends at the nearest point of a box, lower ≤ θ_i ≤ upper, which
@@ -346,6 +351,9 @@ class Optimizer {
   virtual std::string_view name() const = 0;  ///< as OptimizerOptions::name
   /// What it asks of StepContext::batch.
   virtual CurvatureKind curvature() const { return CurvatureKind::kNone; }
+  /// Of how many images of a batch of `images` that BatchLoss takes gradients and products at once;
+  /// 0: of as many as it does by itself.
+  virtual int images_at_once(int /*images*/) const { return 0; }
   /// True if it takes back a step that led to a loss that is not finite or far too high.
   virtual bool recovers() const { return false; }
 

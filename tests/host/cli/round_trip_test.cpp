@@ -344,10 +344,8 @@ TEST(Classifier, TrainsEvaluatesAndPredicts) {
   write_bytes(folder / "data" / "test_batch.bin", records);
   const std::string data = "cifar10:" + (folder / "data").string();
   const std::string out = (folder / "run").string();
-  // Not `auto`: its factor of the dense layer's 4096 inputs takes minutes under sanitizers.
-  const CommandResult trained =
-      run_command({"train", "--data", data, "--model", "classifier2", "--epochs", "1", "--batch",
-                   "4", "--optimizer", "adam", "--out", out});
+  const CommandResult trained = run_command({"train", "--data", data, "--model", "classifier2",
+                                             "--epochs", "1", "--batch", "4", "--out", out});
   ASSERT_EQ(trained.exit_code, 0) << trained.err;
   expect_mentions(trained.out, "recall", "precision", "accuracy", "test");
   const CommandResult predicted =

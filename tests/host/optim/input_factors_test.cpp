@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 
 #include "curvseg/error.hpp"
 #include "reference/dense.hpp"
@@ -122,52 +123,108 @@ TEST_P(InputFactorsTest, AppliesTheInverseOfTheExplicitFactor) {
   EXPECT_EQ(cleared, actual) << "the padding between parameters is not 0 any more";
 }
 
+/// A model of one layer, and what its factors make of a vector after one batch.
+class LargeLayer {
+ public:
+  LargeLayer(const Model& model, const Shape& shape)
+      : shape_(shape),
+        layer_(layer_matrices(model)[0]),
+        x_(uniform_floats(elements(shape), 3)),
+        m_(uniform_floats(static_cast<std::size_t>(model.parameter_count()), 4)) {
+    clear_padding(model, m_);
+    const Stream stream(Device::open("host"));
+    Tensor images(stream.device(), shape);
+    images.upload(stream, x_);
+    const auto size = static_cast<std::int64_t>(m_.size());
+    DeviceArray<float> theta(stream.device(), size), d(stream.device(), size);
+    theta.upload(stream, m_.data(), size);
+    DeviceArray<std::int32_t> labels(stream.device(), shape.pixels());
+    const std::vector<std::int32_t> zeros(static_cast<std::size_t>(shape.pixels()));
+    labels.upload(stream, zeros.data(), labels.size());
+    BatchLoss loss(stream, model, shape);
+    loss.linearise({theta.data(), size}, images, labels.data());
+    InputFactors factors(stream, model, {});
+    factors.observe(stream, loss, 1, nullptr);
+    factors.invert(stream);
+    factors.apply(stream, {theta.data(), size}, {d.data(), size});
+    d_ = d.to_host(stream);
+  }
+
+  /// The rows of the weights from `from` on are multiplied by the inverse factor of inputs [first,
+  /// first + count) of pixels with `channels` channels.
+  void expect_multiplied(int from, int channels, int first, int count) const {
+    const auto n = static_cast<std::size_t>(count);
+    DenseMatrix rows(x_.size() / static_cast<std::size_t>(channels), n);
+    for (std::size_t i = 0; i < rows.rows; ++i)
+      for (std::size_t c = 0; c < n; ++c)
+        rows.at(i, c) = static_cast<double>(
+            x_[i * static_cast<std::size_t>(channels) + static_cast<std::size_t>(first) + c]);
+    DenseMatrix mean = multiply(transpose(rows), rows);
+    for (double& value : mean.values) value /= static_cast<double>(rows.rows);
+    const DenseMatrix inverse = damped_inverse(mean);
+    // Few pixels leave most eigenvalues to the damping, a hundredth of their mean: an inverse is as
+    // wrong as the largest is times that, in rounding errors.
+    double square = 0.0, trace = 0.0;
+    for (const double value : mean.values) square += value * value;
+    for (std::size_t i = 0; i < n; ++i) trace += mean.at(i, i);
+    const double condition = std::sqrt(square) / (0.01 * trace / static_cast<double>(n));
+    const double tolerance = condition * std::ldexp(1.0, -24);
+    const std::int64_t at = layer_.weight + std::int64_t{from} * layer_.out;
+    const std::int64_t size = std::int64_t{count} * layer_.out;
+    const DenseMatrix block(n, static_cast<std::size_t>(layer_.out), values(m_, at, size));
+    expect_close(values(d_, at, size), multiply(inverse, block).values,
+                 "rows from " + std::to_string(from), tolerance);
+  }
+  void expect_bias_is_copied() const {
+    EXPECT_EQ(values(d_, layer_.bias, layer_.out), values(m_, layer_.bias, layer_.out));
+  }
+
+ private:
+  Shape shape_;
+  LayerMatrix layer_;
+  std::vector<float> x_, m_, d_;
+};
+
 // 229 channels under 3x3 taps are 2062 inputs: the taps share a factor over the channels.
 TEST(InputFactors, TapsOfALargeLayerShareAFactorOverItsChannels) {
-  constexpr int kChannels = 229, kTaps = 9, kClasses = 2;
-  ModelBuilder builder("large", kChannels);
+  ModelBuilder builder("large", 229);
   const Model model =
-      builder.build(builder.conv(builder.input(), {.name = "large", .k = kClasses, .relu = false}));
-  const Stream stream(Device::open("host"));
-  const Shape shape{1, 4, 5, kChannels};
-  const std::vector<float> x = uniform_floats(elements(shape), 3);
-  Tensor images(stream.device(), shape);
-  images.upload(stream, x);
-  std::vector<float> m = uniform_floats(static_cast<std::size_t>(model.parameter_count()), 4);
-  clear_padding(model, m);
-  const auto size = static_cast<std::int64_t>(m.size());
-  DeviceArray<float> theta(stream.device(), size), d(stream.device(), size);
-  theta.upload(stream, m.data(), size);
-  DeviceArray<std::int32_t> labels(stream.device(), shape.pixels());
-  const std::vector<std::int32_t> zeros(static_cast<std::size_t>(shape.pixels()));
-  labels.upload(stream, zeros.data(), labels.size());
-  BatchLoss loss(stream, model, shape);
-  loss.linearise({theta.data(), size}, images, labels.data());
-  InputFactors factors(stream, model, {});
-  factors.observe(stream, loss, 1, nullptr);
-  factors.invert(stream);
-  factors.apply(stream, {theta.data(), size}, {d.data(), size});
-  const std::vector<float> actual = d.to_host(stream);
+      builder.build(builder.conv(builder.input(), {.name = "large", .k = 2, .relu = false}));
+  const LargeLayer layer(model, {1, 4, 5, 229});
+  for (int tap = 0; tap < 9; ++tap) layer.expect_multiplied(tap * 229, 229, 0, 229);
+  layer.expect_bias_is_copied();
+}
 
-  const DenseMatrix rows(static_cast<std::size_t>(shape.pixels()), kChannels, x);
-  DenseMatrix mean = multiply(transpose(rows), rows);
-  for (double& value : mean.values) value /= static_cast<double>(rows.rows);
-  const DenseMatrix inverse = damped_inverse(mean);
-  // Twenty pixels leave most of 229 eigenvalues to the damping, a hundredth of their mean: an
-  // inverse is as wrong as the largest is times that, in rounding errors.
-  double square = 0.0, trace = 0.0;
-  for (const double value : mean.values) square += value * value;
-  for (std::size_t i = 0; i < kChannels; ++i) trace += mean.at(i, i);
-  const double condition = std::sqrt(square) / (0.01 * trace / kChannels);
-  const double tolerance = condition * std::ldexp(1.0, -24);
-  const LayerMatrix layer = layer_matrices(model)[0];
-  for (int t = 0; t < kTaps; ++t) {
-    const std::int64_t block = kChannels * kClasses, first = layer.weight + t * block;
-    const DenseMatrix tap(kChannels, kClasses, values(m, first, block));
-    expect_close(values(actual, first, block), multiply(inverse, tap).values,
-                 "tap " + std::to_string(t), tolerance);
-  }
-  EXPECT_EQ(values(actual, layer.bias, kClasses), values(m, layer.bias, kClasses));
+// 6x5 pixels of 19 channels are 570 inputs.
+TEST(InputFactors, PixelsBeforeALargeDenseLayerShareAFactorOverTheirChannels) {
+  ModelBuilder builder("large", 19, 6, 5);
+  const LargeLayer layer(builder.build(builder.dense(builder.input(), 3, false)), {4, 6, 5, 19});
+  for (int pixel = 0; pixel < 30; ++pixel) layer.expect_multiplied(pixel * 19, 19, 0, 19);
+  layer.expect_bias_is_copied();
+}
+
+TEST(InputFactors, ALargeDenseLayerBehindNoImageHasAFactorForEach512Inputs) {
+  ModelBuilder builder("large", 600, 1, 1);
+  const LargeLayer layer(builder.build(builder.dense(builder.input(), 3, false)), {30, 1, 1, 600});
+  layer.expect_multiplied(0, 600, 0, 512);
+  layer.expect_multiplied(512, 600, 512, 88);
+  layer.expect_bias_is_copied();
+}
+
+TEST(InputFactors, StatesNameTheFactorsOfAllParts) {
+  ModelBuilder builder("large", 600, 1, 1);
+  const Model model = builder.build(
+      builder.dense(builder.dense(builder.input(), 512, true, "first"), 3, false, "second"));
+  const Stream stream(Device::open("host"));
+  InputFactors factors(stream, model, {});
+  OptimizerState state;
+  factors.append_state(state);
+  std::map<std::string, std::vector<std::int64_t>> shapes;
+  for (const StateTensor& tensor : state.tensors) shapes[tensor.name] = tensor.shape;
+  using Extents = std::vector<std::int64_t>;
+  EXPECT_EQ(shapes["input_factors.first.mean"], (Extents{512, 512}));
+  EXPECT_EQ(shapes["input_factors.first.512.mean"], (Extents{88, 88}));
+  EXPECT_EQ(shapes["input_factors.second.mean"], (Extents{513, 513}));
 }
 
 TEST_P(InputFactorsTest, MeansOfSeveralBatchesAndNoneOfARejectedOne) {

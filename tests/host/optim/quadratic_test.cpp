@@ -4,6 +4,9 @@
 #include <functional>
 #include <map>
 
+#include "curvseg/error.hpp"
+#include "curvseg/ops.hpp"
+#include "reference/dense.hpp"
 #include "support/devices.hpp"
 #include "tests/host/optim/linear_case.hpp"
 
@@ -110,6 +113,43 @@ TEST_P(Quadratic, AGivenPreconditionerIsUsed) {
   EXPECT_EQ(on->use(options).curvature(), CurvatureKind::kNone);
   on->step(1.0f);  // the inverse of a diagonal Hessian: Newton's step
   expect_near(on->theta(), solution, 1e-6);
+}
+
+TEST_P(Quadratic, AGivenMapIsThePreconditioner) {
+  const auto on = test::linear_case(GetParam());
+  const Doubles solution = on->solution();
+  const auto rows = static_cast<std::size_t>(on->rows());
+  reference::DenseMatrix hessian(rows, rows);
+  for (std::size_t r = 0; r < rows; ++r)
+    for (std::size_t c = 0; c < rows; ++c)
+      hessian.at(r, c) = on->hessian(static_cast<int>(r), static_cast<int>(c));
+  ASSERT_NE(hessian.at(0, 1), 0.0) << "a diagonal would do";
+  const auto inverse = reference::inverse(hessian);
+  int calls = 0;
+  OptimizerOptions options{.name = "preconditioned-gd"};
+  options.preconditioned_gd.inverse = [&](ConstVectorView g, VectorView product) {
+    ++calls;
+    const Floats from = testing::values_of(on->stream(), g);
+    Floats to(from.size());
+    for (int k = 0; k < 2; ++k)
+      for (std::size_t r = 0; r < rows; ++r) {
+        double sum = 0.0;
+        for (std::size_t c = 0; c < rows; ++c)
+          sum += inverse.at(r, c) * double{from[on->place(static_cast<int>(c), k)]};
+        to[on->place(static_cast<int>(r), k)] = static_cast<float>(sum);
+      }
+    DeviceArray<float> staged(on->stream().device(), product.size);
+    staged.upload(on->stream(), to.data(), product.size);
+    linear_combination(on->stream(), {{{staged.data(), product.size}}}, product);
+    on->stream().synchronise();
+  };
+  EXPECT_EQ(on->use(options).curvature(), CurvatureKind::kNone);
+  on->step(1.0f);  // Newton's step
+  expect_near(on->theta(), solution, 2e-5);
+  EXPECT_EQ(calls, 1);
+  const DeviceArray<float> diagonal(on->stream().device(), on->model().parameter_count());
+  options.preconditioned_gd.preconditioner = view(diagonal);
+  EXPECT_THROW(on->use(options), InputError);
 }
 
 /// Sophia-H and AdaHessian, whose estimates are the Hessian's diagonal itself here.

@@ -62,8 +62,9 @@ class TrainingCase {
   Optimizer& use(const OptimizerOptions& options) {
     stream_.synchronise();
     optimizer_ = make_optimizer(stream_, options, model_);
-    loss_ = std::make_unique<BatchLoss>(stream_, model_, input_, LossOptions{.kind = loss_kind_},
-                                        optimizer_->curvature());
+    loss_ =
+        std::make_unique<BatchLoss>(stream_, model_, input_, LossOptions{.kind = loss_kind_},
+                                    optimizer_->curvature(), optimizer_->images_at_once(input_.n));
     step_ = 0;
     return *optimizer_;
   }

@@ -255,6 +255,45 @@ TEST(Trainer, TrainsAClassifier) {
   EXPECT_EQ(trainer.evaluate(data).confusion.pixel_accuracy(), 1.0);
 }
 
+/// theta after a step from the weights of seed 1, of so many images at once.
+std::vector<float> step_by_hand(const std::string& optimizer, const Stream& stream,
+                                const Model& model, ConstTensorView x, const std::int32_t* labels,
+                                int images_at_once) {
+  const auto method = make_optimizer(stream, {.name = optimizer}, model);
+  BatchLoss loss(stream, model, x.shape, {}, method->curvature(), images_at_once);
+  DeviceArray<float> theta(stream.device(), model.parameter_count());
+  DeviceArray<float> grad(stream.device(), model.parameter_count());
+  fill(stream, {theta.data(), theta.size()}, 0.0f);
+  model.initialise(stream, 1, {theta.data(), theta.size()});
+  loss.linearise({theta.data(), theta.size()}, x, labels);
+  loss.gradient({grad.data(), grad.size()});
+  method->step({.stream = stream,
+                .theta = {theta.data(), theta.size()},
+                .grad = {grad.data(), grad.size()},
+                .step = 1,
+                .learning_rate = 1.0f,
+                .batch = &loss});
+  return theta.to_host(stream);
+}
+
+TEST(Trainer, GradientsOfFoofAndAutoAreOfTheWholeBatchAtOnce) {
+  const Stream stream = test::test_stream();
+  const Model model = test::tiny_model();
+  const Batch batch = test::batch_of(WavesDataset({.count = 4}), 0, 4);
+  Tensor x(stream.device(), {batch.n, batch.h, batch.w, batch.c});
+  DeviceArray<std::int32_t> labels(stream.device(), static_cast<std::int64_t>(batch.labels.size()));
+  x.upload(stream, batch.images);
+  labels.upload(stream, batch.labels.data(), labels.size());
+  for (const char* name : {"foof", "auto"}) {
+    SCOPED_TRACE(name);
+    const std::vector<float> whole = step_by_hand(name, stream, model, x, labels.data(), 4);
+    EXPECT_NE(whole, step_by_hand(name, stream, model, x, labels.data(), 2));
+    Trainer trainer(stream, model, {.optimizer = {.name = name}});
+    trainer.step(x, labels.data());
+    EXPECT_EQ(whole, testing::values_of(stream, trainer.theta()));
+  }
+}
+
 TEST(Trainer, AllocatesNothingNewAfterTheFirstEpoch) {
   const WavesDataset train({.count = 7}), validation({.count = 4});
   Trainer trainer(test::test_stream(), test::tiny_model(), quick(4));
