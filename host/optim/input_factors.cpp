@@ -16,11 +16,13 @@ namespace {
 /// n³, and with it 81 times less for a 3x3 filter of as many rows.
 constexpr int kMostPatchInputs = 2048;
 
-/// The same of a dense layer. Every image is one use of its weights, so that a factor, n/3 times
-/// the operations of the layer's gradient for one image, soon costs more than all else: beyond this
-/// many inputs a layer behind an image shares a factor over channels between pixels, and any other
-/// has one for so many inputs at a time.
+/// The same of a dense layer. Every image is one use of its weights, so a factor of all its inputs
+/// soon costs more than all else in a step: beyond so many of them a layer behind an image shares a
+/// factor over channels between pixels, and any other has one for so many inputs at a time.
 constexpr int kMostDenseInputs = 512;
+
+/// With fewer channels than this a factor over them would tell next to nothing.
+constexpr int kLeastSharedChannels = 16;
 
 /// Calls f(first, count) for runs of as many matrices as a call may have.
 template <class F>
@@ -44,15 +46,17 @@ std::vector<Part> parts_of(const Model& model, LayerMatrix layer) {
   const Node& node = node_of(model, layer);
   if (!node.flatten || layer.in <= kMostDenseInputs) return {{layer}};
   const int channels = model.nodes()[static_cast<std::size_t>(node.inputs[0])].channels;
-  layer.taps = layer.in / channels;
-  layer.in = channels;
-  if (layer.taps > 1 || layer.in <= kMostDenseInputs) return {{layer}};
+  if (channels >= kLeastSharedChannels && channels <= kMostDenseInputs) {
+    layer.taps = layer.in / channels;
+    layer.in = channels;
+    return {{layer}};
+  }
   std::vector<Part> parts;
-  for (int first = 0; first < channels; first += kMostDenseInputs) {
+  for (int first = 0; first < layer.in; first += kMostDenseInputs) {
     Part part{layer, first};
-    part.rows.in = std::min(kMostDenseInputs, channels - first);
+    part.rows.in = std::min(kMostDenseInputs, layer.in - first);
     part.rows.weight += static_cast<std::int64_t>(first) * layer.out;
-    if (first > 0) part.rows.name += "." + std::to_string(first);
+    if (first > 0) part.rows.name += " from input " + std::to_string(first);
     parts.push_back(part);
   }
   return parts;

@@ -175,8 +175,9 @@ struct PreconditionedGdOptions {
   /// checkpoints: give it again to resume.
   ConstVectorView preconditioner = {};
   /// Or the inverse of any preconditioner, θ ← θ − η·inverse(g), called once a step, its work on
-  /// the stream of the optimiser. For it too damping and decay are not used, and no checkpoint has
-  /// it.
+  /// the stream of the optimiser: linear, since g (with its share of l2) is not clipped yet;
+  /// padding between parameters must stay 0. Of a gradient that is not finite the result is thrown
+  /// away. For it too damping and decay are not used, and no checkpoint has it.
   LinearMap inverse = {};
 };
 
@@ -316,7 +317,8 @@ struct StepContext {
   const float* squared_norm = nullptr;
 
   /// The loss of the batch that gave the gradient, linearised at theta, for methods that look at
-  /// curvature or try a step. nullptr in calls that have no model.
+  /// curvature or try a step; made for curvature() and images_at_once() of the optimiser. nullptr
+  /// in calls that have no model.
   BatchLoss* batch = nullptr;
 };
 

@@ -40,7 +40,7 @@ struct NarrowTile {
   int classes;  // at most
   int padding;  // of a row of shared memory: transposing must not meet in one bank
 };
-// The host's tile of 256 classes fills a first-level cache of 32 KiB.
+// The host's tile of 256 classes is at most 64 KiB, in a second-level cache.
 inline constexpr NarrowTile kNarrow =
     kStagedOperands ? NarrowTile{128, 128, 32, 1} : NarrowTile{1, 4 * kRegisterLanes, 256, 0};
 
@@ -227,10 +227,11 @@ inline std::int64_t cross_entropy_blocks(const SoftmaxCrossEntropy& p) {
   if (p.classes <= 0) return 0;
   // GPU: a tile or a pixel a block while the machine is not full. Host: some 16 Ki logits a block,
   // but a thousand pixels at most.
-  if (p.classes <= kNarrow.classes)
+  if (p.classes <= kNarrow.classes) {
+    const auto pixels = min_of(1024, static_cast<int>(divide_up(16384, p.classes)));
     return sum_blocks(divide_up(p.pixels, kNarrow.pixels),
-                      kStagedOperands ? 1 : min_of(32, static_cast<int>(divide_up(512, p.classes))),
-                      2048);
+                      kStagedOperands ? 1 : divide_up(pixels, kNarrow.pixels), 2048);
+  }
   return sum_blocks(p.pixels, kStagedOperands ? 1 : divide_up(16384, p.classes), 4096);
 }
 

@@ -141,6 +141,9 @@ def claim_lines(groups, levels):
         if not math.isfinite(ours):
             lines.append(f"- {level:g}: `auto` does not get there: **no**")
             continue
+        if not math.isfinite(theirs):
+            lines.append(f"- {level:g}: no tuned first-order method was trained: **not shown**")
+            continue
         factor = f"{theirs / ours:.2f} times as fast as " + (
             tuned.method.label() if tuned else
             "the tuned first-order methods at least, none of which gets there in all its steps")

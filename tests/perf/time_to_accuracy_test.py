@@ -163,6 +163,10 @@ class Claims(unittest.TestCase):
         self.assertTrue(line(0.1).endswith("**yes**"), line(0.1))
         self.assertTrue(line(0.11).endswith("**not shown**"), line(0.11))
 
+    def test_nothing_to_compare_with(self):
+        lines = report.claim_lines([group(Method("auto"), [0.6])], (LOW,))
+        self.assertTrue(lines[2].endswith("was trained: **not shown**"), lines)
+
     def test_never_behind_its_rivals(self):
         self.assertIn("behind soap: **no**", self.lines(0.05, 0.09)[0])
 

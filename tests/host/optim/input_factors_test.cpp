@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 
@@ -126,13 +127,13 @@ TEST_P(InputFactorsTest, AppliesTheInverseOfTheExplicitFactor) {
 /// A model of one layer, and what its factors make of a vector after one batch.
 class LargeLayer {
  public:
-  LargeLayer(const Model& model, const Shape& shape)
+  LargeLayer(const Device& device, const Model& model, const Shape& shape)
       : shape_(shape),
         layer_(layer_matrices(model)[0]),
         x_(uniform_floats(elements(shape), 3)),
         m_(uniform_floats(static_cast<std::size_t>(model.parameter_count()), 4)) {
     clear_padding(model, m_);
-    const Stream stream(Device::open("host"));
+    const Stream stream(device);
     Tensor images(stream.device(), shape);
     images.upload(stream, x_);
     const auto size = static_cast<std::int64_t>(m_.size());
@@ -190,25 +191,33 @@ TEST(InputFactors, TapsOfALargeLayerShareAFactorOverItsChannels) {
   ModelBuilder builder("large", 229);
   const Model model =
       builder.build(builder.conv(builder.input(), {.name = "large", .k = 2, .relu = false}));
-  const LargeLayer layer(model, {1, 4, 5, 229});
+  const LargeLayer layer(Device::open("host"), model, {1, 4, 5, 229});
   for (int tap = 0; tap < 9; ++tap) layer.expect_multiplied(tap * 229, 229, 0, 229);
   layer.expect_bias_is_copied();
 }
 
+LargeLayer dense_layer(const std::string& device, const Shape& image) {
+  ModelBuilder builder("large", image.c, image.h, image.w);
+  return {Device::open(device), builder.build(builder.dense(builder.input(), 3, false)), image};
+}
+
 // 6x5 pixels of 19 channels are 570 inputs.
-TEST(InputFactors, PixelsBeforeALargeDenseLayerShareAFactorOverTheirChannels) {
-  ModelBuilder builder("large", 19, 6, 5);
-  const LargeLayer layer(builder.build(builder.dense(builder.input(), 3, false)), {4, 6, 5, 19});
+TEST_P(InputFactorsTest, PixelsBeforeALargeDenseLayerShareAFactorOverTheirChannels) {
+  const LargeLayer layer = dense_layer(GetParam(), {4, 6, 5, 19});
   for (int pixel = 0; pixel < 30; ++pixel) layer.expect_multiplied(pixel * 19, 19, 0, 19);
   layer.expect_bias_is_copied();
 }
 
-TEST(InputFactors, ALargeDenseLayerBehindNoImageHasAFactorForEach512Inputs) {
-  ModelBuilder builder("large", 600, 1, 1);
-  const LargeLayer layer(builder.build(builder.dense(builder.input(), 3, false)), {30, 1, 1, 600});
-  layer.expect_multiplied(0, 600, 0, 512);
-  layer.expect_multiplied(512, 600, 512, 88);
-  layer.expect_bias_is_copied();
+// No image; an image of few channels; an image of more than 512.
+TEST_P(InputFactorsTest, AnotherLargeDenseLayerHasAFactorForEach512Inputs) {
+  for (const Shape& image : {Shape{30, 1, 1, 600}, Shape{30, 12, 10, 5}, Shape{30, 1, 2, 600}}) {
+    SCOPED_TRACE(to_string(image));
+    const int inputs = image.h * image.w * image.c;
+    const LargeLayer layer = dense_layer(GetParam(), image);
+    for (int first = 0; first < inputs; first += 512)
+      layer.expect_multiplied(first, inputs, first, std::min(512, inputs - first));
+    layer.expect_bias_is_copied();
+  }
 }
 
 TEST(InputFactors, StatesNameTheFactorsOfAllParts) {
@@ -223,7 +232,7 @@ TEST(InputFactors, StatesNameTheFactorsOfAllParts) {
   for (const StateTensor& tensor : state.tensors) shapes[tensor.name] = tensor.shape;
   using Extents = std::vector<std::int64_t>;
   EXPECT_EQ(shapes["input_factors.first.mean"], (Extents{512, 512}));
-  EXPECT_EQ(shapes["input_factors.first.512.mean"], (Extents{88, 88}));
+  EXPECT_EQ(shapes["input_factors.first from input 512.mean"], (Extents{88, 88}));
   EXPECT_EQ(shapes["input_factors.second.mean"], (Extents{513, 513}));
 }
 
