@@ -5,8 +5,8 @@
 // the pairs, with the least and the largest. Memory is that of the plans.
 //
 // With --on-demand it prints a JSON object about the work, and for each line it reads ("gradient",
-// "ggnvp warm", "ggnvp cold", "hvp warm", "hvp cold") one with its seconds: the counterpart of
-// perf/peers/pytorch_curvature.py.
+// "ggnvp warm", "ggnvp cold", "hvp warm", "low-memory hvp warm" …) one with its seconds: the
+// counterpart of perf/peers/pytorch_curvature.py.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -31,7 +31,8 @@ constexpr const char* kUsage =
                [--device host] [--pairs 15 | --on-demand] [--clock wall|cpu]
 
 Gauss-Newton and Hessian products of a U-Net in ratio to its gradient, in time and in memory. With
---on-demand one JSON line for each line read: gradient, ggnvp warm, ggnvp cold, hvp warm, hvp cold.
+--on-demand one JSON line for each line read: gradient, ggnvp warm, ggnvp cold, hvp warm, hvp cold,
+low-memory hvp warm, low-memory hvp cold.
 )";
 
 class Products {
