@@ -128,8 +128,7 @@ TEST_P(InputFactorsTest, AppliesTheInverseOfTheExplicitFactor) {
 class LargeLayer {
  public:
   LargeLayer(const Device& device, const Model& model, const Shape& shape)
-      : shape_(shape),
-        layer_(layer_matrices(model)[0]),
+      : layer_(layer_matrices(model)[0]),
         x_(uniform_floats(elements(shape), 3)),
         m_(uniform_floats(static_cast<std::size_t>(model.parameter_count()), 4)) {
     clear_padding(model, m_);
@@ -181,7 +180,6 @@ class LargeLayer {
   }
 
  private:
-  Shape shape_;
   LayerMatrix layer_;
   std::vector<float> x_, m_, d_;
 };

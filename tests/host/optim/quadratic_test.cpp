@@ -149,7 +149,10 @@ TEST_P(Quadratic, AGivenMapIsThePreconditioner) {
   EXPECT_EQ(calls, 1);
   const DeviceArray<float> diagonal(on->stream().device(), on->model().parameter_count());
   options.preconditioned_gd.preconditioner = view(diagonal);
-  EXPECT_THROW(on->use(options), InputError);
+  EXPECT_THROW(on->use(options), InputError) << "both";
+  options.preconditioned_gd.inverse = {};
+  options.preconditioned_gd.preconditioner.size -= 1;
+  EXPECT_THROW(on->use(options), InputError) << "of another length";
 }
 
 /// Sophia-H and AdaHessian, whose estimates are the Hessian's diagonal itself here.
