@@ -39,6 +39,7 @@ const Node& node_of(const Model& model, const LayerMatrix& layer) {
 struct Part {
   LayerMatrix rows;
   int first = 0;
+  bool is_layer = true;  // else what is left of it, or its pixels for taps
 };
 
 /// Those of a layer that have a factor of their own.
@@ -49,11 +50,11 @@ std::vector<Part> parts_of(const Model& model, LayerMatrix layer) {
   if (channels >= kLeastSharedChannels && channels <= kMostDenseInputs) {
     layer.taps = layer.in / channels;
     layer.in = channels;
-    return {{layer}};
+    return {{layer, 0, false}};
   }
   std::vector<Part> parts;
   for (int first = 0; first < layer.in; first += kMostDenseInputs) {
-    Part part{layer, first};
+    Part part{layer, first, false};
     part.rows.in = std::min(kMostDenseInputs, layer.in - first);
     part.rows.weight += static_cast<std::int64_t>(first) * layer.out;
     if (first > 0) part.rows.name += " from input " + std::to_string(first);
@@ -82,20 +83,21 @@ InputFactors::InputFactors(const Stream& stream, const Model& model,
       draw_(stream.device()),
       weights_(zeroed_vector(stream, MeanWeights::kFloats)) {
   for (const LayerMatrix& layer : layer_matrices(model))
-    for (const Part& part : parts_of(model, layer)) add_factor(stream, part.rows, part.first);
+    for (const Part& part : parts_of(model, layer)) {
+      const bool fits = part.is_layer && part.rows.rows() + 1 <= kMostPatchInputs;
+      add_factor(stream, part.rows, part.first, fits && !layer.transposed);
+    }
   allocate_scratch(stream);
 }
 
-void InputFactors::add_factor(const Stream& stream, const LayerMatrix& layer, int first) {
+void InputFactors::add_factor(const Stream& stream, const LayerMatrix& layer, int first,
+                              bool whole_patch) {
   Factor f;
   f.layer = layer;
   f.first = first;
-  const Node& node = node_of(model_, layer);
-  const std::int64_t patch = static_cast<std::int64_t>(layer.taps) * layer.in;
-  const bool is_part = layer.taps != node.r * node.s || layer.in != node.in_channels;
-  f.whole_patch = !layer.transposed && !is_part && patch + 1 <= kMostPatchInputs;
+  f.whole_patch = whole_patch;
   f.has_bias = f.whole_patch && layer.bias >= 0;
-  f.n = f.whole_patch ? static_cast<int>(patch) + (f.has_bias ? 1 : 0) : layer.in;
+  f.n = f.whole_patch ? layer.rows() + (f.has_bias ? 1 : 0) : layer.in;
   const std::int64_t elements = static_cast<std::int64_t>(f.n) * f.n;
   f.mean = zeroed_vector(stream, elements);
   f.inverse = zeroed_vector(stream, elements);

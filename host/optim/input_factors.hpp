@@ -60,7 +60,7 @@ class InputFactors {
     std::uint64_t seed, step;
   };
 
-  void add_factor(const Stream& stream, const LayerMatrix& layer, int first);
+  void add_factor(const Stream& stream, const LayerMatrix& layer, int first, bool whole_patch);
   void allocate_scratch(const Stream& stream);
   void observe(const Stream& stream, const BatchLoss& loss, std::size_t i);
   void apply(const Stream& stream, const Factor& factor, ConstVectorView m, VectorView d);
