@@ -39,7 +39,7 @@ const Node& node_of(const Model& model, const LayerMatrix& layer) {
 struct Part {
   LayerMatrix rows;
   int first = 0;
-  bool is_layer = true;  // else what is left of it, or its pixels for taps
+  bool is_layer = true;  // else some of its inputs, or pixels as taps
 };
 
 /// Those of a layer that have a factor of their own.
