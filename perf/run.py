@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 from comparison import command, kernels, machine, results, table
-from comparison.networks import NARROW, NARROWEST, SMALL, WIDE, Networks
+from comparison.networks import NARROW, NARROWEST, SMALL, WIDE, WIDER, Networks
 from comparison.sides import Clock, NotHere
 
 SOURCE = Path(__file__).resolve().parents[1]
@@ -84,6 +84,9 @@ class Run:
         parts["second order"] = lambda: [
             row for network in dict.fromkeys((narrow, SMALL if quick else NARROWEST))
             for row in networks.second_order(network)]
+        if not quick:
+            parts["wide second order"] = lambda: networks.second_order(
+                WIDER, ("auto, FOOF", "auto, SOAP"))
         if self._cores > 1:
             parts["scaling"] = lambda: networks.scaling(narrow, self._cores)
         if self._clock.name == "wall":

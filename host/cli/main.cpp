@@ -70,7 +70,8 @@ int main(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     return fail(
         kInternalError,
-        "out of memory; smaller images need less, and a smaller --batch or --crop of a training");
+        "out of memory; smaller images need less, and a smaller --batch, --images-at-once or "
+        "--crop of a training");
   } catch (const std::exception& error) {
     return fail(kInternalError, std::string("internal error: ") + error.what());
   }

@@ -68,10 +68,10 @@ void add_model_options(CLI::App& app, TrainArguments& a) {
          "--model", a.model,
          "One of " + join_or(zoo::names()) +
              ". Options: unet(width=16, depth=3, transpose=true), where without transpose bilinear "
-             "resizing doubles; fcn(width=16); segnet(width=16, depth=3). Default unet: it keeps "
-             "thin structures; for newton a small one; for classifiers classifier2 on grey images, "
-             "else "
-             "classifier3")
+             "resizing doubles; fcn(width=16); segnet(width=16, depth=3); classifier3(width=32, "
+             "hidden=512); classifier2(width=32, hidden=128). Default unet: it keeps thin "
+             "structures; to classify images classifier2 if they are grey, else classifier3; for "
+             "newton a small one")
       ->type_name("NAME")
       ->group(group);
   app.add_option("--checkpoint", a.checkpoint,
@@ -173,8 +173,15 @@ void add_length_options(CLI::App& app, TrainArguments& a) {
       ->group(group);
   app.add_option(
          "--batch", a.batch,
-         "Images, or crops of them, in one step. Default 8. With as many as the set has, gd "
-         "is the full-batch descent of the textbooks")
+         "Images, or crops of them, in one step. Default 8; for gd, which is the full-batch "
+         "descent of the textbooks, all images of the set, whole, up to 67 million pixels")
+      ->type_name("N")
+      ->group(group);
+  app.add_option(
+         "--images-at-once", a.images_at_once,
+         "The gradient is computed of so many images of the batch after each other: of fewer it "
+         "takes less memory; methods that look at curvature keep more of all images. Default 0: "
+         "as suits the method, all or half; for gd as many as have the pixels of 8 crops of 128")
       ->type_name("N")
       ->group(group);
   app.add_option(

@@ -3,6 +3,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "curvseg/optim.hpp"
@@ -118,8 +119,6 @@ void apply_length(const TrainArguments& arguments, TrainerOptions& options) {
   require(options.epochs > 0 || options.max_steps > 0,
           fmt::format("--epochs {} and --steps {}: one of them must be above 0", options.epochs,
                       options.max_steps));
-  set(options.batch, arguments.batch);
-  require(options.batch > 0, fmt::format("--batch {}: must be above 0", options.batch));
   set(options.convergence.patience, arguments.patience);
   require(options.convergence.patience >= 0,
           fmt::format("--patience {}: must not be negative", options.convergence.patience));
@@ -127,10 +126,38 @@ void apply_length(const TrainArguments& arguments, TrainerOptions& options) {
   set(options.seed, arguments.seed);
 }
 
+/// Full batches for the method that is meant for them, as far as they are not too large to be held
+/// in memory, with gradients of as many images at once as other methods have pixels in a batch.
+void use_full_batches(const Dataset& train, TrainerOptions& options) {
+  constexpr std::size_t kMostPixels = std::size_t{1} << 26;
+  constexpr std::size_t kPixelsAtOnce = std::size_t{8} * 128 * 128;
+  std::size_t largest = 1;
+  for (std::size_t i = 0; i < train.size(); ++i) {
+    const ImageSize size = train.image_size(i);
+    largest = std::max(
+        largest, static_cast<std::size_t>(size.height) * static_cast<std::size_t>(size.width));
+  }
+  const auto images = [&](std::size_t pixels) {
+    return static_cast<int>(std::clamp<std::size_t>(pixels / largest, 1, train.size()));
+  };
+  options.batch = images(kMostPixels);
+  options.images_at_once = images(kPixelsAtOnce);
+}
+
 void apply_samples(const TrainArguments& arguments, const Dataset& train, TrainerOptions& options,
                    bool is_new) {
+  const bool full_batches = is_new && options.optimizer.name == "gd" && !arguments.batch &&
+                            !arguments.crop && train.size() > 0;
+  if (full_batches) {
+    use_full_batches(train, options);
+  }
+  set(options.batch, arguments.batch);
+  require(options.batch > 0, fmt::format("--batch {}: must be above 0", options.batch));
+  set(options.images_at_once, arguments.images_at_once);
+  require(options.images_at_once >= 0,
+          fmt::format("--images-at-once {}: must not be negative", options.images_at_once));
   if (arguments.crop || is_new) {
-    set_crop(options.augment, arguments.crop.value_or("auto"), train);
+    set_crop(options.augment, arguments.crop.value_or(full_batches ? "none" : "auto"), train);
   }
   if (arguments.augment || is_new) {
     set_augmentation(options.augment, arguments.augment.value_or("auto"), train);
@@ -217,6 +244,7 @@ TrainerOptions resumed_options(const TrainArguments& arguments, const Dataset& t
   }
   same("--seed", options.seed, saved.seed);
   same("--batch", options.batch, saved.batch);
+  same("--images-at-once", options.images_at_once, saved.images_at_once);
   same("--crop", crop_text(options.augment), crop_text(saved.augment));
   same("--augment", augmentation_text(options.augment), augmentation_text(saved.augment));
   same("--samples-per-epoch", options.samples_per_epoch, saved.samples_per_epoch);
@@ -236,11 +264,24 @@ struct SmallModel {
   std::int64_t parameters;
 };
 
+/// What a network is to be for.
+struct ModelPurpose {
+  bool classification;
+  int channels, classes;
+  int height, width;  // of the images, where it classifies
+};
+
 /// The largest of some of at most @p largest parameters; nothing when all have more.
-std::optional<SmallModel> small_model(int channels, int classes, std::int64_t largest) {
-  for (const char* name :
-       {"unet(width=8, depth=1)", "unet(width=4, depth=1)", "unet(width=2, depth=1)"}) {
-    const std::int64_t parameters = count_parameters(zoo::make(name, channels, classes));
+std::optional<SmallModel> small_model(const ModelPurpose& of, std::int64_t largest) {
+  using Names = std::array<const char*, 3>;
+  constexpr Names kSegmenters = {"unet(width=8, depth=1)", "unet(width=4, depth=1)",
+                                 "unet(width=2, depth=1)"};
+  constexpr Names kClassifiers = {"classifier2(width=2, hidden=16)",
+                                  "classifier2(width=2, hidden=8)",
+                                  "classifier2(width=1, hidden=4)"};
+  for (const char* name : of.classification ? kClassifiers : kSegmenters) {
+    const std::int64_t parameters =
+        count_parameters(zoo::make(name, of.channels, of.classes, of.height, of.width));
     if (parameters <= largest) {
       return SmallModel{name, parameters};
     }
@@ -254,15 +295,17 @@ std::string model_name(const TrainArguments& arguments, const Dataset& train) {
   if (arguments.model) {
     return *arguments.model;
   }
-  if (train.is_classification()) {
-    return train.channels() == 1 ? "classifier2" : "classifier3";
-  }
-  if (arguments.optimizer == "newton") {
-    const auto small =
-        small_model(train.channels(), train.classes(), OptimizerOptions{}.newton.largest);
+  if (arguments.optimizer == "newton" && train.size() > 0) {
+    const ImageSize size = train.image_size(0);
+    const ModelPurpose purpose{train.is_classification(), train.channels(), train.classes(),
+                               size.height, size.width};
+    const auto small = small_model(purpose, OptimizerOptions{}.newton.largest);
     if (small) {
       return small->name;
     }
+  }
+  if (train.is_classification()) {
+    return train.channels() == 1 ? "classifier2" : "classifier3";
   }
   return "unet";
 }
@@ -273,8 +316,11 @@ void check_newton_size(const OptimizerOptions& optimizer, const Model& model, bo
     return;
   }
   std::optional<SmallModel> small;
-  if (suggest && !model.is_classifier()) {
-    small = small_model(model.in_channels(), model.classes(), optimizer.newton.largest);
+  if (suggest) {
+    const Shape image = model.fixed_input();
+    small =
+        small_model({model.is_classifier(), model.in_channels(), model.classes(), image.h, image.w},
+                    optimizer.newton.largest);
   }
   const std::string others = small ? fmt::format("take --model \"{}\" of {} parameters, or ",
                                                  small->name, small->parameters)

@@ -45,6 +45,7 @@ struct TrainArguments {
   std::optional<std::uint64_t> epochs;
   std::optional<std::uint64_t> steps;
   std::optional<int> batch;
+  std::optional<int> images_at_once;
   std::optional<std::string> crop;
   std::optional<std::string> augment;
   std::optional<std::size_t> samples_per_epoch;

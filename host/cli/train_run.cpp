@@ -23,7 +23,8 @@ namespace fs = std::filesystem;
 int evaluation_batch(const TrainerOptions& options, const Dataset& dataset) {
   const Augment& augment = options.augment;
   if (augment.crop_height == 0 || dataset.is_classification()) {
-    return options.batch;
+    const int at_once = options.images_at_once;
+    return at_once > 0 ? std::min(at_once, options.batch) : options.batch;
   }
   const ImageSize image = dataset.image_size(0);
   const double crop = static_cast<double>(augment.crop_height) * augment.crop_width;
@@ -255,6 +256,7 @@ Json TrainRun::start_line() const {
           {"epochs", o.epochs},
           {"steps", o.max_steps},
           {"batch", o.batch},
+          {"images_at_once", o.images_at_once},
           {"crop", crop_text(o.augment)},
           {"augment", augmentation_text(o.augment)},
           {"samples_per_epoch", o.samples_per_epoch},

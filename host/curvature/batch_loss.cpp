@@ -21,8 +21,21 @@ PlanMode plan_mode(CurvatureKind kind) {
 /// Half of the batch needs half of the memory for gradients and derivatives, in nearly the same
 /// time (docs/curvature.md).
 int chosen_images(CurvatureKind kind, const Shape& input, int asked) {
-  if (kind == CurvatureKind::kNone || asked != 0) return asked;
-  return (input.n + 1) / 2;
+  if (asked != 0) return asked;
+  return kind == CurvatureKind::kNone ? input.n : (input.n + 1) / 2;
+}
+
+/// Of a plan that forgets: as few passes as that takes, of about as many images each.
+Shape forward_shape(CurvatureKind kind, Shape input, int images_at_once) {
+  if (kind != CurvatureKind::kNone || images_at_once < 1 || images_at_once > input.n) return input;
+  const int passes = (input.n + images_at_once - 1) / images_at_once;
+  input.n = (input.n + passes - 1) / passes;
+  return input;
+}
+
+Shape of_batch(Shape output, const Shape& input) {
+  output.n = input.n;
+  return output;
 }
 
 const LossOptions& checked(const LossOptions& options, const Model& model) {
@@ -32,17 +45,26 @@ const LossOptions& checked(const LossOptions& options, const Model& model) {
 
 }  // namespace
 
-BatchLoss::State::State(const Stream& s, const Model& m, const Shape& input,
+BatchLoss::State::State(const Stream& s, const Model& m, const Shape& shape,
                         const LossOptions& options, CurvatureKind curvature, int at_once)
     : stream(s),
       model(m),
       loss_options(checked(options, model)),
       kind(curvature),
-      plan(model, stream.device(), input, plan_mode(curvature),
-           chosen_images(curvature, input, at_once)),
-      loss(stream, loss_options, plan.output_shape()),
+      input(shape),
+      plan(model, stream.device(), forward_shape(kind, input, chosen_images(kind, input, at_once)),
+           plan_mode(kind), kind == CurvatureKind::kNone ? 0 : chosen_images(kind, input, at_once)),
+      loss(stream, loss_options, of_batch(plan.output_shape(), input)),
       scalars(stream.device(), kScalars) {
-  if (kind == CurvatureKind::kNone) return;
+  if (kind == CurvatureKind::kNone) {
+    if (at_once < 0 || at_once > input.n)
+      throw std::invalid_argument(model.name() + ": " + std::to_string(at_once) +
+                                  " images at once of a batch of " + std::to_string(input.n));
+    Shape last = plan.input_shape();
+    last.n = input.n % last.n;
+    if (last.n > 0) rest.emplace(model, stream.device(), last, PlanMode::kTraining);
+    return;
+  }
   const Device& device = stream.device();
   if (kind == CurvatureKind::kHessian) kept = KeptImages(input.n);
   if (loss.kind() == LossKind::kCrossEntropy)
@@ -66,14 +88,20 @@ BatchLoss::BatchLoss(BatchLoss&&) noexcept = default;
 BatchLoss& BatchLoss::operator=(BatchLoss&&) noexcept = default;
 
 const Model& BatchLoss::model() const { return state_->model; }
-const Shape& BatchLoss::input_shape() const { return state_->plan.input_shape(); }
+const Shape& BatchLoss::input_shape() const { return state_->input; }
 CurvatureKind BatchLoss::kind() const { return state_->kind; }
 const LossOptions& BatchLoss::loss_options() const { return state_->loss_options; }
 int BatchLoss::images_at_once() const { return state_->plan.images_at_once(); }
 ConstVectorView BatchLoss::theta() const { return state_->theta; }
 ConstTensorView BatchLoss::x() const { return state_->x; }
 const std::int32_t* BatchLoss::labels() const { return state_->labels; }
-ConstTensorView BatchLoss::logits() const { return state_->plan.output(); }
+ConstTensorView BatchLoss::logits() const {
+  if (state_->forgets())
+    throw std::logic_error(state_->model.name() + ": logits: the loss takes " +
+                           std::to_string(images_at_once()) + " images at once of " +
+                           std::to_string(state_->input.n) + ", and keeps nothing of them");
+  return state_->plan.output();
+}
 const float* BatchLoss::loss() const { return state_->loss_value(); }
 const float* BatchLoss::denominator() const { return state_->denominator(); }
 
@@ -86,8 +114,12 @@ void BatchLoss::linearise(ConstVectorView theta, ConstTensorView x, const std::i
   State& s = *state_;
   if (labels == nullptr)
     throw std::invalid_argument(s.model.name() + ": linearise: there are no labels");
-  s.plan.forward(s.stream, theta, x);
-  s.loss.denominator(s.stream, labels, s.plan.output_shape().pixels(), s.denominator());
+  if (!s.forgets())
+    s.plan.forward(s.stream, theta, x);
+  else if (x.shape != s.input)
+    throw std::invalid_argument(s.model.name() + ": linearise: the images are " +
+                                to_string(x.shape) + ", the loss is for " + to_string(s.input));
+  s.write_denominator(labels, {}, /*accumulate=*/false, s.denominator());
   s.kept.clear();
   s.theta = theta;
   s.x = x;
@@ -106,7 +138,7 @@ void BatchLoss::value() {
   State& s = *state_;
   s.require_linearised("value");
   s.for_each_part({}, [&](ImageRange part, bool later) {
-    s.loss_gradient(part, s.denominator(), s.loss_value(), later, {});
+    s.loss_gradient(s.forward_pass(part), part, later, {});
   });
 }
 
@@ -114,9 +146,9 @@ void BatchLoss::gradient(VectorView grad, bool accumulate) {
   State& s = *state_;
   s.require_linearised("gradient");
   s.for_each_part({}, [&](ImageRange part, bool later) {
-    s.loss_gradient(part, s.denominator(), s.loss_value(), later,
-                    first(s.plan.output_gradient(), part.count));
-    s.plan.backward(s.stream, s.theta, s.x, accumulate || later, grad, part);
+    const auto pass = s.forward_pass(part);
+    s.loss_gradient(pass, part, later, first(pass.plan.output_gradient(), part.count));
+    pass.plan.backward(s.stream, s.theta, pass.x, accumulate || later, grad, pass.images);
   });
 }
 
@@ -124,9 +156,9 @@ void BatchLoss::squared_gradients(VectorView to, bool accumulate) {
   State& s = *state_;
   s.require_linearised("squared_gradients");
   s.for_each_part({}, [&](ImageRange part, bool later) {
-    s.loss_gradient(part, s.denominator(), s.loss_value(), later,
-                    first(s.plan.output_gradient(), part.count));
-    s.plan.squared_gradients(s.stream, s.theta, s.x, accumulate || later, to, part);
+    const auto pass = s.forward_pass(part);
+    s.loss_gradient(pass, part, later, first(pass.plan.output_gradient(), part.count));
+    pass.plan.squared_gradients(s.stream, s.theta, pass.x, accumulate || later, to, pass.images);
   });
 }
 
@@ -142,6 +174,7 @@ void BatchLoss::sampled_gradient(SampledLabels labels, VectorView grad, bool acc
 std::size_t BatchLoss::memory_bytes() const {
   const State& s = *state_;
   std::size_t bytes = s.plan.memory_bytes() + s.loss.memory_bytes() + s.sampled.bytes();
+  if (s.rest) bytes += s.rest->memory_bytes();
   for (const DeviceArray<float>* array : {&s.scalars, &s.r, &s.hr, &s.forms, &s.ones, &s.workspace})
     bytes += array->bytes();
   return bytes;

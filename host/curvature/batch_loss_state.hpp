@@ -1,6 +1,7 @@
 // What a BatchLoss owns, and the passes over parts of its batch that all it computes is made of.
 #pragma once
 
+#include <optional>
 #include <stdexcept>
 #include <string>
 
@@ -50,6 +51,24 @@ struct BatchLoss::State {
   ConstTensorView logits(ImageRange images) const {
     return part_of(ConstTensorView(plan.output()), images);
   }
+
+  /// Whether the plan is of some images of the batch, each with its forward pass right before it is
+  /// needed: for kNone, which keeps nothing of it afterwards.
+  bool forgets() const { return plan.input_shape().n < input.n; }
+  /// A forward pass that has been, and which of its images are meant.
+  struct ForwardPass {
+    Plan& plan;
+    ConstTensorView x;
+    ImageRange images;
+  };
+  /// That of a part of the batch.
+  ForwardPass forward_pass(ImageRange part) {
+    if (!forgets()) return {plan, x, part};
+    ForwardPass pass{
+        part.count < plan.input_shape().n ? *rest : plan, part_of(x, part), {0, part.count}};
+    pass.plan.forward(stream, theta, pass.x);
+    return pass;
+  }
   const std::int32_t* labels_of(ImageRange images) const {
     const Shape& shape = plan.output_shape();
     return labels + images.first * (shape.pixels() / shape.n);
@@ -60,14 +79,14 @@ struct BatchLoss::State {
   template <class F>
   void for_each_part(const ImageSubset& images, const F& f) const {
     bool later = false;
-    for_each_run(images, plan.input_shape().n, plan.images_at_once(), [&](ImageRange part) {
+    for_each_run(images, input.n, plan.images_at_once(), [&](ImageRange part) {
       f(part, later);
       later = true;
     });
   }
 
   ImageSubset checked_images(const char* what, const ImageSubset& images) const {
-    check_subset(model.name(), what, images, plan.input_shape().n);
+    check_subset(model.name(), what, images, input.n);
     return images;
   }
   void check_vectors(const char* what, const ConstVectorView& v, const VectorView& product) const {
@@ -82,15 +101,15 @@ struct BatchLoss::State {
   void write_denominator(const std::int32_t* from, const ImageSubset& images, bool accumulate,
                          float* total) const {
     const Shape& shape = plan.output_shape();
-    for_each_run(images, shape.n, shape.n, [&](ImageRange run) {
-      const std::int64_t pixels = shape.pixels() / shape.n;
+    const std::int64_t pixels = shape.pixels() / shape.n;
+    for_each_run(images, input.n, input.n, [&](ImageRange run) {
       loss.denominator(stream, from + run.first * pixels, run.count * pixels, total, accumulate);
       accumulate = true;
     });
   }
   /// Of the labels of checked images.
   const float* own_denominator(const ImageSubset& images) const {
-    if (covers(images, plan.input_shape().n)) return denominator();
+    if (covers(images, input.n)) return denominator();
     write_denominator(labels, images, /*accumulate=*/false, part_denominator());
     return part_denominator();
   }
@@ -100,6 +119,12 @@ struct BatchLoss::State {
                      const TensorView& dlogits) const {
     loss.gradient(stream, logits(part), labels_of(part), total, value, dlogits, accumulate);
   }
+  /// The same over the batch's own denominator, of a part with this forward pass.
+  void loss_gradient(const ForwardPass& pass, ImageRange part, bool accumulate,
+                     const TensorView& dlogits) const {
+    loss.gradient(stream, part_of(ConstTensorView(pass.plan.output()), pass.images),
+                  labels_of(part), denominator(), loss_value(), dlogits, accumulate);
+  }
 
   /// The gradients that R-backward passes over these images read, and those of images before and
   /// between them. Over the images' own denominator they may be there already; another's may change
@@ -107,7 +132,7 @@ struct BatchLoss::State {
   void keep_gradients(const ImageSubset& images, const float* total, bool is_own) {
     if (is_own && kept.is(images)) return;
     kept.clear();
-    const ImageRange all{0, last_image(images, plan.input_shape().n) + 1};
+    const ImageRange all{0, last_image(images, input.n) + 1};
     loss_gradient(all, total, scratch_loss(), /*accumulate=*/false,
                   first(plan.repeated_output_gradient(), all.count));
     plan.keep_gradients(stream, theta, x, all);
@@ -170,7 +195,9 @@ struct BatchLoss::State {
   Model model;
   LossOptions loss_options;
   CurvatureKind kind;
-  Plan plan;
+  Shape input;               // the batch
+  Plan plan;                 // of all of it, unless it forgets
+  std::optional<Plan> rest;  // of what does not fill the plan once more
   Loss loss;
   DeviceArray<float> scalars;
   DeviceArray<std::int32_t> sampled;  // labels

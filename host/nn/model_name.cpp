@@ -82,8 +82,7 @@ void ModelOptions::done() const {
     if (std::find(known_.begin(), known_.end(), name) != known_.end()) continue;
     std::string list;
     for (const std::string& option : known_) list += (list.empty() ? "" : ", ") + option;
-    throw InputError(name_.family + " has no option \"" + name + "\"; " +
-                     (list.empty() ? "it has none" : "it has: " + list));
+    throw InputError(name_.family + " has no option \"" + name + "\"; it has: " + list);
   }
 }
 

@@ -9,6 +9,7 @@ namespace {
 
 constexpr int kMaxWidth = 1024;
 constexpr int kMaxDepth = 8;
+constexpr int kMaxHidden = 65536;
 
 std::string number(int i) { return std::to_string(i); }
 
@@ -38,18 +39,22 @@ int double_size(ModelBuilder& b, int x, int like, int k, const UnetOptions& opti
 }
 
 /// `convolutions` times a 3x3 convolution and a pooling, then two dense layers.
-Model classifier(const std::string& name, int in_channels, int classes, int image_h, int image_w,
-                 int convolutions, int hidden) {
+Model classifier(const std::string& family, int in_channels, int classes, int image_h, int image_w,
+                 int convolutions, const ClassifierOptions& options) {
+  check(family, "width", options.width, kMaxWidth);
+  check(family, "hidden", options.hidden, kMaxHidden);
+  const std::string name =
+      family + "(width=" + number(options.width) + ", hidden=" + number(options.hidden) + ")";
   if (image_h < 1 || image_w < 1)
     throw InputError(name + ": it is made for images of one size, and was given " +
                      number(image_h) + "x" + number(image_w));
   ModelBuilder b(name, in_channels, image_h, image_w);
   int x = b.input();
-  for (int i = 1; i <= convolutions; ++i) {
-    x = b.conv(x, {.name = "conv" + number(i), .k = 16 << i});
+  for (int i = 0; i < convolutions; ++i) {
+    x = b.conv(x, {.name = "conv" + number(i + 1), .k = options.width << i});
     x = b.max_pool(x);
   }
-  x = b.dense(x, hidden, true, "dense1");
+  x = b.dense(x, options.hidden, true, "dense1");
   return b.build(b.dense(x, classes, false, "head"));
 }
 
@@ -124,12 +129,14 @@ Model segnet(int in_channels, int classes, int width, int depth) {
   return b.build(scores(b, x, classes, "head"));
 }
 
-Model classifier3(int in_channels, int classes, int image_h, int image_w) {
-  return classifier("classifier3", in_channels, classes, image_h, image_w, 3, 512);
+Model classifier3(int in_channels, int classes, int image_h, int image_w,
+                  const ClassifierOptions& options) {
+  return classifier("classifier3", in_channels, classes, image_h, image_w, 3, options);
 }
 
-Model classifier2(int in_channels, int classes, int image_h, int image_w) {
-  return classifier("classifier2", in_channels, classes, image_h, image_w, 2, 128);
+Model classifier2(int in_channels, int classes, int image_h, int image_w,
+                  const ClassifierOptions& options) {
+  return classifier("classifier2", in_channels, classes, image_h, image_w, 2, options);
 }
 
 std::vector<std::string> names() { return {"unet", "fcn", "segnet", "classifier3", "classifier2"}; }
@@ -156,9 +163,13 @@ Model make(std::string_view text, int in_channels, int classes, int image_h, int
     return segnet(in_channels, classes, width, depth);
   }
   if (name.family == "classifier3" || name.family == "classifier2") {
+    const bool three = name.family == "classifier3";
+    const ClassifierOptions o{
+        .width = options.whole_number("width", 32, 1, kMaxWidth),
+        .hidden = options.whole_number("hidden", three ? 512 : 128, 1, kMaxHidden)};
     options.done();
-    return name.family == "classifier3" ? classifier3(in_channels, classes, image_h, image_w)
-                                        : classifier2(in_channels, classes, image_h, image_w);
+    return three ? classifier3(in_channels, classes, image_h, image_w, o)
+                 : classifier2(in_channels, classes, image_h, image_w, o);
   }
   std::string list;
   for (const std::string& known : names()) list += (list.empty() ? "" : ", ") + known;

@@ -28,6 +28,7 @@ DampedDiagonalOptions damped_diagonal_preset(std::string_view name) {
   o.gamma = 1.0f;
   o.epsilon = 1e-4f;
   o.clip = 0.0f;
+  o.clip_norm = 0.0f;
   o.refresh_every = 1;
   o.mean_square = o.unbiased = o.spatial_mean = true;
   o.decoupled_l2 = 5e-4f;
@@ -53,8 +54,8 @@ DampedDiagonal::DampedDiagonal(const Stream& stream, const DampedDiagonalOptions
       h_(zeroed_vector(stream, parameters_)),
       d_(zeroed_vector(stream, parameters_)),
       weights_(zeroed_vector(stream, MeanWeights::kFloats)),
-      estimate_norm_(stream.device(), parameters_),
-      estimate_squared_norm_(stream.device(), 1) {
+      norm_(stream.device(), parameters_),
+      squared_norm_(stream.device(), 1) {
   if (options_.estimator == DiagonalEstimator::kHutchinson) {
     hutchinson_.emplace(stream, parameters_, 1);
     mask_ = zeroed_vector(stream, parameters_);
@@ -86,10 +87,10 @@ void DampedDiagonal::refresh(const StepContext& context) {
     estimate_hessian(context);
   else
     estimate_gauss_newton(context);
-  estimate_norm_.compute(stream, view(d_), estimate_squared_norm_.data());
+  norm_.compute(stream, view(d_), squared_norm_.data());
   AdvanceMean advance;
   advance.accepted = guard_.accepted(context);
-  advance.squared_norm = estimate_squared_norm_.data();
+  advance.squared_norm = squared_norm_.data();
   advance.weights = weights();
   advance.decay = options_.beta2;
   DiagonalMean mean;
@@ -123,6 +124,15 @@ void DampedDiagonal::update(const StepContext& context) {
   UpdateScalars scalars;
   scalars.learning_rate = context.learning_rate;
   scalars.max_norm = context.max_norm;
+  const float* squared_norm = context.squared_norm;
+  if (options_.clip_norm > 0.0f) {
+    if (scalars.max_norm <= 0.0f || options_.clip_norm < scalars.max_norm)
+      scalars.max_norm = options_.clip_norm;
+    if (!squared_norm) {
+      norm_.compute(context.stream, context.grad, squared_norm_.data());
+      squared_norm = squared_norm_.data();
+    }
+  }
   if (options_.unbiased) scalars.bias_correction1 = bias_correction(options_.beta1, context.step);
   scalars_.set(context.stream, scalars);
   DampedDiagonalUpdate p;
@@ -133,7 +143,7 @@ void DampedDiagonal::update(const StepContext& context) {
   p.h = h_.data();
   p.weights = weights();
   p.scalars = scalars_.device();
-  p.squared_norm = context.squared_norm;
+  p.squared_norm = squared_norm;
   p.factor = guard_.factor(context);
   p.beta1 = options_.beta1;
   p.gamma = options_.gamma;
@@ -156,7 +166,7 @@ OptimizerState DampedDiagonal::state() {
 }
 
 std::size_t DampedDiagonal::state_bytes() const {
-  return guard_.bytes() + estimate_norm_.memory_bytes() + m_.bytes() + h_.bytes() + d_.bytes() +
+  return guard_.bytes() + norm_.memory_bytes() + m_.bytes() + h_.bytes() + d_.bytes() +
          weights_.bytes() + mask_.bytes() + (hutchinson_ ? hutchinson_->memory_bytes() : 0);
 }
 

@@ -53,8 +53,8 @@ class DampedDiagonal final : public Optimizer {
   DeviceValue<UpdateScalars> scalars_;
   DeviceValue<unsigned long long> seed_;
   DeviceArray<float> m_, h_, d_, weights_;
-  GradientNorm estimate_norm_;  // of d_: products overflow where gradients do not
-  DeviceArray<float> estimate_squared_norm_;
+  GradientNorm norm_;  // of d_, as products overflow where gradients do not, then of the gradient
+  DeviceArray<float> squared_norm_;
   std::optional<Hutchinson> hutchinson_;
   DeviceArray<float> mask_;  // of the parameters, for random signs
 };

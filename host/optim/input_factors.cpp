@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <span>
+#include <string>
 
 #include "curvseg/ops.hpp"
 #include "host/nn/graph.hpp"
@@ -16,13 +17,17 @@ namespace {
 /// n³, and with it 81 times less for a 3x3 filter of as many rows.
 constexpr int kMostPatchInputs = 2048;
 
-/// The same of a dense layer. Every image is one use of its weights, so a factor of all its inputs
-/// soon costs more than all else in a step: beyond so many of them a layer behind an image shares a
-/// factor over channels between pixels, and any other has one for so many inputs at a time.
+/// The same of a dense layer, of whose weights every image is one use: beyond so many inputs a
+/// layer behind an image shares factors over channels between pixels.
 constexpr int kMostDenseInputs = 512;
 
 /// With fewer channels than this a factor over them would tell next to nothing.
 constexpr int kLeastSharedChannels = 16;
+
+/// Beyond so many channels there is a factor for each group of them: a use of a layer costs a
+/// multiplication a weight, its factor n of them, and at the deep end of wide networks there are
+/// many channels and few pixels.
+constexpr int kMostSharedChannels = 256;
 
 /// Calls f(first, count) for runs of as many matrices as a call may have.
 template <class F>
@@ -35,42 +40,36 @@ const Node& node_of(const Model& model, const LayerMatrix& layer) {
   return model.nodes()[static_cast<std::size_t>(layer.node)];
 }
 
-/// Inputs [first, first + rows.in) of a layer, of each of its taps.
+/// What of a layer has a factor of its own: these inputs of every tap, or its whole patch.
 struct Part {
-  LayerMatrix rows;
-  int first = 0;
-  bool is_layer = true;  // else some of its inputs, or pixels as taps
+  LayerMatrix layer;  // of a dense layer that shares factors, pixels as taps
+  ChannelGroup inputs;
+  bool whole_patch = false;
 };
 
-/// Those of a layer that have a factor of their own.
 std::vector<Part> parts_of(const Model& model, LayerMatrix layer) {
   const Node& node = node_of(model, layer);
-  if (!node.flatten || layer.in <= kMostDenseInputs) return {{layer}};
+  const int most = node.flatten ? kMostDenseInputs : kMostPatchInputs - 1;
+  if (!layer.transposed && layer.rows() <= most) return {{layer, {0, layer.in}, true}};
   const int channels = model.nodes()[static_cast<std::size_t>(node.inputs[0])].channels;
-  if (channels >= kLeastSharedChannels && channels <= kMostDenseInputs) {
+  if (node.flatten && channels >= kLeastSharedChannels) {
     layer.taps = layer.in / channels;
     layer.in = channels;
-    return {{layer, 0, false}};
   }
   std::vector<Part> parts;
-  for (int first = 0; first < layer.in; first += kMostDenseInputs) {
-    Part part{layer, first, false};
-    part.rows.in = std::min(kMostDenseInputs, layer.in - first);
-    part.rows.weight += static_cast<std::int64_t>(first) * layer.out;
-    if (first > 0) part.rows.name += " from input " + std::to_string(first);
-    parts.push_back(part);
-  }
+  for (const ChannelGroup& inputs : channel_groups(layer.in, kMostSharedChannels))
+    parts.push_back({layer, inputs});
   return parts;
 }
 
 /// x of these channels; behind an image that a dense layer reads as one pixel, the image's pixels.
-ConstTensorView inputs_of(ConstTensorView x, const LayerMatrix& layer, int first) {
+ConstTensorView inputs_of(ConstTensorView x, const LayerMatrix& layer, const ChannelGroup& inputs) {
   if (layer.taps > 1 && x.shape.c == layer.taps * layer.in) {
     x.shape = {x.shape.n, 1, layer.taps, layer.in};
     x.ld = layer.in;
   }
-  x.data += first;
-  x.shape.c = layer.in;
+  x.data += inputs.first;
+  x.shape.c = inputs.count;
   return x;
 }
 
@@ -83,21 +82,19 @@ InputFactors::InputFactors(const Stream& stream, const Model& model,
       draw_(stream.device()),
       weights_(zeroed_vector(stream, MeanWeights::kFloats)) {
   for (const LayerMatrix& layer : layer_matrices(model))
-    for (const Part& part : parts_of(model, layer)) {
-      const bool fits = part.is_layer && part.rows.rows() + 1 <= kMostPatchInputs;
-      add_factor(stream, part.rows, part.first, fits && !layer.transposed);
-    }
+    for (const Part& part : parts_of(model, layer))
+      add_factor(stream, part.layer, part.inputs, part.whole_patch);
   allocate_scratch(stream);
 }
 
-void InputFactors::add_factor(const Stream& stream, const LayerMatrix& layer, int first,
-                              bool whole_patch) {
+void InputFactors::add_factor(const Stream& stream, const LayerMatrix& layer,
+                              const ChannelGroup& inputs, bool whole_patch) {
   Factor f;
   f.layer = layer;
-  f.first = first;
+  f.inputs = inputs;
   f.whole_patch = whole_patch;
   f.has_bias = f.whole_patch && layer.bias >= 0;
-  f.n = f.whole_patch ? layer.rows() + (f.has_bias ? 1 : 0) : layer.in;
+  f.n = f.whole_patch ? layer.rows() + (f.has_bias ? 1 : 0) : inputs.count;
   const std::int64_t elements = static_cast<std::int64_t>(f.n) * f.n;
   f.mean = zeroed_vector(stream, elements);
   f.inverse = zeroed_vector(stream, elements);
@@ -145,7 +142,7 @@ void InputFactors::observe(const Stream& stream, const BatchLoss& loss, std::uin
 void InputFactors::observe(const Stream& stream, const BatchLoss& loss, std::size_t i) {
   const Factor& f = factors_[i];
   const Node& node = node_of(model_, f.layer);
-  const ConstTensorView x = inputs_of(loss.layer_input(f.layer.node), f.layer, f.first);
+  const ConstTensorView x = inputs_of(loss.layer_input(f.layer.node), f.layer, f.inputs);
   GatherPatchesOptions options;
   if (f.whole_patch) options.geometry = node.geometry;
   options.append_one = f.has_bias;
@@ -177,20 +174,22 @@ void InputFactors::apply(const Stream& stream, const Factor& f, ConstVectorView 
   const float* from = m.data + layer.weight;
   float* to = d.data + layer.weight;
   if (layer.transposed) {
-    multiply(stream, ConstMatrixView{from, layer.rows(), f.n}, inverse, {}, workspace(),
-             {to, layer.rows(), f.n});
+    const int rows = layer.rows();
+    multiply(stream, ConstMatrixView(from + f.inputs.first, rows, f.n, layer.in), inverse, {},
+             workspace(), MatrixView(to + f.inputs.first, rows, f.n, layer.in));
     return;
   }
-  const int blocks = f.whole_patch ? 1 : layer.taps;
-  const std::int64_t block = static_cast<std::int64_t>(f.n) * layer.out;
   if (!f.contiguous) {
     stage(stream, layer, m, staged_m_);
     from = staged_m_.data();
     to = staged_d_.data();
   }
-  for (int i = 0; i < blocks; ++i)
-    multiply(stream, inverse, ConstMatrixView{from + i * block, f.n, layer.out}, {}, workspace(),
-             {to + i * block, f.n, layer.out});
+  const int blocks = f.whole_patch ? 1 : layer.taps;
+  for (int tap = 0; tap < blocks; ++tap) {
+    const std::int64_t row = static_cast<std::int64_t>(tap) * layer.in + f.inputs.first;
+    multiply(stream, inverse, ConstMatrixView{from + row * layer.out, f.n, layer.out}, {},
+             workspace(), {to + row * layer.out, f.n, layer.out});
+  }
   if (!f.contiguous) unstage(stream, layer, staged_d_, d);
 }
 
@@ -214,8 +213,10 @@ void InputFactors::append_state(OptimizerState& state) {
   state.tensors.push_back({"input_factors.weights", view(weights_), {MeanWeights::kFloats}});
   for (Factor& f : factors_) {
     const std::vector<std::int64_t> shape{f.n, f.n};
-    state.tensors.push_back({"input_factors." + f.layer.name + ".mean", view(f.mean), shape});
-    state.tensors.push_back({"input_factors." + f.layer.name + ".inverse", view(f.inverse), shape});
+    std::string name = "input_factors." + f.layer.name;
+    if (f.inputs.first > 0) name += " from input " + std::to_string(f.inputs.first);
+    state.tensors.push_back({name + ".mean", view(f.mean), shape});
+    state.tensors.push_back({name + ".inverse", view(f.inverse), shape});
   }
 }
 

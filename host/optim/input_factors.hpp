@@ -48,8 +48,8 @@ class InputFactors {
 
  private:
   struct Factor {
-    LayerMatrix layer;         // of a large dense layer, a part of it
-    int first = 0;             // of the layer's inputs
+    LayerMatrix layer;         // of a dense layer that shares factors, pixels as taps
+    ChannelGroup inputs;       // that are in A
     int n = 0;                 // of A
     bool whole_patch = false;  // else over the channels, the same for every tap
     bool has_bias = false;     // its last row
@@ -60,7 +60,8 @@ class InputFactors {
     std::uint64_t seed, step;
   };
 
-  void add_factor(const Stream& stream, const LayerMatrix& layer, int first, bool whole_patch);
+  void add_factor(const Stream& stream, const LayerMatrix& layer, const ChannelGroup& inputs,
+                  bool whole_patch);
   void allocate_scratch(const Stream& stream);
   void observe(const Stream& stream, const BatchLoss& loss, std::size_t i);
   void apply(const Stream& stream, const Factor& factor, ConstVectorView m, VectorView d);

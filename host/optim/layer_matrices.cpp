@@ -1,5 +1,7 @@
 #include "host/optim/layer_matrices.hpp"
 
+#include <algorithm>
+
 #include "host/nn/graph.hpp"
 
 namespace curvseg {
@@ -23,6 +25,17 @@ std::vector<LayerMatrix> layer_matrices(const Model& model) {
     if (node.bias >= 0) layer.bias = offset(node.bias);
     result.push_back(layer);
   }
+  return result;
+}
+
+std::vector<ChannelGroup> channel_groups(int channels, int largest) {
+  constexpr int kVector = 16;  // floats of the widest registers
+  const int groups = (channels + largest - 1) / largest;
+  int count = (channels + groups - 1) / groups;
+  count = std::min(largest, (count + kVector - 1) / kVector * kVector);
+  std::vector<ChannelGroup> result;
+  for (int first = 0; first < channels; first += count)
+    result.push_back({first, std::min(count, channels - first)});
   return result;
 }
 

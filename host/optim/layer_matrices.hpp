@@ -32,4 +32,12 @@ struct LayerMatrix {
 /// In the order of the layers.
 std::vector<LayerMatrix> layer_matrices(const Model& model);
 
+/// Channels [first, first + count).
+struct ChannelGroup {
+  int first = 0, count = 0;
+};
+
+/// `channels` in as few groups as there can be of at most `largest` each, about equally large.
+std::vector<ChannelGroup> channel_groups(int channels, int largest);
+
 }  // namespace curvseg

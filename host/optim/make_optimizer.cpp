@@ -83,7 +83,7 @@ void check_soap(const std::string& name, const SoapOptions& o) {
   check_range(name, "decoupled_l2", o.decoupled_l2, 0.0f, INFINITY);
   check_count(name, "factor_every", o.factor_every);
   check_count(name, "basis_every", o.basis_every);
-  check_count(name, "largest_side", o.largest_side);
+  check_count(name, "largest_basis", o.largest_basis);
 }
 
 void check_muon(const std::string& name, const MuonOptions& o) {
@@ -115,6 +115,7 @@ void check_damped_diagonal(const std::string& name, const DampedDiagonalOptions&
   check_range(name, "gamma", o.gamma, 0.0f, INFINITY);
   check_range(name, "epsilon", o.epsilon, 1e-30f, INFINITY);
   check_range(name, "clip", o.clip, 0.0f, INFINITY);
+  check_range(name, "clip_norm", o.clip_norm, 0.0f, INFINITY);
   check_range(name, "decoupled_l2", o.decoupled_l2, 0.0f, INFINITY);
   check_count(name, "refresh_every", o.refresh_every);
   if (o.mean_square && o.estimator == DiagonalEstimator::kGaussNewtonBartlett)

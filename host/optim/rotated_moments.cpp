@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <span>
+#include <string>
 #include <utility>
 
 #include "host/ops/check.hpp"
@@ -19,6 +20,12 @@ MatrixView matrix(float* of, std::int64_t elements, int columns) {
 }
 ConstMatrixView matrix(const float* of, std::int64_t elements, int columns) {
   return {of, static_cast<int>(elements / columns), columns};
+}
+
+/// Those of a block of channels.
+template <class View, class Block>
+View columns(const View& all, const Block& block) {
+  return {all.data + block.first, all.rows, block.n, all.ld};
 }
 
 /// As many operands from the i-th as a call may have.
@@ -48,25 +55,29 @@ RotatedMoments::RotatedMoments(const Stream& stream, const SoapOptions& options,
     layer.matrix = matrix;
     layer.columns = matrix.columns();
     layer.rows = matrix.rows() / matrix.taps;
-    make_side(stream, layer.left, layer.rows);
-    make_side(stream, layer.right, layer.columns);
+    layer.left = make_side(stream, layer.rows);
+    layer.right = make_side(stream, layer.columns);
     layers_.push_back(std::move(layer));
   }
-  list_sides();
+  list_blocks();
   allocate_scratch(stream);
 }
 
-void RotatedMoments::make_side(const Stream& stream, Side& side, int n) const {
-  if (n < 2 || n > options_.largest_side) return;
-  side.n = n;
-  side.factor = zeroed_vector(stream, static_cast<std::int64_t>(n) * n);
-  side.basis = zeroed_vector(stream, static_cast<std::int64_t>(n) * n);
+RotatedMoments::Side RotatedMoments::make_side(const Stream& stream, int n) const {
+  Side side{n, {}};
+  if (n < 2 || options_.largest_basis < 2) return side;
+  for (const auto& [first, count] : channel_groups(n, options_.largest_basis)) {
+    const std::int64_t elements = static_cast<std::int64_t>(count) * count;
+    side.blocks.push_back(
+        {first, count, zeroed_vector(stream, elements), zeroed_vector(stream, elements)});
+  }
+  return side;
 }
 
-void RotatedMoments::list_sides() {
+void RotatedMoments::list_blocks() {
   for (const Layer& layer : layers_)
     for (const Side* side : {&layer.left, &layer.right})
-      if (side->n > 0) sides_.push_back(side);
+      for (const Block& block : side->blocks) blocks_.push_back(&block);
 }
 
 void RotatedMoments::allocate_scratch(const Stream& stream) {
@@ -77,18 +88,18 @@ void RotatedMoments::allocate_scratch(const Stream& stream) {
     elements = std::max(elements, layer.matrix.elements());
     for (const auto& [side, other] :
          {std::pair{&layer.left, layer.columns}, std::pair{&layer.right, layer.rows}}) {
-      if (side->n == 0) continue;
-      const int rows = layer.matrix.taps * other, n = side->n;
-      bytes = std::max({bytes, multiply_workspace(device, rows, n, n),
-                        multiply_a_bt_workspace(device, rows, n, n),
-                        multiply_at_b_workspace(device, n, rows, n),
-                        multiply_workspace(device, n, n, n)});
+      const int rows = layer.matrix.taps * other;
+      for (const Block& block : side->blocks)
+        bytes = std::max({bytes, multiply_workspace(device, rows, block.n, block.n),
+                          multiply_a_bt_workspace(device, rows, block.n, block.n),
+                          multiply_at_b_workspace(device, block.n, rows, block.n),
+                          multiply_workspace(device, block.n, block.n, block.n)});
     }
   }
   std::vector<int> sizes;
-  for (const Side* side : sides_) {
-    sizes.push_back(side->n);
-    squares += side->factor.size() + side->n;
+  for (const Block* block : blocks_) {
+    sizes.push_back(block->n);
+    squares += block->factor.size() + block->n;
   }
   for (std::size_t i = 0; i < sizes.size(); i += kLargestMatrixBatch) {
     const auto some =
@@ -100,9 +111,9 @@ void RotatedMoments::allocate_scratch(const Stream& stream) {
   product_ = DeviceArray<float>(device, elements);
   squares_ = DeviceArray<float>(device, squares);
   float* at = squares_.data();
-  for (const Side* side : sides_) {
-    refreshed_.push_back({{at, side->n, side->n}, square(side->basis, side->n)});
-    at += side->factor.size();
+  for (const Block* block : blocks_) {
+    refreshed_.push_back({{at, block->n, block->n}, square(block->basis, block->n)});
+    at += block->factor.size();
   }
   workspace_ = DeviceArray<float>(device, static_cast<std::int64_t>(bytes / sizeof(float)));
 }
@@ -150,32 +161,46 @@ void RotatedMoments::observe(const Stream& stream, std::uint64_t step, ConstVect
 void RotatedMoments::update_factors(const Stream& stream, const Layer& layer,
                                     ConstVectorView grad) {
   const float* g = grad.data + layer.matrix.weight;
-  const int taps = layer.matrix.taps;
   const std::int64_t elements = layer.matrix.elements();
-  const auto add_square = [&](const Side& side, const float* of) {
-    const VectorView factor = view(side.factor);
+  add_square(stream, layer.right, g, elements);
+  if (!layer.left.rotates()) return;
+  transpose(stream, layer.matrix.taps, layer.rows, layer.columns, g, turned_.data());
+  add_square(stream, layer.left, turned_.data(), elements);
+}
+
+void RotatedMoments::add_square(const Stream& stream, const Side& side, const float* of,
+                                std::int64_t elements) {
+  for (const Block& block : side.blocks) {
+    const VectorView factor = view(block.factor);
     linear_combination(stream, {{factor, options_.factor_decay}}, factor);
-    const ConstMatrixView x = matrix(of, elements, side.n);
-    multiply_at_b(stream, x, x, {.accumulate = true}, workspace(), square(side.factor, side.n));
-  };
-  if (layer.right.n > 0) add_square(layer.right, g);
-  if (layer.left.n > 0) {
-    transpose(stream, taps, layer.rows, layer.columns, g, turned_.data());
-    add_square(layer.left, turned_.data());
+    const ConstMatrixView x = columns(matrix(of, elements, side.n), block);
+    multiply_at_b(stream, x, x, {.accumulate = true}, workspace(), square(block.factor, block.n));
+  }
+}
+
+void RotatedMoments::multiply_by(const Stream& stream, const Side& side, bool transposed,
+                                 const float* from, std::int64_t elements, float* to) {
+  for (const Block& block : side.blocks) {
+    const ConstMatrixView x = columns(matrix(from, elements, side.n), block);
+    const MatrixView result = columns(matrix(to, elements, side.n), block);
+    if (transposed)
+      multiply_a_bt(stream, x, basis(block), {}, workspace(), result);
+    else
+      multiply(stream, x, basis(block), {}, workspace(), result);
   }
 }
 
 void RotatedMoments::first_bases(const Stream& stream) {
   std::vector<SymmetricEigenOperands> operands;
   float* at = squares_.data();
-  for (const Side* side : sides_) {
+  for (const Block* block : blocks_) {
     // Of the negative, so that the largest come first: the order that orthogonal iteration keeps.
-    const VectorView negative{at, side->factor.size()};
-    linear_combination(stream, {{view(side->factor), -1.0f}}, negative);
+    const int n = block->n;
+    const VectorView negative{at, block->factor.size()};
+    linear_combination(stream, {{view(block->factor), -1.0f}}, negative);
     at += negative.size;
-    operands.push_back(
-        {{negative.data, side->n, side->n}, {at, side->n}, square(side->basis, side->n)});
-    at += side->n;
+    operands.push_back({{negative.data, n, n}, {at, n}, square(block->basis, n)});
+    at += n;
   }
   for (std::size_t i = 0; i < operands.size(); i += kLargestMatrixBatch)
     symmetric_eigen(stream, some_of(operands, i), workspace());
@@ -183,10 +208,10 @@ void RotatedMoments::first_bases(const Stream& stream) {
 
 void RotatedMoments::refresh_bases(const Stream& stream) {
   float* at = squares_.data();
-  for (const Side* side : sides_) {
-    multiply(stream, square(side->factor, side->n), square(side->basis, side->n), {}, workspace(),
-             MatrixView{at, side->n, side->n});
-    at += side->factor.size();
+  for (const Block* block : blocks_) {
+    multiply(stream, square(block->factor, block->n), square(block->basis, block->n), {},
+             workspace(), MatrixView{at, block->n, block->n});
+    at += block->factor.size();
   }
   for (std::size_t i = 0; i < refreshed_.size(); i += kLargestMatrixBatch)
     orthonormal_basis(stream, some_of(refreshed_, i), workspace());
@@ -196,42 +221,38 @@ void RotatedMoments::rotate(const Stream& stream, const Layer& layer, VectorView
   const std::int64_t elements = layer.matrix.elements();
   float* const result = all.data + layer.matrix.weight;
   const float* x = result;
-  if (layer.right.n > 0) {
-    multiply(stream, matrix(x, elements, layer.right.n), basis(layer.right), {}, workspace(),
-             matrix(product_.data(), elements, layer.right.n));
+  if (layer.right.rotates()) {
+    multiply_by(stream, layer.right, /*transposed=*/false, x, elements, product_.data());
     x = product_.data();
   }
-  if (layer.left.n == 0) {
+  if (!layer.left.rotates()) {
     linear_combination(stream, {{{x, elements}}}, {result, elements});
     return;
   }
   transpose(stream, layer.matrix.taps, layer.rows, layer.columns, x, turned_.data());
-  multiply(stream, matrix(turned_.data(), elements, layer.left.n), basis(layer.left), {},
-           workspace(), matrix(result, elements, layer.left.n));
+  multiply_by(stream, layer.left, /*transposed=*/false, turned_.data(), elements, result);
 }
 
 void RotatedMoments::rotate_back(const Stream& stream, const Layer& layer, VectorView all) {
   const std::int64_t elements = layer.matrix.elements();
   float* const result = all.data + layer.matrix.weight;
   const float* x = result;
-  if (layer.left.n > 0) {
-    multiply_a_bt(stream, matrix(x, elements, layer.left.n), basis(layer.left), {}, workspace(),
-                  matrix(turned_.data(), elements, layer.left.n));
-    float* straight = layer.right.n > 0 ? product_.data() : result;
+  if (layer.left.rotates()) {
+    multiply_by(stream, layer.left, /*transposed=*/true, x, elements, turned_.data());
+    float* straight = layer.right.rotates() ? product_.data() : result;
     transpose(stream, layer.matrix.taps, layer.columns, layer.rows, turned_.data(), straight);
     x = straight;
   }
-  if (layer.right.n == 0) return;
+  if (!layer.right.rotates()) return;
   // Without the other side x is where the result goes, and a product overlaps no operand.
-  float* product = layer.left.n > 0 ? result : product_.data();
-  multiply_a_bt(stream, matrix(x, elements, layer.right.n), basis(layer.right), {}, workspace(),
-                matrix(product, elements, layer.right.n));
+  float* product = layer.left.rotates() ? result : product_.data();
+  multiply_by(stream, layer.right, /*transposed=*/true, x, elements, product);
   if (product != result) linear_combination(stream, {{{product, elements}}}, {result, elements});
 }
 
 void RotatedMoments::rotate_all(const Stream& stream, VectorView all, bool back) {
   for (const Layer& layer : layers_) {
-    if (layer.left.n == 0 && layer.right.n == 0) continue;
+    if (!layer.left.rotates() && !layer.right.rotates()) continue;
     if (back)
       rotate_back(stream, layer, all);
     else
@@ -245,10 +266,12 @@ void RotatedMoments::append_state(OptimizerState& state) {
   for (Layer& layer : layers_)
     for (const auto& [side, name] :
          {std::pair{&layer.left, ".left"}, std::pair{&layer.right, ".right"}}) {
-      if (side->n == 0) continue;
-      const std::string prefix = "soap." + layer.matrix.name + name;
-      state.tensors.push_back({prefix + ".sum", view(side->factor), {side->n, side->n}});
-      state.tensors.push_back({prefix + ".basis", view(side->basis), {side->n, side->n}});
+      for (Block& block : side->blocks) {
+        std::string prefix = "soap." + layer.matrix.name + name;
+        if (block.first > 0) prefix += " from channel " + std::to_string(block.first);
+        state.tensors.push_back({prefix + ".sum", view(block.factor), {block.n, block.n}});
+        state.tensors.push_back({prefix + ".basis", view(block.basis), {block.n, block.n}});
+      }
     }
 }
 
@@ -257,7 +280,7 @@ std::size_t RotatedMoments::bytes() const {
                        product_.bytes() + squares_.bytes() + workspace_.bytes();
   for (const Layer& layer : layers_)
     for (const Side* side : {&layer.left, &layer.right})
-      result += side->factor.bytes() + side->basis.bytes();
+      for (const Block& block : side->blocks) result += block.factor.bytes() + block.basis.bytes();
   return result;
 }
 

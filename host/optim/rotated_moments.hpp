@@ -8,8 +8,10 @@
 //
 // Of L and R only the eigenvectors count, so they are running sums where Shampoo has means. Taps
 // share the factors over channels, as in Shampoo with a factor a tensor extent: a factor of
-// the whole patch would cost T² to T³ times as much. Biases, and sides that are longer than the
-// limit, have no basis: there it is Adam. Source: Vyas et al., "SOAP: Improving and Stabilizing
+// the whole patch would cost T² to T³ times as much. Long sides are cut into groups of channels:
+// L and R are then the blocks on its diagonal, as in Anil et al., "Scalable Second Order
+// Optimization for Deep Learning", 2020, but of the whole G. Biases have no basis: there it is
+// Adam. Source: Vyas et al., "SOAP: Improving and Stabilizing
 // Shampoo using Adam", ICLR 2025, algorithm 3; bases by one step of orthogonal iteration.
 #pragma once
 
@@ -44,25 +46,36 @@ class RotatedMoments {
   std::size_t bytes() const;
 
  private:
-  /// One side of a layer's matrices.
-  struct Side {
-    int n = 0;  // 0: it has no basis
+  /// Channels of one side of a layer's matrices that share a basis.
+  struct Block {
+    int first = 0, n = 0;
     DeviceArray<float> factor, basis;
   };
-  static ConstMatrixView basis(const Side& side) { return {side.basis.data(), side.n, side.n}; }
+  struct Side {
+    int n = 0;                  // of channels
+    std::vector<Block> blocks;  // none: it has no basis
+    bool rotates() const { return !blocks.empty(); }
+  };
+  static ConstMatrixView basis(const Block& block) {
+    return {block.basis.data(), block.n, block.n};
+  }
   struct Layer {
     LayerMatrix matrix;
     int rows = 0, columns = 0;  // P, Q
     Side left, right;
   };
 
-  void make_side(const Stream& stream, Side& side, int n) const;
+  Side make_side(const Stream& stream, int n) const;
   void allocate_scratch(const Stream& stream);
   /// Of all layers, where they are once these are in their places.
-  void list_sides();
+  void list_blocks();
   void update_factors(const Stream& stream, const Layer& layer, ConstVectorView grad);
   void first_bases(const Stream& stream);
   void refresh_bases(const Stream& stream);
+  void add_square(const Stream& stream, const Side& side, const float* x, std::int64_t elements);
+  /// to = x·B or x·Bᵀ, B the bases of a side, block by block.
+  void multiply_by(const Stream& stream, const Side& side, bool transposed, const float* x,
+                   std::int64_t elements, float* to);
   /// x_t ← (Uᵀ x_t V)ᵀ, x the layer's place of a vector laid out as theta. Turned over, since Adam
   /// does not care and one transposition less is needed each way; not turned if there is no U.
   void rotate(const Stream& stream, const Layer& layer, VectorView all);
@@ -74,13 +87,13 @@ class RotatedMoments {
   SoapOptions options_;
   std::int64_t parameters_;
   std::vector<Layer> layers_;
-  std::vector<const Side*> sides_;  // those with a basis
+  std::vector<const Block*> blocks_;  // of all sides
   DeviceValue<UpdateScalars> scalars_;
   DeviceArray<float> m_, v_;                         // in the rotated space
   DeviceArray<float> rotated_;                       // of the gradient, then of the direction
   DeviceArray<float> turned_, product_;              // of one layer
   DeviceArray<float> squares_;                       // of all bases
-  std::vector<OrthonormalBasisOperands> refreshed_;  // from squares_, of each side
+  std::vector<OrthonormalBasisOperands> refreshed_;  // from squares_, of each block
   DeviceArray<float> workspace_;
 };
 

@@ -1,5 +1,6 @@
 #include "host/train/engine.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -29,6 +30,7 @@ Engine::Engine(Stream stream, Model model, const TrainerOptions& options)
       model_(std::move(model)),
       optimizer_options_(options.optimizer),
       clip_norm_(options.clip_norm),
+      images_at_once_(options.images_at_once),
       theta_(zeroed_vector(stream_, model_.parameter_count())),  // also between the parameters
       loss_options_(options.loss),
       batch_losses_(stream_, kTrainingShapes,
@@ -59,8 +61,9 @@ Optimizer& Engine::optimizer() {
 
 BatchLoss Engine::make_batch_loss(const Shape& input) {
   const Optimizer& method = optimizer();
-  return {
-      stream_, model_, input, loss_options_, method.curvature(), method.images_at_once(input.n)};
+  const int at_once =
+      images_at_once_ > 0 ? std::min(images_at_once_, input.n) : method.images_at_once(input.n);
+  return {stream_, model_, input, loss_options_, method.curvature(), at_once};
 }
 
 Inference Engine::make_inference(const Shape& input) const {

@@ -83,6 +83,7 @@ class Engine {
   Model model_;
   OptimizerOptions optimizer_options_;
   float clip_norm_;
+  int images_at_once_;
   DeviceArray<float> theta_, grad_;
   DeviceArray<float> kept_theta_;  // that settle() took back
   bool has_kept_ = false;

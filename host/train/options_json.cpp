@@ -170,7 +170,7 @@ void visit_soap(const V& v, T& o) {
   v("factor_decay", o.factor_decay);
   v("factor_every", o.factor_every);
   v("basis_every", o.basis_every);
-  v("largest_side", o.largest_side);
+  v("largest_basis", o.largest_basis);
   v("decoupled_l2", o.decoupled_l2);
 }
 
@@ -217,6 +217,7 @@ void visit_damped_diagonal(const V& v, T& o) {
   v("gamma", o.gamma);
   v("epsilon", o.epsilon);
   v("clip", o.clip);
+  v("clip_norm", o.clip_norm);
   v("refresh_every", o.refresh_every);
   v("mean_square", o.mean_square);
   v("unbiased", o.unbiased);
@@ -334,6 +335,7 @@ template <class V, class T>
 void visit_options(const V& v, T& o) {
   v("seed", o.seed);
   v("batch", o.batch);
+  v("images_at_once", o.images_at_once);
   v("epochs", o.epochs);
   v("max_steps", o.max_steps);
   v("samples_per_epoch", o.samples_per_epoch);

@@ -47,6 +47,9 @@ void check_normalisation_of(const Model& model, const std::optional<Normalisatio
 void check_trainer_options(const TrainerOptions& options, const Model& model) {
   require(options.batch >= 1,
           "batch is " + std::to_string(options.batch) + ", it must be at least 1");
+  require(
+      options.images_at_once >= 0,
+      "images_at_once is " + std::to_string(options.images_at_once) + ", it must not be negative");
   require(options.epochs > 0 || options.max_steps > 0,
           "epochs and max_steps are both 0, one must say when training ends");
   require(options.clip_norm >= 0.0f && std::isfinite(options.clip_norm),

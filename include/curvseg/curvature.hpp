@@ -96,7 +96,8 @@ class BatchLoss {
   /// For batches of shape `input`.
   /// \param images_at_once  gradients and products are computed of so many images after each other
   ///        and added up in a fixed order: fewer take less memory. 0: half of the batch, or all of
-  ///        it for kNone, which takes no other number.
+  ///        it for kNone. With fewer than all, kNone has memory for no more than these images: each
+  ///        call that needs it repeats the forward pass.
   /// \throws InputError if the model does not fit the input, or an option is out of range;
   ///         std::invalid_argument for images_at_once out of range.
   BatchLoss(const Stream& stream, const Model& model, const Shape& input,
@@ -113,13 +114,15 @@ class BatchLoss {
   int images_at_once() const;               ///< of a product, see the constructor
 
   /// Forward pass at theta on images `x` and `labels` [N,H,W] of the output; labels outside
-  /// [0, classes) are ignored. All three must stay as they are while products are taken.
+  /// [0, classes) are ignored. All three must stay as they are while products are taken, or with
+  /// kNone and fewer images at once than all, whose forward passes come later, value or gradients.
   void linearise(ConstVectorView theta, ConstTensorView x, const std::int32_t* labels);
 
   ConstVectorView theta() const;       ///< of the last linearise(), as the next two
   ConstTensorView x() const;           ///< the images
   const std::int32_t* labels() const;  ///< on the device
-  /// The logits [N,H,W,classes].
+  /// The logits [N,H,W,classes]. \throws std::logic_error for kNone with fewer images at once than
+  /// all, which keeps none.
   ConstTensorView logits() const;
   /// What layer `node` of Model::nodes() reads, a convolution's x; a dense layer's as
   /// [N,1,1,H·W·C]. \throws std::logic_error for kNone, where it is overwritten.
@@ -137,7 +140,7 @@ class BatchLoss {
   /// The loss alone. \throws std::logic_error before linearise().
   void value();
   /// grad (+)= dL/dtheta, and the loss. \throws std::logic_error before linearise(), and for kNone
-  /// when it is not the first time since.
+  /// with all images at once when it is not the first time since.
   void gradient(VectorView grad, bool accumulate = false);
 
   /// to (+)= Σ_n grad_n², and the loss, grad_n the share of image n in the gradient:

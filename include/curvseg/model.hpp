@@ -141,13 +141,20 @@ Model fcn(int in_channels, int classes, int width = 16);
 /// Encoder-decoder without skip connections, after SegNet (Badrinarayanan et al. 2017), with
 /// bilinear up-sampling.
 Model segnet(int in_channels, int classes, int width = 16, int depth = 3);
+/// The size of a classifier.
+struct ClassifierOptions {
+  int width = 32;    ///< channels of the first convolution, doubled at each below
+  int hidden = 512;  ///< outputs of the first dense layer
+};
 /// (3x3 conv, 2x2 max pool) x 3 with 32, 64, 128 channels, dense 512, dense n.
-Model classifier3(int in_channels, int classes, int image_h, int image_w);
+Model classifier3(int in_channels, int classes, int image_h, int image_w,
+                  const ClassifierOptions& options = {});
 /// (3x3 conv, 2x2 max pool) x 2 with 32, 64 channels, dense 128, dense n.
-Model classifier2(int in_channels, int classes, int image_h, int image_w);
+Model classifier2(int in_channels, int classes, int image_h, int image_w,
+                  const ClassifierOptions& options = {.hidden = 128});
 /// By name, as the command line and checkpoints do: "unet", "unet(width=32, depth=4)", "fcn",
-/// "segnet", "classifier3", "classifier2". \throws InputError naming the models or options there
-/// are, or the layer that does not fit images of this size.
+/// "segnet", "classifier3(width=16)", "classifier2". \throws InputError naming the models or
+/// options there are, or the layer that does not fit images of this size.
 Model make(std::string_view name, int in_channels, int classes, int image_h = 0, int image_w = 0);
 /// What make() knows: "unet", "fcn" …
 std::vector<std::string> names();

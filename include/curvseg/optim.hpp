@@ -122,7 +122,7 @@ struct SoapOptions {
   float factor_decay = 0.95f;  ///< of L and R, from a gradient that they see to the next
   int factor_every = 1;        ///< L and R see the first gradient and every such one after it
   int basis_every = 10;        ///< steps between refreshed bases
-  int largest_side = 2048;     ///< channels of a layer beyond which a side has no basis
+  int largest_basis = 128;     ///< channels that share a basis; of more, groups have one each
   float decoupled_l2 = 0.0f;   ///< as in RegularisationOptions
 };
 
@@ -157,7 +157,8 @@ struct AutoOptions {
 };
 
 /// Gradient descent: θ ← θ − η·g. For the descent of the textbooks the batch has to be the whole
-/// set; that is up to the caller. Steps that lead to a loss that is not finite or far too high are
+/// set: TrainerOptions::batch, of any size in the memory of a few with images_at_once; the command
+/// does so. Steps that lead to a loss that is not finite or far too high are
 /// taken back, and the next ones are shorter.
 struct GradientDescentOptions {
   float l2 = 0.0f;  ///< of the loss: + ½·l2·|θ|²
@@ -211,11 +212,14 @@ struct DampedDiagonalOptions {
   std::string preset = "sophia";
   /// Which estimates h is the mean of; mean_square is for kHutchinson alone.
   DiagonalEstimator estimator = DiagonalEstimator::kGaussNewtonBartlett;
-  float beta1 = 0.96f;         ///< of m, in [0, 1)
-  float beta2 = 0.99f;         ///< of h over refreshes, in [0, 1)
-  float gamma = 0.05f;         ///< the smaller, the more elements are clipped
-  float epsilon = 1e-12f;      ///< in place of γ·h where that is smaller or negative; ≥ 1e-30
-  float clip = 1.0f;           ///< 0: none
+  float beta1 = 0.96f;     ///< of m, in [0, 1)
+  float beta2 = 0.99f;     ///< of h over refreshes, in [0, 1)
+  float gamma = 0.05f;     ///< the smaller, the more elements are clipped
+  float epsilon = 1e-12f;  ///< in place of γ·h where that is smaller or negative; ≥ 1e-30
+  float clip = 1.0f;       ///< of elements of the step; 0: none
+  /// The gradient is shortened to this norm before it enters m, or to StepContext::max_norm where
+  /// that is smaller; 0: not by the method itself.
+  float clip_norm = 1.0f;
   int refresh_every = 10;      ///< k, steps from one estimate to the next
   bool mean_square = false;    ///< h is the root of a running mean of squares
   bool unbiased = false;       ///< m and h are divided by 1 − β^t; else they start at 0
@@ -225,8 +229,9 @@ struct DampedDiagonalOptions {
 
 /// Published settings, its `preset` then "".
 /// - "sophia", "sophia-g": Gauss-Newton-Bartlett, β 0.96 and 0.99, γ 0.05, ε 1e-12, k 10, weight
-///   decay 0.2, clip 1; "sophia-h": Hutchinson, γ 0.01. Liu et al., "Sophia: A Scalable Stochastic
-///   Second-order Optimizer for Language Model Pre-training", ICLR 2024, section 3 and appendix.
+///   decay 0.2, clip 1, the gradient's norm at most 1; "sophia-h": Hutchinson, γ 0.01. Liu et al.,
+///   "Sophia: A Scalable Stochastic Second-order Optimizer for Language Model Pre-training", ICLR
+///   2024, section 3 and appendix.
 /// - "adahessian": Hutchinson at every step, spatially averaged, root mean square, β 0.9 and 0.999,
 ///   ε 1e-4, no clip, weight decay 5e-4, to be used at a learning rate of 0.15. Yao et al.,
 ///   "ADAHESSIAN: An Adaptive Second Order Optimizer for Machine Learning", AAAI 2021, and the

@@ -66,8 +66,12 @@ struct ConvergenceOptions {
 
 /// Everything that a training can be told; the defaults train.
 struct TrainerOptions {
-  std::uint64_t seed = 1;             ///< of the parameters, the order of samples, augmentation
-  int batch = 8;                      ///< images per step; the last step of an epoch may see fewer
+  std::uint64_t seed = 1;  ///< of the parameters, the order of samples, augmentation
+  int batch = 8;           ///< images per step; the last step of an epoch may see fewer
+  /// Gradients are computed of so many images of the batch after each other and added up, in a
+  /// fixed order: of fewer they take less memory, for methods that look at no curvature as little
+  /// as a batch of so many. 0: as suits the method, which is all of them or half.
+  int images_at_once = 0;
   std::uint64_t epochs = 20;          ///< 0: until max_steps
   std::uint64_t max_steps = 0;        ///< stop after this many steps in all; 0: after the epochs
   std::size_t samples_per_epoch = 0;  ///< 0: each sample of the set once

@@ -29,7 +29,13 @@ class Network:
 SMALL = Network(2, 1, 1, 2, 1, 16)  # to try this out
 NARROW = Network(16, 3, 1, 2, 8, 96)
 NARROWEST = Network(8, 3, 1, 2, 8, 64)  # of perf/time_to_accuracy: dense algebra weighs most
+WIDER = Network(32, 3, 1, 2, 8, 96)
 WIDE = Network(64, 4, 3, 21, 1, 256)
+# What --optimizer of training_speed takes, the steps in which each refreshes everything once, and
+# those before them that do not count.
+SECOND_ORDER = {"hessian-free": ("hessian-free", 1, 2), "auto, FOOF": ("auto", 20, 10),
+                "auto, FOOF while SOAP watches": ("auto-watched", 20, 10),
+                "auto, SOAP": ("auto-second-phase", 20, 30)}
 
 
 def start(not_here, sides):
@@ -178,14 +184,12 @@ class Networks:
         return sampled(rounds.samples, able,
                        {"name": f"curvature/{work}/{network.name}", "kind": "time"})
 
-    def second_order(self, network):
+    def second_order(self, network, names=tuple(SECOND_ORDER)):
         """One step of each, a mean over the period in which they refresh what they keep, and the
         gradient beside it that its cost is counted in."""
         rows = []
-        for name, optimizer, steps, skip in (
-                ("hessian-free", "hessian-free", 1, 2), ("auto, FOOF", "auto", 20, 10),
-                ("auto, FOOF while SOAP watches", "auto-watched", 20, 10),
-                ("auto, SOAP", "auto-second-phase", 20, 30)):
+        for name in names:
+            optimizer, steps, skip = SECOND_ORDER[name]
             program = [self._programs / "training_speed", "--on-demand"]
             step, gradient = sides = [
                 Side([*program, *network.arguments(work="step", optimizer=optimizer, steps=1,

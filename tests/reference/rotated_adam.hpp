@@ -64,7 +64,7 @@ inline DenseMatrix orthonormal(DenseMatrix a) {
 struct RotatedAdamOptions {
   double beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, factor_decay = 0.95;
   int factor_every = 1, basis_every = 10;
-  std::size_t largest_side = 2048;
+  std::size_t group = 2048;  // channels that share a basis
 };
 
 /// Adam in the eigenbasis of Shampoo's factors (Vyas et al. 2025), for a layer whose taps, one
@@ -109,17 +109,17 @@ class RotatedAdam {
   }
 
  private:
-  bool turns(std::size_t side) const {
-    return basis_[side].rows > 1 && basis_[side].rows <= o_.largest_side;
-  }
+  bool turns(std::size_t side) const { return basis_[side].rows > 1; }
   void add_squares(const std::vector<DenseMatrix>& g, bool right) {
     DenseMatrix& factor = factor_[right ? 1 : 0];
     for (double& each : factor.values) each *= o_.factor_decay;
     for (const DenseMatrix& tap : g) {
       const DenseMatrix square =
           right ? multiply(transpose(tap), tap) : multiply(tap, transpose(tap));
-      for (std::size_t i = 0; i < factor.values.size(); ++i)
-        factor.values[i] += (1.0 - o_.factor_decay) * square.values[i];
+      for (std::size_t i = 0; i < factor.rows; ++i)
+        for (std::size_t j = 0; j < factor.columns; ++j)
+          if (i / o_.group == j / o_.group)
+            factor.at(i, j) += (1.0 - o_.factor_decay) * square.at(i, j);
     }
   }
   DenseMatrix there(const DenseMatrix& x) const {

@@ -212,6 +212,7 @@ TEST_F(BadInput, UnknownNames) {
 
 TEST_F(BadInput, ValuesOutOfRange) {
   expect_refused(train({"--batch", "0"}), "--batch 0");
+  expect_refused(train({"--images-at-once", "-1"}), "--images-at-once -1");
   expect_refused(train({"--lr", "-1"}), "--lr -1");
   for (const char* rate : {"inf", "nan", "1e40"}) {
     expect_refused(train({"--optimizer", "sgd", "--lr", rate}), std::string("--lr ") + rate[0]);
@@ -358,6 +359,7 @@ TEST_F(BadInput, ResumeOfAnotherTraining) {
   expect_refused(resume({"--optimizer", "sgd"}), "--optimizer sgd", file, "auto");
   expect_refused(resume({"--seed", "7"}), "--seed 7", file, "trained with 1");
   expect_refused(resume({"--batch", "3"}), "--batch 3", file, "trained with 2");
+  expect_refused(resume({"--images-at-once", "1"}), "--images-at-once 1", file, "trained with 0");
   expect_refused(resume({"--crop", "16"}), "--crop 16x16", file, "trained with 32x32");
   expect_refused(resume({"--augment", "rotate"}), "--augment rotate", file, "trained with flip");
   expect_refused(resume({"--model", "fcn"}), "fcn", file, "unet(width=4");

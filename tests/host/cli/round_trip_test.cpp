@@ -182,15 +182,71 @@ TEST_F(RoundTrip, PredictWithMasksOfSomeImages) {
   EXPECT_EQ(count_files(out / "overlays"), 3U);
 }
 
-TEST_F(RoundTrip, PredictFilesWithAClassifier) {
+TEST(GradientDescent, TakesTheWholeSetUnlessToldOtherwise) {
+  const TempDir folder;
+  const auto trained = [&](const std::vector<std::string>& more) {
+    const fs::path out = folder / "run";
+    std::vector<std::string> arguments = {"train",
+                                          "--data",
+                                          "builtin:cells?size=160&train=7&val=1&test=1",
+                                          "--optimizer",
+                                          "gd",
+                                          "--model",
+                                          "unet(width=2, depth=1)",
+                                          "--epochs",
+                                          "2",
+                                          "--pictures",
+                                          "0",
+                                          "--overwrite",
+                                          "--out",
+                                          out.string()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const CommandResult result = run_command(arguments);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    auto options = nlohmann::json::parse(read_text(out / "options.json"));
+    options["all_steps"] = json_events(read_text(out / "metrics.jsonl"), "step").size();
+    return options;
+  };
+  const nlohmann::json whole = trained({});
+  EXPECT_EQ(whole.at("batch"), 7);
+  EXPECT_EQ(whole.at("images_at_once"), 5);  // of 25600 pixels
+  EXPECT_EQ(whole.at("crop"), "none");
+  EXPECT_EQ(whole.at("all_steps"), 2);
+  const nlohmann::json crops = trained({"--batch", "4"});
+  EXPECT_EQ(crops.at("batch"), 4);
+  EXPECT_EQ(crops.at("images_at_once"), 0);
+  EXPECT_EQ(crops.at("crop"), "128x128");
+  EXPECT_EQ(trained({"--crop", "64"}).at("batch"), 8);
+  EXPECT_EQ(trained({"--images-at-once", "2"}).at("images_at_once"), 2);
+}
+
+/// Two grey images in the format of MNIST, as both of its parts.
+fs::path grey_digits(const fs::path& folder) {
   std::vector<std::uint8_t> images = {0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 16, 0, 0, 0, 16};
   images.resize(images.size() + 2 * 256, 50);
-  const fs::path data = *folder_ / "mnist";
-  fs::create_directory(data);
+  fs::create_directory(folder);
   for (const char* part : {"train", "t10k"}) {
-    write_bytes(data / (std::string(part) + "-images-idx3-ubyte"), images);
-    write_bytes(data / (std::string(part) + "-labels-idx1-ubyte"), {0, 0, 8, 1, 0, 0, 0, 2, 3, 7});
+    write_bytes(folder / (std::string(part) + "-images-idx3-ubyte"), images);
+    write_bytes(folder / (std::string(part) + "-labels-idx1-ubyte"),
+                {0, 0, 8, 1, 0, 0, 0, 2, 3, 7});
   }
+  return folder;
+}
+
+TEST(Newton, TakesASmallClassifierByItself) {
+  const TempDir folder;
+  const fs::path out = folder / "run";
+  const CommandResult result =
+      run_command({"train", "--data", "mnist:" + grey_digits(folder / "digits").string(),
+                   "--optimizer", "newton", "--steps", "1", "--out", out.string()});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const auto options = nlohmann::json::parse(read_text(out / "options.json"));
+  EXPECT_EQ(options.at("model"), "classifier2(width=2, hidden=16)");
+  EXPECT_LE(options.at("parameters"), 4096);
+}
+
+TEST_F(RoundTrip, PredictFilesWithAClassifier) {
+  const fs::path data = grey_digits(*folder_ / "mnist");
   const fs::path trained = *folder_ / "classifier";
   ASSERT_EQ(run_command({"train", "--data", "mnist:" + data.string(), "--out", trained.string(),
                          "--model", "classifier2", "--steps", "1"})

@@ -57,8 +57,10 @@ class CurvatureCase {
     theta_.upload(stream_, data_.theta.data(), theta_.size());
     x_.upload(stream_, data_.x);
     device_labels_.upload(stream_, labels_.data(), device_labels_.size());
-    operator_.linearise(view(theta_), x_, device_labels_.data());
+    linearise();
   }
+
+  void linearise() { operator_.linearise(view(theta_), x_, device_labels_.data()); }
 
   BatchLoss& curvature() { return operator_; }
   const Stream& stream() const { return stream_; }

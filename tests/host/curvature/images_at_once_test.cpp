@@ -2,6 +2,7 @@
 #include <omp.h>
 
 #include "host/curvature/curvature_case.hpp"
+#include "host/nn/message_of.hpp"
 
 namespace curvseg {
 namespace {
@@ -34,6 +35,83 @@ TEST(BatchLossParts, GiveTheSameWithinRounding) {
       expect_close(parts.result_of(squares), squared);
     }
   }
+}
+
+/// A loss without curvature, which has a forward pass for each part and keeps nothing of it.
+class ForgetfulParts : public ::testing::Test {
+ protected:
+  static CurvatureCase loss(const Device& device, int images) {
+    return {device,
+            zoo::make("unet(width=2, depth=1)", 1, 3),
+            {5, 5, 6, 1},
+            1,
+            {.class_weights = {0.5f, 2.0f, 1.0f}, .label_smoothing = 0.1f},
+            images,
+            CurvatureKind::kNone};
+  }
+  static std::vector<float> gradient(CurvatureCase& c) {
+    c.linearise();
+    return c.gradient();
+  }
+  static std::vector<float> squares(CurvatureCase& c) {
+    c.linearise();
+    return c.result_of([](BatchLoss& batch, VectorView to) { batch.squared_gradients(to); });
+  }
+  static float value(CurvatureCase& c) {
+    c.linearise();
+    c.curvature().value();
+    return values_of(c.stream(), {c.curvature().loss(), 1})[0];
+  }
+};
+
+TEST_F(ForgetfulParts, GiveTheSameWithinRounding) {
+  for (const char* name : {"host", "emulated", "cuda"}) {
+    if (!has_device(name)) continue;
+    SCOPED_TRACE(name);
+    const Device device = Device::open(name);
+    CurvatureCase whole = loss(device, 0);
+    const float value_of_all = value(whole);
+    for (const auto& [images, at_once] : {std::pair(1, 1), {2, 2}, {3, 3}, {4, 3}, {5, 5}}) {
+      SCOPED_TRACE(images);
+      CurvatureCase parts = loss(device, images);
+      EXPECT_EQ(parts.curvature().images_at_once(), at_once);
+      EXPECT_EQ(parts.curvature().input_shape().n, 5);
+      EXPECT_NEAR(value(parts), value_of_all, 1e-6f * value_of_all);
+      const std::vector<float> grad = gradient(parts);
+      expect_close(grad, to_double(gradient(whole)));
+      EXPECT_EQ(gradient(parts), grad);
+      expect_close(squares(parts), to_double(squares(whole)));
+    }
+  }
+}
+
+TEST_F(ForgetfulParts, TakeTheMemoryOfFewImages) {
+  const Stream stream(Device::open("host"));
+  const Model model = zoo::unet(1, 2);
+  const auto bytes = [&](int batch, int images) {
+    return static_cast<double>(
+        BatchLoss(stream, model, {batch, 96, 96, 1}, {}, CurvatureKind::kNone, images)
+            .memory_bytes());
+  };
+  const double two = bytes(2, 0);
+  EXPECT_LT(bytes(16, 2), 1.05 * two);
+  EXPECT_LT(bytes(15, 2), 2.0 * two);  // and a plan for the last
+  EXPECT_GT(bytes(16, 0), 6.0 * two);
+}
+
+TEST_F(ForgetfulParts, SayWhatTheyDoNotKeep) {
+  CurvatureCase parts = loss(Device::open("host"), 2);
+  EXPECT_EQ(message_of<std::logic_error>([&] { (void)parts.curvature().logits(); }),
+            "unet(width=2, depth=1, transpose=true): logits: the loss takes 2 images at once of 5, "
+            "and keeps nothing of them");
+  EXPECT_EQ(message_of<std::invalid_argument>([&] {
+              BatchLoss& batch = parts.curvature();
+              ConstTensorView x = batch.x();
+              x.shape.n = 2;
+              batch.linearise(parts.theta(), x, batch.labels());
+            }),
+            "unet(width=2, depth=1, transpose=true): linearise: the images are [2,5,6,1], the "
+            "loss is for [5,5,6,1]");
 }
 
 TEST(BatchLossParts, TheLossIsThatOfTheWholeBatch) {
@@ -109,7 +187,9 @@ TEST(BatchLossParts, RefuseNumbersOutOfRange) {
   EXPECT_EQ(make(CurvatureKind::kNone, 0), 3);
   EXPECT_EQ(make(CurvatureKind::kGaussNewton, 0), 2);
   EXPECT_EQ(make(CurvatureKind::kHessian, 1), 1);
-  EXPECT_THROW(make(CurvatureKind::kNone, 2), std::invalid_argument);
+  EXPECT_EQ(make(CurvatureKind::kNone, 1), 1);
+  EXPECT_THROW(make(CurvatureKind::kNone, 4), std::invalid_argument);
+  EXPECT_THROW(make(CurvatureKind::kNone, -1), std::invalid_argument);
   EXPECT_THROW(make(CurvatureKind::kHessian, 4), std::invalid_argument);
   EXPECT_THROW(make(CurvatureKind::kHessian, -1), std::invalid_argument);
 }

@@ -41,6 +41,10 @@ TEST(Model, ParameterShapes) {
   EXPECT_EQ(model.parameters()[14].shape, (Extents{1, 1, 4, 5}));  // head
   const Model dense = zoo::classifier2(1, 10, 28, 28);
   EXPECT_EQ(dense.parameters()[4].shape, (Extents{1, 1, 7 * 7 * 64, 128}));
+  const Model small = zoo::classifier3(3, 10, 32, 32, {.width = 3, .hidden = 7});
+  EXPECT_EQ(small.parameters()[0].shape, (Extents{3, 3, 3, 3}));
+  EXPECT_EQ(small.parameters()[2].shape, (Extents{3, 3, 3, 6}));
+  EXPECT_EQ(small.parameters()[6].shape, (Extents{1, 1, 4 * 4 * 12, 7}));
 }
 
 TEST(Model, ParametersAreAlignedAndDisjoint) {
@@ -65,9 +69,9 @@ TEST(Model, ParametersAreAlignedAndDisjoint) {
 }
 
 TEST(Model, NameRebuildsIt) {
-  for (const char* name :
-       {"unet", "unet(width=7, depth=2)", "unet( transpose = false )", "fcn", "fcn(width=9)",
-        "segnet", "segnet(depth=2)", "classifier2", "classifier3"}) {
+  for (const char* name : {"unet", "unet(width=7, depth=2)", "unet( transpose = false )", "fcn",
+                           "fcn(width=9)", "segnet", "segnet(depth=2)", "classifier2",
+                           "classifier3", "classifier2(width=3)", "classifier3(hidden=5)"}) {
     const Model model = zoo::make(name, 2, 5, 24, 24);
     const Model again = zoo::make(model.name(), 2, 5, 24, 24);
     EXPECT_EQ(model.name(), again.name());
@@ -76,6 +80,7 @@ TEST(Model, NameRebuildsIt) {
   }
   EXPECT_EQ(zoo::make("unet(depth=4)", 3, 2).name(), "unet(width=16, depth=4, transpose=true)");
   EXPECT_EQ(zoo::make("segnet", 3, 2).name(), "segnet(width=16, depth=3)");
+  EXPECT_EQ(zoo::make("classifier3", 3, 2, 8, 8).name(), "classifier3(width=32, hidden=512)");
 }
 
 TEST(Model, ClassifiersHaveOneSizeSegmentersAny) {
@@ -169,11 +174,13 @@ TEST(ZooMessages, SayWhatThereIs) {
             "there is no model \"vnet\"; there are: unet, fcn, segnet, classifier3, classifier2");
   EXPECT_EQ(make_message("unet(widht=3)"),
             "unet has no option \"widht\"; it has: width, depth, transpose");
-  EXPECT_EQ(make_message("classifier2(width=3)"),
-            "classifier2 has no option \"width\"; it has none");
+  EXPECT_EQ(make_message("classifier2(depth=3)"),
+            "classifier2 has no option \"depth\"; it has: width, hidden");
   EXPECT_EQ(make_message("unet(depth=9)"), "unet: depth is 9, it takes a whole number from 1 to 8");
   EXPECT_EQ(make_message("unet(width=a)"),
             "unet: width is a, it takes a whole number from 1 to 1024");
+  EXPECT_EQ(make_message("classifier2(hidden=0)"),
+            "classifier2: hidden is 0, it takes a whole number from 1 to 65536");
   EXPECT_EQ(make_message("unet(transpose=1)"), "unet: transpose is 1, it takes true or false");
   EXPECT_EQ(make_message("unet(width=2, width=3)"),
             "the model \"unet(width=2, width=3)\" has width twice");

@@ -178,8 +178,9 @@ TEST(PlanMessages, NameTheLayerAndBothSides) {
             "poolings");
   EXPECT_EQ(plan(small_unet(), {0, 16, 16, 3}),
             "unet(width=8, depth=2, transpose=true): the input [0,16,16,3] is empty");
-  EXPECT_EQ(plan(zoo::make("classifier2", 1, 10, 28, 28), {1, 32, 28, 1}),
-            "classifier2: it was made for images of 28x28, the input is 32x28");
+  EXPECT_EQ(
+      plan(zoo::make("classifier2", 1, 10, 28, 28), {1, 32, 28, 1}),
+      "classifier2(width=32, hidden=128): it was made for images of 28x28, the input is 32x28");
 
   ModelBuilder b("wiring", 1);
   const int small = b.max_pool(b.input());

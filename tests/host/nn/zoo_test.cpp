@@ -46,6 +46,7 @@ INSTANTIATE_TEST_SUITE_P(
                       ZooCase{"segnet(width=4, depth=2)", {2, 16, 12, 3}, 3},
                       ZooCase{"segnet(width=8)", {1, 45, 37, 3}, 2},
                       ZooCase{"classifier2", {3, 12, 12, 1}, 10},
+                      ZooCase{"classifier2(width=2, hidden=5)", {3, 12, 12, 3}, 10},
                       ZooCase{"classifier3", {2, 13, 17, 3}, 10}));
 
 class ExactZoo : public Zoo {};

@@ -17,6 +17,7 @@ void expect_sophia(const DampedDiagonalOptions& o, DiagonalEstimator estimator, 
   EXPECT_EQ(o.gamma, gamma);
   EXPECT_EQ(o.epsilon, 1e-12f);
   EXPECT_EQ(o.clip, 1.0f);
+  EXPECT_EQ(o.clip_norm, 1.0f);
   EXPECT_EQ(o.refresh_every, 10);
   EXPECT_FALSE(o.mean_square || o.unbiased || o.spatial_mean);
   EXPECT_EQ(o.decoupled_l2, 0.2f);
@@ -36,6 +37,7 @@ TEST(DampedDiagonalPresets, AreThePublishedNumbers) {
   EXPECT_EQ(o.gamma, 1.0f);
   EXPECT_EQ(o.epsilon, 1e-4f);
   EXPECT_EQ(o.clip, 0.0f);
+  EXPECT_EQ(o.clip_norm, 0.0f);
   EXPECT_EQ(o.refresh_every, 1);
   EXPECT_TRUE(o.mean_square && o.unbiased && o.spatial_mean);
   EXPECT_EQ(o.decoupled_l2, 5e-4f);
@@ -69,11 +71,13 @@ class DampedDiagonalTest : public ::testing::TestWithParam<std::string> {
     o.gamma = 0.5f;
     o.epsilon = 0.1f;
     o.clip = 0.5f;
+    o.clip_norm = 0.0f;
     o.refresh_every = 2;
     o.decoupled_l2 = 0.3f;
     return o;
   }
 
+  /// `max_norm` is given with every step; the smaller of it and o.clip_norm counts.
   static Met follow(const DampedDiagonalOptions& o, float max_norm) {
     const auto on = test::diagonal_case(GetParam());
     on->use({.name = "damped-diagonal", .damped_diagonal = o});
@@ -84,7 +88,9 @@ class DampedDiagonalTest : public ::testing::TestWithParam<std::string> {
       on->step(0.1f, max_norm);
       const Doubles g = on->gradient(theta);
       const double norm = std::sqrt(test::inner(g, g));
-      const double scale = max_norm > 0.0f ? std::min(1.0, double{max_norm} / norm) : 1.0;
+      double scale = 1.0;
+      for (const float largest : {max_norm, o.clip_norm})
+        if (largest > 0.0f) scale = std::min(scale, double{largest} / norm);
       if (scale < 1.0) ++met.norm;
       const double correction = o.unbiased ? 1.0 - std::pow(double{o.beta1}, t) : 1.0;
       for (int k = 0; k < 2; ++k)
@@ -119,6 +125,11 @@ TEST_P(DampedDiagonalTest, FollowsItsFormulaAtEveryBound) {
 
 TEST_P(DampedDiagonalTest, ClipsTheGradientByItsNorm) {
   EXPECT_GT(follow(own_options(), 0.2f).norm, 3);
+  DampedDiagonalOptions o = own_options();
+  o.clip_norm = 0.2f;
+  EXPECT_GT(follow(o, 0.0f).norm, 3);
+  EXPECT_GT(follow(o, 0.1f).norm, 3);
+  EXPECT_GT(follow(o, 0.3f).norm, 3);
 }
 
 TEST_P(DampedDiagonalTest, DividesMeansByTheirWeights) {

@@ -124,17 +124,33 @@ TEST_P(InputFactorsTest, AppliesTheInverseOfTheExplicitFactor) {
   EXPECT_EQ(cleared, actual) << "the padding between parameters is not 0 any more";
 }
 
-/// A model of one layer, and what its factors make of a vector after one batch.
+/// `x` with every pixel repeated `times` times along both axes.
+std::vector<float> enlarged(const std::vector<float>& x, const Shape& shape, int times) {
+  std::vector<float> result;
+  for (int n = 0; n < shape.n; ++n)
+    for (int h = 0; h < shape.h * times; ++h)
+      for (int w = 0; w < shape.w * times; ++w) {
+        const int pixel = (n * shape.h + h / times) * shape.w + w / times;
+        const auto at = x.begin() + std::ptrdiff_t{pixel} * shape.c;
+        result.insert(result.end(), at, at + shape.c);
+      }
+  return result;
+}
+
+/// A model of one layer, and what its factors make of a vector after one batch. Behind a pooling
+/// the layer reads what is left of images whose windows are all of one value.
 class LargeLayer {
  public:
-  LargeLayer(const Device& device, const Model& model, const Shape& shape)
+  LargeLayer(const Device& device, const Model& model, const Shape& shape, int pooled = 1)
       : layer_(layer_matrices(model)[0]),
-        x_(uniform_floats(elements(shape), 3)),
+        x_(uniform_floats(elements(shape) / static_cast<std::size_t>(pooled * pooled), 3)),
         m_(uniform_floats(static_cast<std::size_t>(model.parameter_count()), 4)) {
     clear_padding(model, m_);
     const Stream stream(device);
     Tensor images(stream.device(), shape);
-    images.upload(stream, x_);
+    const Shape read{shape.n, shape.h / pooled, shape.w / pooled, shape.c};
+    const std::vector<float> all = enlarged(x_, read, pooled);
+    images.upload(stream, all);
     const auto size = static_cast<std::int64_t>(m_.size());
     DeviceArray<float> theta(stream.device(), size), d(stream.device(), size);
     theta.upload(stream, m_.data(), size);
@@ -153,6 +169,36 @@ class LargeLayer {
   /// The rows of the weights from `from` on are multiplied by the inverse factor of inputs [first,
   /// first + count) of pixels with `channels` channels.
   void expect_multiplied(int from, int channels, int first, int count) const {
+    const InverseFactor factor = inverse_factor(channels, first, count);
+    const auto n = static_cast<std::size_t>(count);
+    const std::int64_t at = layer_.weight + std::int64_t{from} * layer_.out;
+    const std::int64_t size = std::int64_t{count} * layer_.out;
+    const DenseMatrix block(n, static_cast<std::size_t>(layer_.out), values(m_, at, size));
+    expect_close(values(d_, at, size), multiply(factor.inverse, block).values,
+                 "rows from " + std::to_string(from), factor.tolerance);
+  }
+  /// The same of the columns [first, first + count) of a transposed convolution.
+  void expect_multiplied_transposed(int channels, int first, int count) const {
+    const InverseFactor factor = inverse_factor(channels, first, count);
+    const auto n = static_cast<std::size_t>(count);
+    for (int row = 0; row < layer_.rows(); ++row) {
+      const std::int64_t at = layer_.weight + std::int64_t{row} * layer_.in + first;
+      const DenseMatrix block(1, n, values(m_, at, count));
+      expect_close(values(d_, at, count), multiply(block, factor.inverse).values,
+                   "row " + std::to_string(row) + " from " + std::to_string(first),
+                   factor.tolerance);
+    }
+  }
+  void expect_bias_is_copied() const {
+    EXPECT_EQ(values(d_, layer_.bias, layer_.out), values(m_, layer_.bias, layer_.out));
+  }
+
+ private:
+  struct InverseFactor {
+    DenseMatrix inverse;
+    double tolerance;
+  };
+  InverseFactor inverse_factor(int channels, int first, int count) const {
     const auto n = static_cast<std::size_t>(count);
     DenseMatrix rows(x_.size() / static_cast<std::size_t>(channels), n);
     for (std::size_t i = 0; i < rows.rows; ++i)
@@ -161,25 +207,15 @@ class LargeLayer {
             x_[i * static_cast<std::size_t>(channels) + static_cast<std::size_t>(first) + c]);
     DenseMatrix mean = multiply(transpose(rows), rows);
     for (double& value : mean.values) value /= static_cast<double>(rows.rows);
-    const DenseMatrix inverse = damped_inverse(mean);
     // Few pixels leave most eigenvalues to the damping, a hundredth of their mean: an inverse is as
     // wrong as the largest is times that, in rounding errors.
     double square = 0.0, trace = 0.0;
     for (const double value : mean.values) square += value * value;
     for (std::size_t i = 0; i < n; ++i) trace += mean.at(i, i);
     const double condition = std::sqrt(square) / (0.01 * trace / static_cast<double>(n));
-    const double tolerance = condition * std::ldexp(1.0, -24);
-    const std::int64_t at = layer_.weight + std::int64_t{from} * layer_.out;
-    const std::int64_t size = std::int64_t{count} * layer_.out;
-    const DenseMatrix block(n, static_cast<std::size_t>(layer_.out), values(m_, at, size));
-    expect_close(values(d_, at, size), multiply(inverse, block).values,
-                 "rows from " + std::to_string(from), tolerance);
-  }
-  void expect_bias_is_copied() const {
-    EXPECT_EQ(values(d_, layer_.bias, layer_.out), values(m_, layer_.bias, layer_.out));
+    return {damped_inverse(mean), condition * std::ldexp(1.0, -24)};
   }
 
- private:
   LayerMatrix layer_;
   std::vector<float> x_, m_, d_;
 };
@@ -206,16 +242,49 @@ TEST_P(InputFactorsTest, PixelsBeforeALargeDenseLayerShareAFactorOverTheirChanne
   layer.expect_bias_is_copied();
 }
 
-// No image; an image of few channels; an image of more than 512.
-TEST_P(InputFactorsTest, AnotherLargeDenseLayerHasAFactorForEach512Inputs) {
-  for (const Shape& image : {Shape{30, 1, 1, 600}, Shape{30, 12, 10, 5}, Shape{30, 1, 2, 600}}) {
+/// What 600 channels are cut into.
+constexpr ChannelGroup kGroupsOf600[] = {{0, 208}, {208, 208}, {416, 184}};
+
+// Those of one pixel, and of several, which share their factors.
+TEST_P(InputFactorsTest, ALargeDenseLayerHasAFactorForEachGroupOfChannels) {
+  for (const Shape& image : {Shape{30, 1, 1, 600}, Shape{30, 1, 2, 600}}) {
     SCOPED_TRACE(to_string(image));
-    const int inputs = image.h * image.w * image.c;
     const LargeLayer layer = dense_layer(GetParam(), image);
-    for (int first = 0; first < inputs; first += 512)
-      layer.expect_multiplied(first, inputs, first, std::min(512, inputs - first));
+    for (int pixel = 0; pixel < image.w; ++pixel)
+      for (const auto& [first, count] : kGroupsOf600)
+        layer.expect_multiplied(pixel * 600 + first, 600, first, count);
     layer.expect_bias_is_copied();
   }
+}
+
+TEST_P(InputFactorsTest, PixelsOfFewChannelsShareNoFactor) {
+  const LargeLayer layer = dense_layer(GetParam(), {30, 12, 10, 5});
+  for (const auto& [first, count] : kGroupsOf600) layer.expect_multiplied(first, 600, first, count);
+  layer.expect_bias_is_copied();
+}
+
+// 600 channels under 3x3 taps are 5400 inputs.
+TEST(InputFactors, TapsOfAWideLayerShareAFactorForEachGroupOfChannels) {
+  ModelBuilder builder("large", 600);
+  const Model model =
+      builder.build(builder.conv(builder.input(), {.name = "large", .k = 2, .relu = false}));
+  const LargeLayer layer(Device::open("host"), model, {1, 4, 5, 600});
+  for (int tap = 0; tap < 9; ++tap)
+    for (const auto& [first, count] : kGroupsOf600)
+      layer.expect_multiplied(tap * 600 + first, 600, first, count);
+  layer.expect_bias_is_copied();
+}
+
+TEST(InputFactors, AWideTransposedLayerHasAFactorForEachGroupOfChannels) {
+  ModelBuilder builder("large", 600);
+  const ModelBuilder::Conv options{
+      .name = "large", .k = 2, .r = 2, .s = 2, .stride = 2, .pad_h = 0, .pad_w = 0, .relu = false};
+  const int half = builder.max_pool(builder.input());
+  const Model model = builder.build(builder.conv_transpose(half, options, builder.input()));
+  const LargeLayer layer(Device::open("host"), model, {2, 6, 8, 600}, 2);
+  for (const auto& [first, count] : kGroupsOf600)
+    layer.expect_multiplied_transposed(600, first, count);
+  layer.expect_bias_is_copied();
 }
 
 TEST(InputFactors, StatesNameTheFactorsOfAllParts) {
@@ -229,8 +298,9 @@ TEST(InputFactors, StatesNameTheFactorsOfAllParts) {
   std::map<std::string, std::vector<std::int64_t>> shapes;
   for (const StateTensor& tensor : state.tensors) shapes[tensor.name] = tensor.shape;
   using Extents = std::vector<std::int64_t>;
-  EXPECT_EQ(shapes["input_factors.first.mean"], (Extents{512, 512}));
-  EXPECT_EQ(shapes["input_factors.first from input 512.mean"], (Extents{88, 88}));
+  EXPECT_EQ(shapes["input_factors.first.mean"], (Extents{208, 208}));
+  EXPECT_EQ(shapes["input_factors.first from input 208.mean"], (Extents{208, 208}));
+  EXPECT_EQ(shapes["input_factors.first from input 416.mean"], (Extents{184, 184}));
   EXPECT_EQ(shapes["input_factors.second.mean"], (Extents{513, 513}));
 }
 

@@ -168,8 +168,9 @@ TEST_P(Quadratic, DampedDiagonalsFollowTheirFormulas) {
   Doubles m(n);
   expect_steps(*on, options, 0.01f, [&](Doubles& theta, int) {
     const Doubles g = on->gradient(theta);
+    const double scale = std::min(1.0, 1.0 / std::sqrt(test::inner(g, g)));
     for (std::size_t i = 0; i < n; ++i) {
-      m[i] = double{0.96f} * m[i] + (1.0 - double{0.96f}) * g[i];
+      m[i] = double{0.96f} * m[i] + (1.0 - double{0.96f}) * scale * g[i];
       const double mean = (1.0 - double{0.99f}) * h[i];  // refreshed in the first step of ten
       const double ratio = m[i] / std::max(double{0.01f} * mean, 1e-12);
       theta[i] -= 0.01 * (std::clamp(ratio, -1.0, 1.0) + double{0.2f} * theta[i]);

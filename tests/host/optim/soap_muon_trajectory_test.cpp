@@ -89,7 +89,7 @@ class SoapMuonTrajectory : public ::testing::TestWithParam<std::string> {
                                      double(o.factor_decay),
                                      o.factor_every,
                                      o.basis_every,
-                                     static_cast<std::size_t>(o.largest_side)};
+                                     static_cast<std::size_t>(o.largest_basis)};
     Elementwise rest(options);
     std::map<std::string, RotatedAdam> layers;
     const auto direction = [&](const Model& model, const Doubles& g, int t) {
@@ -126,8 +126,16 @@ TEST_P(SoapMuonTrajectory, FactorsSeeSomeGradientsOnly) {
   expect_soap({.epsilon = 1e-3f, .factor_decay = 0.7f, .factor_every = 2, .basis_every = 3});
 }
 
-TEST_P(SoapMuonTrajectory, SidesBeyondTheLargestAreNotTurned) {
-  expect_soap({.epsilon = 1e-3f, .basis_every = 4, .largest_side = 3});
+// Sides of 6 channels have two bases. (Groups of 2 would have eigenvalues too close together.)
+TEST_P(SoapMuonTrajectory, LongSidesHaveABasisForEachGroupOfChannels) {
+  for (const int largest : {3, 4, 5}) {
+    SCOPED_TRACE(largest);
+    expect_soap({.epsilon = 1e-3f, .basis_every = 4, .largest_basis = largest});
+  }
+}
+
+TEST_P(SoapMuonTrajectory, WithoutBasesItIsAdam) {
+  expect_soap({.epsilon = 1e-3f, .basis_every = 4, .largest_basis = 1});
 }
 
 TEST_P(SoapMuonTrajectory, MuonFollowsItsFormulas) {

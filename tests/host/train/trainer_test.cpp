@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "host/nn/message_of.hpp"
 #include "support/devices.hpp"
 #include "tests/host/train/fixtures.hpp"
 
@@ -292,6 +293,33 @@ TEST(Trainer, GradientsOfFoofAndAutoAreOfTheWholeBatchAtOnce) {
     trainer.step(x, labels.data());
     EXPECT_EQ(whole, testing::values_of(stream, trainer.theta()));
   }
+}
+
+TEST(Trainer, TakesAsManyImagesAtOnceAsItIsTold) {
+  const Stream stream = test::test_stream();
+  const WavesDataset data({.count = 7});
+  for (const char* name : {"gd", "adam", "auto"}) {
+    SCOPED_TRACE(name);
+    const auto trained = [&](int images_at_once) {
+      Trainer trainer(stream, test::tiny_model(),
+                      {.batch = 7,
+                       .images_at_once = images_at_once,
+                       .epochs = 0,
+                       .max_steps = 3,
+                       .optimizer = {.name = name}});
+      trainer.fit(data);
+      return std::pair(testing::values_of(stream, trainer.theta()), trainer.memory_bytes());
+    };
+    const auto [whole, memory] = trained(0);
+    const auto [parts, less] = trained(2);
+    EXPECT_LT(less, memory);
+    EXPECT_NE(parts, whole) << "added up in another order";
+    for (std::size_t i = 0; i < whole.size(); ++i) ASSERT_NEAR(parts[i], whole[i], 1e-4f) << i;
+    EXPECT_EQ(trained(100).first, trained(7).first);
+  }
+  EXPECT_EQ(
+      message_of<InputError>([&] { Trainer(stream, test::tiny_model(), {.images_at_once = -1}); }),
+      "trainer: images_at_once is -1, it must not be negative");
 }
 
 TEST(Trainer, AllocatesNothingNewAfterTheFirstEpoch) {
