@@ -174,28 +174,34 @@ void add_length_options(CLI::App& app, TrainArguments& a) {
   app.add_option(
          "--batch", a.batch,
          "Images, or crops of them, in one step. Default 8; for gd, which is the full-batch "
-         "descent of the textbooks, all images of the set, whole, up to 67 million pixels")
+         "descent of the textbooks, the whole set, unless --crop is given, or its images have "
+         "different "
+         "sizes or more than 256 MiB")
       ->type_name("N")
       ->group(group);
   app.add_option(
          "--images-at-once", a.images_at_once,
          "The gradient is computed of so many images of the batch after each other: of fewer it "
          "takes less memory; methods that look at curvature keep more of all images. Default 0: "
-         "as suits the method, all or half; for gd as many as have the pixels of 8 crops of 128")
+         "as suits the method, all or half; for gd with the whole set as many as have the pixels "
+         "of "
+         "8 crops of 128")
       ->type_name("N")
       ->group(group);
   app.add_option(
          "--crop", a.crop,
          "Train on random crops of this size: pixels, WIDTHxHEIGHT, none (or 0) for whole images, "
-         "or auto, the default: 128, or the image where that is smaller. Evaluation is always on "
-         "whole images")
+         "or auto, the default: 128, or the image where that is smaller, and none for gd with the "
+         "whole "
+         "set. Evaluation is always on whole images")
       ->type_name("SIZE")
       ->group(group);
   app.add_option(
          "--augment", a.augment,
          "Random changes of the training images, separated by commas: flip (left to right), "
          "vflip (top to bottom), rotate (by quarters), scale=LOW:HIGH; or none. Default "
-         "flip, for classifiers none. For microscope images flip,vflip,rotate is worthwhile")
+         "flip, for classifiers and gd with the whole set none. For microscope images "
+         "flip,vflip,rotate is worthwhile")
       ->type_name("LIST")
       ->group(group);
   app.add_option("--samples-per-epoch", a.samples_per_epoch,

@@ -126,28 +126,33 @@ void apply_length(const TrainArguments& arguments, TrainerOptions& options) {
   set(options.seed, arguments.seed);
 }
 
-/// Full batches for the method that is meant for them, as far as they are not too large to be held
-/// in memory, with gradients of as many images at once as other methods have pixels in a batch.
-void use_full_batches(const Dataset& train, TrainerOptions& options) {
-  constexpr std::size_t kMostPixels = std::size_t{1} << 26;
-  constexpr std::size_t kPixelsAtOnce = std::size_t{8} * 128 * 128;
-  std::size_t largest = 1;
-  for (std::size_t i = 0; i < train.size(); ++i) {
-    const ImageSize size = train.image_size(i);
-    largest = std::max(
-        largest, static_cast<std::size_t>(size.height) * static_cast<std::size_t>(size.width));
+/// Whether gd, which is meant for full batches, gets them: images of one size, whose pixels and
+/// labels are not too large to be held in memory several times.
+bool takes_full_batches(const Dataset& train) {
+  constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 28;
+  if (train.size() == 0) return false;
+  const ImageSize size = train.image_size(0);
+  for (std::size_t i = 1; i < train.size(); ++i) {
+    if (train.image_size(i) != size) return false;
   }
-  const auto images = [&](std::size_t pixels) {
-    return static_cast<int>(std::clamp<std::size_t>(pixels / largest, 1, train.size()));
-  };
-  options.batch = images(kMostPixels);
-  options.images_at_once = images(kPixelsAtOnce);
+  const std::uint64_t bytes = static_cast<std::uint64_t>(train.channels() + 1) * sizeof(float) *
+                              static_cast<std::uint64_t>(size.height) *
+                              static_cast<std::uint64_t>(size.width);
+  return bytes * train.size() <= kMostBytes;
+}
+
+/// Gradients of as many images at once as other methods have pixels in a batch.
+void use_full_batches(const Dataset& train, TrainerOptions& options) {
+  constexpr int kPixelsAtOnce = 8 * 128 * 128;
+  const ImageSize size = train.image_size(0);
+  options.batch = static_cast<int>(train.size());
+  options.images_at_once = std::clamp(kPixelsAtOnce / (size.height * size.width), 1, options.batch);
 }
 
 void apply_samples(const TrainArguments& arguments, const Dataset& train, TrainerOptions& options,
                    bool is_new) {
   const bool full_batches = is_new && options.optimizer.name == "gd" && !arguments.batch &&
-                            !arguments.crop && train.size() > 0;
+                            !arguments.crop && takes_full_batches(train);
   if (full_batches) {
     use_full_batches(train, options);
   }
@@ -160,7 +165,8 @@ void apply_samples(const TrainArguments& arguments, const Dataset& train, Traine
     set_crop(options.augment, arguments.crop.value_or(full_batches ? "none" : "auto"), train);
   }
   if (arguments.augment || is_new) {
-    set_augmentation(options.augment, arguments.augment.value_or("auto"), train);
+    set_augmentation(options.augment, arguments.augment.value_or(full_batches ? "none" : "auto"),
+                     train);
   }
   if (arguments.samples_per_epoch) {
     options.samples_per_epoch = *arguments.samples_per_epoch;
@@ -280,10 +286,13 @@ std::optional<SmallModel> small_model(const ModelPurpose& of, std::int64_t large
                                   "classifier2(width=2, hidden=8)",
                                   "classifier2(width=1, hidden=4)"};
   for (const char* name : of.classification ? kClassifiers : kSegmenters) {
-    const std::int64_t parameters =
-        count_parameters(zoo::make(name, of.channels, of.classes, of.height, of.width));
-    if (parameters <= largest) {
-      return SmallModel{name, parameters};
+    try {
+      const std::int64_t parameters =
+          count_parameters(zoo::make(name, of.channels, of.classes, of.height, of.width));
+      if (parameters <= largest) {
+        return SmallModel{name, parameters};
+      }
+    } catch (const InputError&) {  // too small for its poolings, as the usual one is, which says so
     }
   }
   return std::nullopt;

@@ -22,14 +22,15 @@ namespace fs = std::filesystem;
 /// images need no more memory than training on crops does.
 int evaluation_batch(const TrainerOptions& options, const Dataset& dataset) {
   const Augment& augment = options.augment;
+  const int at_once = options.images_at_once;
+  const int batch = at_once > 0 ? std::min(at_once, options.batch) : options.batch;
   if (augment.crop_height == 0 || dataset.is_classification()) {
-    const int at_once = options.images_at_once;
-    return at_once > 0 ? std::min(at_once, options.batch) : options.batch;
+    return batch;
   }
   const ImageSize image = dataset.image_size(0);
   const double crop = static_cast<double>(augment.crop_height) * augment.crop_width;
   const double whole = static_cast<double>(image.height) * image.width;
-  return std::max(1, static_cast<int>(options.batch * crop / whole));
+  return std::max(1, static_cast<int>(batch * crop / whole));
 }
 
 /// What training and the evaluations after it will show to the network.

@@ -20,14 +20,17 @@ PlanMode plan_mode(CurvatureKind kind) {
 
 /// Half of the batch needs half of the memory for gradients and derivatives, in nearly the same
 /// time (docs/curvature.md).
-int chosen_images(CurvatureKind kind, const Shape& input, int asked) {
+int chosen_images(const Model& model, CurvatureKind kind, const Shape& input, int asked) {
+  if (asked < 0 || asked > input.n)
+    throw std::invalid_argument(model.name() + ": " + std::to_string(asked) +
+                                " images at once of a batch of " + std::to_string(input.n));
   if (asked != 0) return asked;
   return kind == CurvatureKind::kNone ? input.n : (input.n + 1) / 2;
 }
 
 /// Of a plan that forgets: as few passes as that takes, of about as many images each.
 Shape forward_shape(CurvatureKind kind, Shape input, int images_at_once) {
-  if (kind != CurvatureKind::kNone || images_at_once < 1 || images_at_once > input.n) return input;
+  if (kind != CurvatureKind::kNone || images_at_once < 1) return input;
   const int passes = (input.n + images_at_once - 1) / images_at_once;
   input.n = (input.n + passes - 1) / passes;
   return input;
@@ -52,19 +55,12 @@ BatchLoss::State::State(const Stream& s, const Model& m, const Shape& shape,
       loss_options(checked(options, model)),
       kind(curvature),
       input(shape),
-      plan(model, stream.device(), forward_shape(kind, input, chosen_images(kind, input, at_once)),
-           plan_mode(kind), kind == CurvatureKind::kNone ? 0 : chosen_images(kind, input, at_once)),
+      plan(model, stream.device(),
+           forward_shape(kind, input, chosen_images(model, kind, input, at_once)), plan_mode(kind),
+           kind == CurvatureKind::kNone ? 0 : chosen_images(model, kind, input, at_once)),
       loss(stream, loss_options, of_batch(plan.output_shape(), input)),
       scalars(stream.device(), kScalars) {
-  if (kind == CurvatureKind::kNone) {
-    if (at_once < 0 || at_once > input.n)
-      throw std::invalid_argument(model.name() + ": " + std::to_string(at_once) +
-                                  " images at once of a batch of " + std::to_string(input.n));
-    Shape last = plan.input_shape();
-    last.n = input.n % last.n;
-    if (last.n > 0) rest.emplace(model, stream.device(), last, PlanMode::kTraining);
-    return;
-  }
+  if (kind == CurvatureKind::kNone) return;
   const Device& device = stream.device();
   if (kind == CurvatureKind::kHessian) kept = KeptImages(input.n);
   if (loss.kind() == LossKind::kCrossEntropy)
@@ -116,9 +112,8 @@ void BatchLoss::linearise(ConstVectorView theta, ConstTensorView x, const std::i
     throw std::invalid_argument(s.model.name() + ": linearise: there are no labels");
   if (!s.forgets())
     s.plan.forward(s.stream, theta, x);
-  else if (x.shape != s.input)
-    throw std::invalid_argument(s.model.name() + ": linearise: the images are " +
-                                to_string(x.shape) + ", the loss is for " + to_string(s.input));
+  else
+    s.check_linearise(theta, x);
   s.write_denominator(labels, {}, /*accumulate=*/false, s.denominator());
   s.kept.clear();
   s.theta = theta;
@@ -147,8 +142,8 @@ void BatchLoss::gradient(VectorView grad, bool accumulate) {
   s.require_linearised("gradient");
   s.for_each_part({}, [&](ImageRange part, bool later) {
     const auto pass = s.forward_pass(part);
-    s.loss_gradient(pass, part, later, first(pass.plan.output_gradient(), part.count));
-    pass.plan.backward(s.stream, s.theta, pass.x, accumulate || later, grad, pass.images);
+    s.loss_gradient(pass, part, later, first(s.plan.output_gradient(), part.count));
+    s.plan.backward(s.stream, s.theta, pass.x, accumulate || later, grad, pass.images);
   });
 }
 
@@ -157,8 +152,8 @@ void BatchLoss::squared_gradients(VectorView to, bool accumulate) {
   s.require_linearised("squared_gradients");
   s.for_each_part({}, [&](ImageRange part, bool later) {
     const auto pass = s.forward_pass(part);
-    s.loss_gradient(pass, part, later, first(pass.plan.output_gradient(), part.count));
-    pass.plan.squared_gradients(s.stream, s.theta, pass.x, accumulate || later, to, pass.images);
+    s.loss_gradient(pass, part, later, first(s.plan.output_gradient(), part.count));
+    s.plan.squared_gradients(s.stream, s.theta, pass.x, accumulate || later, to, pass.images);
   });
 }
 
@@ -174,7 +169,6 @@ void BatchLoss::sampled_gradient(SampledLabels labels, VectorView grad, bool acc
 std::size_t BatchLoss::memory_bytes() const {
   const State& s = *state_;
   std::size_t bytes = s.plan.memory_bytes() + s.loss.memory_bytes() + s.sampled.bytes();
-  if (s.rest) bytes += s.rest->memory_bytes();
   for (const DeviceArray<float>* array : {&s.scalars, &s.r, &s.hr, &s.forms, &s.ones, &s.workspace})
     bytes += array->bytes();
   return bytes;

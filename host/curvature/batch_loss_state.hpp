@@ -1,7 +1,6 @@
 // What a BatchLoss owns, and the passes over parts of its batch that all it computes is made of.
 #pragma once
 
-#include <optional>
 #include <stdexcept>
 #include <string>
 
@@ -52,21 +51,30 @@ struct BatchLoss::State {
     return part_of(ConstTensorView(plan.output()), images);
   }
 
+  /// What a forward pass would refuse, where none is made yet.
+  void check_linearise(const ConstVectorView& of_theta, const ConstTensorView& images) const {
+    const auto refuse = [&](const std::string& why) {
+      throw std::invalid_argument(model.name() + ": linearise: " + why);
+    };
+    if (of_theta.size != model.parameter_count())
+      refuse("theta has " + std::to_string(of_theta.size) + " elements, the model has " +
+             std::to_string(model.parameter_count()));
+    if (!(images.shape == input))
+      refuse("the images are " + to_string(images.shape) + ", the loss is for " + to_string(input));
+  }
   /// Whether the plan is of some images of the batch, each with its forward pass right before it is
   /// needed: for kNone, which keeps nothing of it afterwards.
   bool forgets() const { return plan.input_shape().n < input.n; }
-  /// A forward pass that has been, and which of its images are meant.
+  /// The images that a forward pass was on, and which of them are meant.
   struct ForwardPass {
-    Plan& plan;
     ConstTensorView x;
     ImageRange images;
   };
   /// That of a part of the batch.
   ForwardPass forward_pass(ImageRange part) {
-    if (!forgets()) return {plan, x, part};
-    ForwardPass pass{
-        part.count < plan.input_shape().n ? *rest : plan, part_of(x, part), {0, part.count}};
-    pass.plan.forward(stream, theta, pass.x);
+    if (!forgets()) return {x, part};
+    const ForwardPass pass{part_of(x, part), {0, part.count}};
+    plan.forward(stream, theta, pass.x);
     return pass;
   }
   const std::int32_t* labels_of(ImageRange images) const {
@@ -122,8 +130,8 @@ struct BatchLoss::State {
   /// The same over the batch's own denominator, of a part with this forward pass.
   void loss_gradient(const ForwardPass& pass, ImageRange part, bool accumulate,
                      const TensorView& dlogits) const {
-    loss.gradient(stream, part_of(ConstTensorView(pass.plan.output()), pass.images),
-                  labels_of(part), denominator(), loss_value(), dlogits, accumulate);
+    loss.gradient(stream, logits(pass.images), labels_of(part), denominator(), loss_value(),
+                  dlogits, accumulate);
   }
 
   /// The gradients that R-backward passes over these images read, and those of images before and
@@ -195,9 +203,8 @@ struct BatchLoss::State {
   Model model;
   LossOptions loss_options;
   CurvatureKind kind;
-  Shape input;               // the batch
-  Plan plan;                 // of all of it, unless it forgets
-  std::optional<Plan> rest;  // of what does not fill the plan once more
+  Shape input;  // the batch
+  Plan plan;    // of all of it, unless it forgets
   Loss loss;
   DeviceArray<float> scalars;
   DeviceArray<std::int32_t> sampled;  // labels

@@ -20,7 +20,8 @@ struct Plan::State {
         device(d),
         mode(plan_mode),
         input(shape),
-        images_at_once(at_once == 0 ? shape.n : at_once) {
+        images_at_once(at_once == 0 ? shape.n : at_once),
+        batch(shape.n) {
     check_input();
     schedule = plan_schedule(model, device, input, mode, images_at_once);
     output_shape = schedule.output.view.shape;
@@ -54,12 +55,12 @@ struct Plan::State {
 
   /// `images` with their count, checked; at most so many.
   ImageRange checked(const char* pass, ImageRange images, int most) const {
-    if (images.count == 0) images.count = input.n - images.first;
-    if (images.first < 0 || images.count < 1 || images.count > input.n - images.first ||
+    if (images.count == 0) images.count = batch - images.first;
+    if (images.first < 0 || images.count < 1 || images.count > batch - images.first ||
         images.count > most)
       throw std::invalid_argument(model.name() + ": " + pass + ": " + std::to_string(images.count) +
                                   " images from " + std::to_string(images.first) +
-                                  " on are asked for, the batch has " + std::to_string(input.n) +
+                                  " on are asked for, the batch has " + std::to_string(batch) +
                                   " and the plan takes " + std::to_string(images_at_once) +
                                   " at once");
     return images;
@@ -124,9 +125,13 @@ struct Plan::State {
       throw std::invalid_argument(where() + "theta has " + std::to_string(theta.size) +
                                   " elements, the model has " +
                                   std::to_string(model.parameter_count()));
-    if (!(x.shape == input))
-      throw std::invalid_argument(where() + "x is " + to_string(x.shape) +
-                                  ", the plan was made for " + to_string(input));
+    Shape wanted = input;
+    wanted.n = batch;
+    if (!(x.shape == wanted))
+      throw std::invalid_argument(
+          where() + "x is " + to_string(x.shape) +
+          (batch == input.n ? ", the plan was made for " : ", the last forward() was on ") +
+          to_string(wanted));
     if (dense_image && !x.dense())
       throw std::invalid_argument(where() + "x has pixel stride " + std::to_string(x.ld) +
                                   ", its first layer is dense and needs " +
@@ -138,6 +143,7 @@ struct Plan::State {
   PlanMode mode;
   Shape input;
   int images_at_once;
+  int batch;  // images of the last forward()
   Shape output_shape;
   Schedule schedule;
   DeviceArray<float> arena;
@@ -167,9 +173,15 @@ TensorView Plan::output_gradient() const {
 }
 
 void Plan::forward(const Stream& stream, ConstVectorView theta, ConstTensorView x) {
-  state_->check_call("forward", stream, theta, x);
-  execute(state_->model, state_->schedule.forward,
-          {.stream = stream, .theta = theta.data, .image = x});
+  State& s = *state_;
+  const bool fewer = !s.is_for_curvature() && x.shape.n >= 1 && x.shape.n < s.input.n;
+  s.batch = fewer ? x.shape.n : s.input.n;
+  s.check_call("forward", stream, theta, x);
+  const Call call{.stream = stream, .theta = theta.data, .image = x};
+  if (fewer)
+    execute_on_images(s.model, s.schedule.forward, call, {0, s.batch});
+  else
+    execute(s.model, s.schedule.forward, call);
   state_->ready_for_backward = state_->mode != PlanMode::kInference;
   state_->r_images = state_->kept_images = {};
 }

@@ -10,6 +10,7 @@ namespace {
 constexpr int kMaxWidth = 1024;
 constexpr int kMaxDepth = 8;
 constexpr int kMaxHidden = 65536;
+constexpr int kHidden3 = 512, kHidden2 = 128;  // by default
 
 std::string number(int i) { return std::to_string(i); }
 
@@ -40,7 +41,8 @@ int double_size(ModelBuilder& b, int x, int like, int k, const UnetOptions& opti
 
 /// `convolutions` times a 3x3 convolution and a pooling, then two dense layers.
 Model classifier(const std::string& family, int in_channels, int classes, int image_h, int image_w,
-                 int convolutions, const ClassifierOptions& options) {
+                 int convolutions, int hidden, ClassifierOptions options) {
+  if (options.hidden == 0) options.hidden = hidden;
   check(family, "width", options.width, kMaxWidth);
   check(family, "hidden", options.hidden, kMaxHidden);
   const std::string name =
@@ -131,12 +133,12 @@ Model segnet(int in_channels, int classes, int width, int depth) {
 
 Model classifier3(int in_channels, int classes, int image_h, int image_w,
                   const ClassifierOptions& options) {
-  return classifier("classifier3", in_channels, classes, image_h, image_w, 3, options);
+  return classifier("classifier3", in_channels, classes, image_h, image_w, 3, kHidden3, options);
 }
 
 Model classifier2(int in_channels, int classes, int image_h, int image_w,
                   const ClassifierOptions& options) {
-  return classifier("classifier2", in_channels, classes, image_h, image_w, 2, options);
+  return classifier("classifier2", in_channels, classes, image_h, image_w, 2, kHidden2, options);
 }
 
 std::vector<std::string> names() { return {"unet", "fcn", "segnet", "classifier3", "classifier2"}; }
@@ -166,7 +168,7 @@ Model make(std::string_view text, int in_channels, int classes, int image_h, int
     const bool three = name.family == "classifier3";
     const ClassifierOptions o{
         .width = options.whole_number("width", 32, 1, kMaxWidth),
-        .hidden = options.whole_number("hidden", three ? 512 : 128, 1, kMaxHidden)};
+        .hidden = options.whole_number("hidden", three ? kHidden3 : kHidden2, 1, kMaxHidden)};
     options.done();
     return three ? classifier3(in_channels, classes, image_h, image_w, o)
                  : classifier2(in_channels, classes, image_h, image_w, o);

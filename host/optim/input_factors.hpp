@@ -1,4 +1,5 @@
-// The preconditioner of FOOF: one factor a layer, from what the layer reads.
+// The preconditioner of FOOF: from what a layer reads, one factor, or one for each group of
+// channels.
 //
 //   A = mean of ā āᵀ over positions,   ā = the patch that the filter sees, and 1 for the bias
 //   d = (A + damping · trace(A)/n · I)⁻¹ m,   m [n, out] the layer's weights and bias as one matrix

@@ -37,7 +37,8 @@ struct ChannelGroup {
   int first = 0, count = 0;
 };
 
-/// `channels` in as few groups as there can be of at most `largest` each, about equally large.
+/// `channels` in groups of at most `largest` each, equally large but for the last: as few as there
+/// can be, or of a multiple of 16 channels.
 std::vector<ChannelGroup> channel_groups(int channels, int largest);
 
 }  // namespace curvseg

@@ -1,5 +1,6 @@
 #include "host/train/trainer_core.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -158,10 +159,13 @@ EvaluationResult TrainerCore::evaluate(const Dataset& dataset) {
   check_dataset(dataset);
   finish_pending();  // its slot is needed
   last_batch_.reset();
-  DataLoader loader(
-      dataset, {.batch = options.evaluation_batch > 0 ? options.evaluation_batch : options.batch,
-                .normalisation = normalisation_or_none(),
-                .threads = options.loader_threads});
+  int batch = options.evaluation_batch;
+  if (batch == 0)
+    batch = options.images_at_once > 0 ? std::min(options.images_at_once, options.batch)
+                                       : options.batch;
+  DataLoader loader(dataset, {.batch = batch,
+                              .normalisation = normalisation_or_none(),
+                              .threads = options.loader_threads});
   return curvseg::evaluate(engine, loader);
 }
 

@@ -30,7 +30,7 @@ namespace curvseg {
 /// Which products a BatchLoss can form; more take more memory.
 enum class CurvatureKind : std::uint8_t {
   /// none: one gradient() or squared_gradients() after each linearise(), which is what training
-  /// needs
+  /// needs (any number where images_at_once are fewer than all)
   kNone,
   kGaussNewton,       ///< ggnvp(), Fisher products, quadratic_form()
   kLowMemoryHessian,  ///< hvp() too; every product repeats the backward pass
@@ -113,9 +113,10 @@ class BatchLoss {
   const LossOptions& loss_options() const;  ///< L
   int images_at_once() const;               ///< of a product, see the constructor
 
-  /// Forward pass at theta on images `x` and `labels` [N,H,W] of the output; labels outside
-  /// [0, classes) are ignored. All three must stay as they are while products are taken, or with
-  /// kNone and fewer images at once than all, whose forward passes come later, value or gradients.
+  /// Forward pass (later, with kNone and fewer images at once) at theta on images `x` and `labels`
+  /// [N,H,W] of the output; labels outside [0, classes) are ignored. All three must stay as they
+  /// are while products are taken, or with kNone and fewer images at once than all, whose forward
+  /// passes come later, value or gradients.
   void linearise(ConstVectorView theta, ConstTensorView x, const std::int32_t* labels);
 
   ConstVectorView theta() const;       ///< of the last linearise(), as the next two

@@ -143,15 +143,15 @@ Model fcn(int in_channels, int classes, int width = 16);
 Model segnet(int in_channels, int classes, int width = 16, int depth = 3);
 /// The size of a classifier.
 struct ClassifierOptions {
-  int width = 32;    ///< channels of the first convolution, doubled at each below
-  int hidden = 512;  ///< outputs of the first dense layer
+  int width = 32;  ///< channels of the first convolution, doubled at each below
+  int hidden = 0;  ///< outputs of the first dense layer; 0: 512 of classifier3, 128 of classifier2
 };
-/// (3x3 conv, 2x2 max pool) x 3 with 32, 64, 128 channels, dense 512, dense n.
+/// (3x3 conv, 2x2 max pool) x 3 with 32, 64, 128 channels by default, dense 512, dense n.
 Model classifier3(int in_channels, int classes, int image_h, int image_w,
                   const ClassifierOptions& options = {});
-/// (3x3 conv, 2x2 max pool) x 2 with 32, 64 channels, dense 128, dense n.
+/// (3x3 conv, 2x2 max pool) x 2 with 32, 64 channels by default, dense 128, dense n.
 Model classifier2(int in_channels, int classes, int image_h, int image_w,
-                  const ClassifierOptions& options = {.hidden = 128});
+                  const ClassifierOptions& options = {});
 /// By name, as the command line and checkpoints do: "unet", "unet(width=32, depth=4)", "fcn",
 /// "segnet", "classifier3(width=16)", "classifier2". \throws InputError naming the models or
 /// options there are, or the layer that does not fit images of this size.
@@ -197,7 +197,9 @@ class Plan {
   /// Device memory of this plan: activations, gradients, workspace; not theta and not the input.
   std::size_t memory_bytes() const;
 
-  /// Runs the layers on x; the result is output() until the next forward(). Asynchronous.
+  /// Runs the layers on x; the result is output() until the next forward(). A plan that is not for
+  /// curvature takes fewer images than input_shape() too: then the first so many of output() are
+  /// theirs, and the passes that follow are over them. Asynchronous.
   void forward(const Stream& stream, ConstVectorView theta, ConstTensorView x);
   TensorView output() const;  ///< [output_shape()], in memory of the plan
 

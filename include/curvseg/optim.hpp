@@ -122,7 +122,7 @@ struct SoapOptions {
   float factor_decay = 0.95f;  ///< of L and R, from a gradient that they see to the next
   int factor_every = 1;        ///< L and R see the first gradient and every such one after it
   int basis_every = 10;        ///< steps between refreshed bases
-  int largest_basis = 128;     ///< channels that share a basis; of more, groups have one each
+  int largest_basis = 128;     ///< channels that share a basis; of more, groups do; 1: Adam
   float decoupled_l2 = 0.0f;   ///< as in RegularisationOptions
 };
 

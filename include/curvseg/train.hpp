@@ -70,7 +70,8 @@ struct TrainerOptions {
   int batch = 8;           ///< images per step; the last step of an epoch may see fewer
   /// Gradients are computed of so many images of the batch after each other and added up, in a
   /// fixed order: of fewer they take less memory, for methods that look at no curvature as little
-  /// as a batch of so many. 0: as suits the method, which is all of them or half.
+  /// as a batch of so many, beside the images. 0: as suits the method, which is all of them or
+  /// half. (hessian-free takes half of the part of a batch that its products are over.)
   int images_at_once = 0;
   std::uint64_t epochs = 20;          ///< 0: until max_steps
   std::uint64_t max_steps = 0;        ///< stop after this many steps in all; 0: after the epochs
@@ -87,8 +88,9 @@ struct TrainerOptions {
   double divergence_factor = 1e3;
   std::uint64_t log_every = 10;      ///< steps between calls of on_step
   std::uint64_t evaluate_every = 1;  ///< epochs between evaluations; 0: only at the end
-  int evaluation_batch = 0;          ///< images of one size at once; 0: as `batch`
-  int loader_threads = 1;            ///< background threads that make batches; 0: none
+  /// Images of one size at once; 0: as many as in training, `images_at_once` or `batch`.
+  int evaluation_batch = 0;
+  int loader_threads = 1;  ///< background threads that make batches; 0: none
 };
 
 // ---- reports -----------------------------------------------------------------------------------

@@ -26,6 +26,42 @@ __device__ __forceinline__ double product_of_piece(const float* x, const float* 
   return sum_lanes(sums);
 }
 
+/// The same of x[i]·(y[i] + z[i]), as two products.
+__device__ __forceinline__ double product_with_sum(const float* x, const float* y, const float* z,
+                                                   std::int64_t n) {
+  constexpr int kWidth = kStagedOperands ? 1 : kSumLanes;
+  LaneSums<kWidth> sums;
+  const auto add = [&](std::int64_t i, int count) {
+    const auto at = load_group<kWidth>(x + i, count);
+    add_products(sums, at, load_group<kWidth>(y + i, count));
+    add_products(sums, at, load_group<kWidth>(z + i, count));
+  };
+  std::int64_t i = 0;
+  for (; i + kWidth <= n; i += kWidth) {
+    for (const float* each : {x, y, z}) prefetch_to_read(each + i + kReadAhead, kWidth);
+    add(i, kWidth);
+  }
+  if (i < n) add(i, static_cast<int>(n - i));
+  return sum_lanes(sums);
+}
+
+/// The same of x[i]·(x[i]·y[i]), the product in brackets a float.
+__device__ __forceinline__ double weighted_square(const float* x, const float* y, std::int64_t n) {
+  constexpr int kWidth = kStagedOperands ? 1 : kSumLanes;
+  LaneSums<kWidth> sums;
+  const auto add = [&](std::int64_t i, int count) {
+    const auto at = load_group<kWidth>(x + i, count);
+    add_products(sums, at, at * load_group<kWidth>(y + i, count));
+  };
+  std::int64_t i = 0;
+  for (; i + kWidth <= n; i += kWidth) {
+    prefetch_to_read(y + i + kReadAhead, kWidth);
+    add(i, kWidth);
+  }
+  if (i < n) add(i, static_cast<int>(n - i));
+  return sum_lanes(sums);
+}
+
 /// This thread's share of Σ_{i < n} x[i]², in double.
 __device__ __forceinline__ double thread_squares(const float* x, std::int64_t n) {
   if constexpr (kStagedOperands)

@@ -1,11 +1,13 @@
 // Preconditioned conjugate gradients for A·x = b as a fixed list of launches. Plain C++.
 //
-//   cg_begin         r = b − A·x,  φ(x)                      `product` holds A·x; nullptr: x ← 0
-//   first cg_direction     p = z + β·p,  z = weights ∘ r cg_step_length   α from pᵀA·p `product`
-//   holds A·p cg_step          x += α·p,  r −= α·A·p,  rᵀr, rᵀz, φ     one pass or cg_move       x
-//   += α·p, and then
-//      cg_residual   r = b − A·x,  rᵀr, rᵀz, φ               `product` holds A·x
+//   cg_begin         r = b − A·x,  φ(x)                `product` holds A·x; nullptr: x ← 0
+//   cg_direction     p = z + β·p,  z = weights ∘ r
+//   cg_step_length   α from pᵀA·p                      `product` holds A·p
+//   cg_step          x += α·p,  r −= α·A·p,  rᵀr, rᵀz, φ     in one pass; or
+//   cg_move          x += α·p,                               and then
+//   cg_residual      r = b − A·x,  rᵀr, rᵀz, φ         `product` holds A·x
 //
+// the second to the last again and again,
 // with φ(x) = ½xᵀA·x − bᵀx = −½xᵀ(b + r). All scalars lie in device memory, and so does the
 // decision to stop: from then on every kernel returns at once, so what comes out does not depend on
 // how many more iterations were enqueued. Sums are in double and in a fixed order.

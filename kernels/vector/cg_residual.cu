@@ -18,16 +18,6 @@ __device__ __forceinline__ float preconditioned(const CgProblem& p, std::int64_t
   return r;
 }
 
-struct ResidualValues {
-  float x, r, z, b;
-};
-
-/// rᵀr, rᵀz, xᵀ(b + r), bᵀb
-__device__ __forceinline__ double residual_term(const ResidualValues& at, int j) {
-  const double r = at.r, b = at.b;
-  return j == 0 ? r * r : j == 1 ? r * at.z : j == 2 ? at.x * (b + r) : b * b;
-}
-
 template <bool Weighted, int Sums>
 __global__ void residual_kernel(CgProblem p) {
   if (p.scalars->stopped != CgStop::kRunning) return;
@@ -35,17 +25,11 @@ __global__ void residual_kernel(CgProblem p) {
   const float* __restrict__ const q = p.product;
   const float* __restrict__ const b = p.b;
   double share[Sums];
-  update_and_sum<Weighted>(
-      share, block_span(p.n),
-      [&](std::int64_t i) {
-        const float residual = b[i] - q[i];
-        r[i] = residual;
-        return ResidualValues{p.x[i], residual, preconditioned<Weighted>(p, i, residual), b[i]};
-      },
-      [&](std::int64_t i) {
-        return ResidualValues{p.x[i], r[i], preconditioned<Weighted>(p, i, r[i]), b[i]};
-      },
-      residual_term);
+  update_and_sum<Weighted>(share, block_span(p.n), p, [&](std::int64_t i) {
+    const float residual = b[i] - q[i];
+    r[i] = residual;
+    return CgValues{p.x[i], residual, preconditioned<Weighted>(p, i, residual), b[i]};
+  });
   store_partials(share, p.workspace);
 }
 
@@ -55,18 +39,12 @@ __global__ void zero_start_kernel(CgProblem p) {
   float* __restrict__ const r = p.r;
   const float* __restrict__ const b = p.b;
   double share[CgProblem::kSums];
-  update_and_sum<Weighted>(
-      share, block_span(p.n),
-      [&](std::int64_t i) {
-        const float residual = b[i];
-        x[i] = 0.0f;
-        r[i] = residual;
-        return ResidualValues{0.0f, residual, preconditioned<Weighted>(p, i, residual), residual};
-      },
-      [&](std::int64_t i) {
-        return ResidualValues{0.0f, b[i], preconditioned<Weighted>(p, i, b[i]), b[i]};
-      },
-      residual_term);
+  update_and_sum<Weighted>(share, block_span(p.n), p, [&](std::int64_t i) {
+    const float residual = b[i];
+    x[i] = 0.0f;
+    r[i] = residual;
+    return CgValues{0.0f, residual, preconditioned<Weighted>(p, i, residual), residual};
+  });
   store_partials(share, p.workspace);
 }
 

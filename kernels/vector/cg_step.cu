@@ -19,32 +19,20 @@ __device__ __forceinline__ void step(const CgProblem& p, double* workspace) {
   float* __restrict__ const kept = Keep ? p.kept + p.scalars->slot * p.n : nullptr;
   const float* __restrict__ const direction = p.p;
   const float* __restrict__ const q = p.product;
-  struct Values {
-    float x, r, z, b;
-  };
   const auto weighted = [&](std::int64_t i, float residual) {
     if constexpr (Weighted) return p.weights[i] * residual;
     return residual;
   };
   double share[3];
-  update_and_sum<Weighted>(
-      share, block_span(p.n),
-      [&](std::int64_t i) {
-        const float residual = r[i] - alpha * q[i];
-        const float moved = x[i] + alpha * direction[i];
-        const Values values{moved, residual, weighted(i, residual), p.b[i]};
-        r[i] = residual;
-        x[i] = moved;
-        if constexpr (Keep) kept[i] = moved;
-        return values;
-      },
-      [&](std::int64_t i) {
-        return Values{x[i], r[i], weighted(i, r[i]), p.b[i]};
-      },
-      [](const Values& at, int j) {
-        const double residual = at.r;
-        return j == 0 ? residual * residual : j == 1 ? residual * at.z : at.x * (at.b + residual);
-      });
+  update_and_sum<Weighted>(share, block_span(p.n), p, [&](std::int64_t i) {
+    const float residual = r[i] - alpha * q[i];
+    const float moved = x[i] + alpha * direction[i];
+    const CgValues values{moved, residual, weighted(i, residual), p.b[i]};
+    r[i] = residual;
+    x[i] = moved;
+    if constexpr (Keep) kept[i] = moved;
+    return values;
+  });
   store_partials(share, workspace);
 }
 

@@ -4,6 +4,8 @@
 
 #include "exec/block_reduce.hpp"
 #include "math/long_sum.hpp"
+#include "math/product_sums.hpp"
+#include "vector/cg.hpp"
 
 namespace curvseg::CURVSEG_TARGET {
 
@@ -12,22 +14,28 @@ constexpr __host__ __device__ std::int64_t cg_blocks(std::int64_t n) {
   return sum_blocks(n, 16384);
 }
 
-/// This thread's shares of Σ_i term(values, j), where `update(i)` writes element i and returns its
-/// values and `read(i)` returns them afterwards. On a GPU they stay in registers; the host updates
-/// a piece, which vectorises, and reads it again from the first-level cache. Sums 0 and 1 are rᵀr
-/// and rᵀz: the same without weights, which are added up once then.
-template <bool Weighted, int Count, class Update, class Read, class Term>
-__device__ __forceinline__ void update_and_sum(double (&sums)[Count], Span span,
-                                               const Update& update, const Read& read,
-                                               const Term& term) {
+/// What a sum is of, of one element; z is r with its weight.
+struct CgValues {
+  float x, r, z, b;
+};
+
+/// This thread's shares of rᵀr, rᵀz, xᵀ(b + r) and bᵀb, the first `Count` of them, where
+/// `update(i)` writes element i of x and r, or of one of them, and returns the values. On a GPU
+/// they stay in registers; the host updates a piece, which vectorises, and reads it again from the
+/// first-level cache. Without weights z is r, and the first two sums are one.
+template <bool Weighted, int Count, class Update>
+__device__ __forceinline__ void update_and_sum(double (&sums)[Count], Span span, const CgProblem& p,
+                                               const Update& update) {
   CURVSEG_UNROLL
   for (int j = 0; j < Count; ++j) sums[j] = 0.0;
   if constexpr (kStagedOperands) {
     for (std::int64_t i = span.first + threadIdx.x; i < span.last; i += blockDim.x) {
-      const auto values = update(i);
-      CURVSEG_UNROLL
-      for (int j = 0; j < Count; ++j)
-        if (Weighted || j != 1) sums[j] += term(values, j);
+      const CgValues at = update(i);
+      const double r = at.r, b = at.b;
+      sums[0] += r * r;
+      if constexpr (Weighted) sums[1] += r * at.z;
+      sums[2] += at.x * (b + r);
+      if constexpr (Count > 3) sums[3] += b * b;
     }
   } else {
     constexpr std::int64_t kPiece = 1024;
@@ -35,10 +43,11 @@ __device__ __forceinline__ void update_and_sum(double (&sums)[Count], Span span,
       const std::int64_t left = span.last - first;
       const std::int64_t length = left < kPiece ? left : kPiece;
       for (std::int64_t i = 0; i < length; ++i) update(first + i);
-      for (int j = 0; j < Count; ++j)
-        if (Weighted || j != 1)
-          sums[j] +=
-              thread_sum<double>(length, [&](std::int64_t i) { return term(read(first + i), j); });
+      const float* const r = p.r + first;
+      sums[0] += product_of_piece(r, r, length);
+      if constexpr (Weighted) sums[1] += weighted_square(r, p.weights + first, length);
+      sums[2] += product_with_sum(p.x + first, p.b + first, r, length);
+      if constexpr (Count > 3) sums[3] += product_of_piece(p.b + first, p.b + first, length);
     }
   }
   if constexpr (!Weighted) sums[1] = sums[0];

@@ -211,11 +211,13 @@ TEST(GradientDescent, TakesTheWholeSetUnlessToldOtherwise) {
   EXPECT_EQ(whole.at("batch"), 7);
   EXPECT_EQ(whole.at("images_at_once"), 5);  // of 25600 pixels
   EXPECT_EQ(whole.at("crop"), "none");
+  EXPECT_EQ(whole.at("augment"), "none");
   EXPECT_EQ(whole.at("all_steps"), 2);
   const nlohmann::json crops = trained({"--batch", "4"});
   EXPECT_EQ(crops.at("batch"), 4);
   EXPECT_EQ(crops.at("images_at_once"), 0);
   EXPECT_EQ(crops.at("crop"), "128x128");
+  EXPECT_EQ(crops.at("augment"), "flip");
   EXPECT_EQ(trained({"--crop", "64"}).at("batch"), 8);
   EXPECT_EQ(trained({"--images-at-once", "2"}).at("images_at_once"), 2);
 }
@@ -235,14 +237,51 @@ fs::path grey_digits(const fs::path& folder) {
 
 TEST(Newton, TakesASmallClassifierByItself) {
   const TempDir folder;
-  const fs::path out = folder / "run";
+  std::vector<std::uint8_t> records(std::size_t{2} * 3073, 60);
+  records[0] = 0;
+  records[3073] = 1;
+  fs::create_directory(folder / "cifar");
+  for (const char* part : {"data_batch_1.bin", "test_batch.bin"}) {
+    write_bytes(folder / "cifar" / part, records);
+  }
+  const auto trained = [&](const std::string& data, const std::string& steps) {
+    const fs::path out = folder / "run";
+    const CommandResult result =
+        run_command({"train", "--data", data, "--optimizer", "newton", "--steps", steps, "--epochs",
+                     "0", "--overwrite", "--out", out.string()});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    const auto options = nlohmann::json::parse(read_text(out / "options.json"));
+    EXPECT_LE(options.at("parameters"), 4096);
+    return options.at("model").get<std::string>();
+  };
+  EXPECT_EQ(trained("mnist:" + grey_digits(folder / "digits").string(), "1"),
+            "classifier2(width=2, hidden=16)");
+  EXPECT_EQ(trained("cifar10:" + (folder / "cifar").string(), "0"),
+            "classifier2(width=2, hidden=8)");
+}
+
+// Whole images of different sizes are no one batch.
+TEST(GradientDescent, TakesCropsOfImagesOfDifferentSizes) {
+  const TempDir folder;
+  for (const char* split : {"train", "val"}) {
+    for (const char* kind : {"images", "masks"}) {
+      fs::create_directories(folder / "data" / split / kind);
+    }
+    for (const int size : {32, 48}) {
+      const std::string name = std::to_string(size) + ".png";
+      write_flat_png(folder / "data" / split / "images" / name, size, size, 1, 90);
+      write_flat_mask(folder / "data" / split / "masks" / name, size, size,
+                      static_cast<std::uint8_t>(size == 32 ? 0 : 1));
+    }
+  }
   const CommandResult result =
-      run_command({"train", "--data", "mnist:" + grey_digits(folder / "digits").string(),
-                   "--optimizer", "newton", "--steps", "1", "--out", out.string()});
+      run_command({"train", "--data", (folder / "data").string(), "--optimizer", "gd", "--model",
+                   "unet(width=2, depth=1)", "--steps", "1", "--out", (folder / "run").string()});
   ASSERT_EQ(result.exit_code, 0) << result.err;
-  const auto options = nlohmann::json::parse(read_text(out / "options.json"));
-  EXPECT_EQ(options.at("model"), "classifier2(width=2, hidden=16)");
-  EXPECT_LE(options.at("parameters"), 4096);
+  const auto options = nlohmann::json::parse(read_text(folder / "run" / "options.json"));
+  EXPECT_EQ(options.at("batch"), 8);
+  EXPECT_EQ(options.at("images_at_once"), 0);
+  EXPECT_EQ(options.at("crop"), "48x48");
 }
 
 TEST_F(RoundTrip, PredictFilesWithAClassifier) {

@@ -42,6 +42,8 @@ TEST(Model, ParameterShapes) {
   const Model dense = zoo::classifier2(1, 10, 28, 28);
   EXPECT_EQ(dense.parameters()[4].shape, (Extents{1, 1, 7 * 7 * 64, 128}));
   const Model small = zoo::classifier3(3, 10, 32, 32, {.width = 3, .hidden = 7});
+  EXPECT_EQ(zoo::classifier2(3, 10, 32, 32, {.width = 16}).name(),
+            zoo::make("classifier2(width=16)", 3, 10, 32, 32).name());
   EXPECT_EQ(small.parameters()[0].shape, (Extents{3, 3, 3, 3}));
   EXPECT_EQ(small.parameters()[2].shape, (Extents{3, 3, 3, 6}));
   EXPECT_EQ(small.parameters()[6].shape, (Extents{1, 1, 4 * 4 * 12, 7}));

@@ -193,6 +193,28 @@ TEST(PlanMessages, NameTheLayerAndBothSides) {
             "up: a transposed convolution to 8x6 takes an input of 4x3, its input is 8x6");
 }
 
+TEST(PlanMessages, PassesAreOverTheImagesOfTheLastForward) {
+  const Device device = Device::open("host");
+  const Stream stream(device);
+  const Model model = zoo::make("unet(width=2, depth=1)", 1, 2);
+  const std::string name = "unet(width=2, depth=1, transpose=true): ";
+  DeviceArray<float> theta(device, model.parameter_count());
+  const VectorView all{theta.data(), theta.size()};
+  fill(stream, all, 0.0f);
+  Tensor one(device, {1, 8, 8, 1}), two(device, {2, 8, 8, 1}), three(device, {3, 8, 8, 1});
+  for (const Tensor* x : {&one, &two, &three})
+    fill(stream, {x->view().data, x->view().shape.elements()}, 1.0f);
+  Plan plan(model, device, {2, 8, 8, 1}, PlanMode::kTraining);
+  plan.forward(stream, all, one);
+  EXPECT_EQ(message_of<std::invalid_argument>([&] { plan.backward(stream, all, two, false, all); }),
+            name + "backward: x is [2,8,8,1], the last forward() was on [1,8,8,1]");
+  EXPECT_EQ(message_of<std::invalid_argument>([&] { plan.forward(stream, all, three); }),
+            name + "forward: x is [3,8,8,1], the plan was made for [2,8,8,1]");
+  Plan curvature(model, device, {2, 8, 8, 1}, PlanMode::kCurvature);
+  EXPECT_EQ(message_of<std::invalid_argument>([&] { curvature.forward(stream, all, one); }),
+            name + "forward: x is [1,8,8,1], the plan was made for [2,8,8,1]");
+}
+
 TEST(PlanMessages, CallsWithWrongShapesAreRefused) {
   const Device device = Device::open("host");
   const Stream stream(device);

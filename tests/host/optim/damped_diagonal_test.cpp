@@ -78,14 +78,14 @@ class DampedDiagonalTest : public ::testing::TestWithParam<std::string> {
   }
 
   /// `max_norm` is given with every step; the smaller of it and o.clip_norm counts.
-  static Met follow(const DampedDiagonalOptions& o, float max_norm) {
+  static Met follow(const DampedDiagonalOptions& o, float max_norm, bool gives_norm = true) {
     const auto on = test::diagonal_case(GetParam());
     on->use({.name = "damped-diagonal", .damped_diagonal = o});
     Met met;
     Doubles theta(static_cast<std::size_t>(on->model().parameter_count())), m(theta), h(theta);
     for (int t = 1; t <= 6; ++t) {
       SCOPED_TRACE("step " + std::to_string(t));
-      on->step(0.1f, max_norm);
+      on->step(0.1f, max_norm, gives_norm);
       const Doubles g = on->gradient(theta);
       const double norm = std::sqrt(test::inner(g, g));
       double scale = 1.0;
@@ -130,6 +130,12 @@ TEST_P(DampedDiagonalTest, ClipsTheGradientByItsNorm) {
   EXPECT_GT(follow(o, 0.0f).norm, 3);
   EXPECT_GT(follow(o, 0.1f).norm, 3);
   EXPECT_GT(follow(o, 0.3f).norm, 3);
+}
+
+TEST_P(DampedDiagonalTest, LooksForTheNormItselfWhereNobodyGivesIt) {
+  DampedDiagonalOptions o = own_options();
+  o.clip_norm = 0.2f;
+  EXPECT_GT(follow(o, 0.0f, /*gives_norm=*/false).norm, 3);
 }
 
 TEST_P(DampedDiagonalTest, DividesMeansByTheirWeights) {

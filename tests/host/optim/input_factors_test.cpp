@@ -264,27 +264,51 @@ TEST_P(InputFactorsTest, PixelsOfFewChannelsShareNoFactor) {
 }
 
 // 600 channels under 3x3 taps are 5400 inputs.
-TEST(InputFactors, TapsOfAWideLayerShareAFactorForEachGroupOfChannels) {
+TEST_P(InputFactorsTest, TapsOfAWideLayerShareAFactorForEachGroupOfChannels) {
   ModelBuilder builder("large", 600);
   const Model model =
       builder.build(builder.conv(builder.input(), {.name = "large", .k = 2, .relu = false}));
-  const LargeLayer layer(Device::open("host"), model, {1, 4, 5, 600});
+  const LargeLayer layer(Device::open(GetParam()), model, {1, 4, 5, 600});
   for (int tap = 0; tap < 9; ++tap)
     for (const auto& [first, count] : kGroupsOf600)
       layer.expect_multiplied(tap * 600 + first, 600, first, count);
   layer.expect_bias_is_copied();
 }
 
-TEST(InputFactors, AWideTransposedLayerHasAFactorForEachGroupOfChannels) {
+TEST_P(InputFactorsTest, AWideTransposedLayerHasAFactorForEachGroupOfChannels) {
   ModelBuilder builder("large", 600);
   const ModelBuilder::Conv options{
       .name = "large", .k = 2, .r = 2, .s = 2, .stride = 2, .pad_h = 0, .pad_w = 0, .relu = false};
   const int half = builder.max_pool(builder.input());
   const Model model = builder.build(builder.conv_transpose(half, options, builder.input()));
-  const LargeLayer layer(Device::open("host"), model, {2, 6, 8, 600}, 2);
+  const LargeLayer layer(Device::open(GetParam()), model, {2, 6, 8, 600}, 2);
   for (const auto& [first, count] : kGroupsOf600)
     layer.expect_multiplied_transposed(600, first, count);
   layer.expect_bias_is_copied();
+}
+
+TEST(ChannelGroups, CoverAllChannelsInOrder) {
+  for (const int largest : {1, 3, 16, 20, 128, 256})
+    for (int channels = 1; channels < 600; ++channels) {
+      int next = 0;
+      for (const auto& [first, count] : channel_groups(channels, largest)) {
+        ASSERT_EQ(first, next) << channels << " in groups of " << largest;
+        ASSERT_GE(count, 1);
+        ASSERT_LE(count, largest);
+        next += count;
+      }
+      ASSERT_EQ(next, channels);
+    }
+  const auto counts = [](int channels, int largest) {
+    std::vector<int> result;
+    for (const ChannelGroup& group : channel_groups(channels, largest))
+      result.push_back(group.count);
+    return result;
+  };
+  EXPECT_EQ(counts(128, 128), (std::vector{128}));
+  EXPECT_EQ(counts(1024, 256), (std::vector{256, 256, 256, 256}));
+  EXPECT_EQ(counts(384, 256), (std::vector{192, 192}));
+  EXPECT_EQ(counts(600, 256), (std::vector{208, 208, 184}));
 }
 
 TEST(InputFactors, StatesNameTheFactorsOfAllParts) {

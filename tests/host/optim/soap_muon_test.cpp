@@ -2,6 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
+#include <string>
+#include <vector>
 
 #include "host/optim/layer_matrices.hpp"
 #include "reference/rotated_adam.hpp"
@@ -198,6 +201,23 @@ TEST_P(SoapTest, MuonOrthogonalisesItsMomentum) {
 
 INSTANTIATE_TEST_SUITE_P(Devices, SoapTest, ::testing::ValuesIn(cheap_devices()),
                          [](const auto& instance) { return instance.param; });
+
+TEST(Soap, StatesNameTheBasesOfAllGroups) {
+  ModelBuilder builder("wide", 40);
+  const Model model =
+      builder.build(builder.conv(builder.input(), {.name = "wide", .k = 5, .relu = false}));
+  const Stream stream(Device::open("host"));
+  const auto optimizer =
+      make_optimizer(stream, {.name = "soap", .soap = {.largest_basis = 32}}, model);
+  std::map<std::string, std::vector<std::int64_t>> shapes;
+  for (const StateTensor& tensor : optimizer->state().tensors) shapes[tensor.name] = tensor.shape;
+  using Extents = std::vector<std::int64_t>;
+  EXPECT_EQ(shapes["soap.wide.left.sum"], (Extents{32, 32}));
+  EXPECT_EQ(shapes["soap.wide.left.basis"], (Extents{32, 32}));
+  EXPECT_EQ(shapes["soap.wide.left from channel 32.sum"], (Extents{8, 8}));
+  EXPECT_EQ(shapes["soap.wide.left from channel 32.basis"], (Extents{8, 8}));
+  EXPECT_EQ(shapes["soap.wide.right.sum"], (Extents{5, 5}));
+}
 
 }  // namespace
 }  // namespace curvseg::testing

@@ -85,7 +85,7 @@ class TrainingCase {
   }
 
   /// One step, as a trainer makes it. Returns the loss before it.
-  double step(float learning_rate = 1.0f, float max_norm = 0.0f) {
+  double step(float learning_rate = 1.0f, float max_norm = 0.0f, bool gives_norm = true) {
     loss_->linearise(view(theta_), x_, labels_.data());
     loss_->gradient(view(grad_));
     const double loss = read_loss();
@@ -97,7 +97,7 @@ class TrainingCase {
                       .step = ++step_,
                       .learning_rate = learning_rate,
                       .max_norm = max_norm,
-                      .squared_norm = squared_norm_.data(),
+                      .squared_norm = gives_norm ? squared_norm_.data() : nullptr,
                       .batch = loss_.get()});
     stream_.synchronise();
     return loss;

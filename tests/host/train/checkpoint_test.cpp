@@ -26,6 +26,7 @@ TrainerOptions unusual_options() {
   TrainerOptions o;
   o.seed = std::numeric_limits<std::uint64_t>::max();
   o.batch = 3;
+  o.images_at_once = 2;
   o.epochs = 0;
   o.max_steps = 4;
   o.samples_per_epoch = 5;
@@ -34,6 +35,8 @@ TrainerOptions unusual_options() {
   o.optimizer.name = "sgd";
   o.optimizer.sgd = {0.7f, true, {1e-7f, 2e-7f, 3e-7f, 4e-7f}};
   o.optimizer.adam = {0.8f, 0.99f, 1e-6f, {}};
+  o.optimizer.soap.largest_basis = 17;
+  o.optimizer.damped_diagonal.clip_norm = 3.5f;
   o.schedule = {ScheduleKind::kPolynomial, 0.1 / 3.0, 2, 11, 0.01, 1.5, 3, 0.25};
   o.loss = {LossKind::kCrossEntropy, {0.3f, 1.7f}, 0.05f};
   o.clip_norm = 5.5f;
@@ -83,6 +86,7 @@ TEST(Checkpoint, BringsBackEveryOption) {
   const TrainerOptions b = load_checkpoint(saved(folder, trained_state())).options;
   EXPECT_EQ(a.seed, b.seed);
   EXPECT_EQ(a.batch, b.batch);
+  EXPECT_EQ(a.images_at_once, b.images_at_once);
   EXPECT_EQ(a.epochs, b.epochs);
   EXPECT_EQ(a.max_steps, b.max_steps);
   EXPECT_EQ(a.samples_per_epoch, b.samples_per_epoch);
@@ -99,6 +103,8 @@ TEST(Checkpoint, BringsBackEveryOption) {
   EXPECT_EQ(a.optimizer.sgd.nesterov, b.optimizer.sgd.nesterov);
   EXPECT_EQ(a.optimizer.sgd.regularisation.proximal_l1, b.optimizer.sgd.regularisation.proximal_l1);
   EXPECT_EQ(a.optimizer.adam.epsilon, b.optimizer.adam.epsilon);
+  EXPECT_EQ(a.optimizer.soap.largest_basis, b.optimizer.soap.largest_basis);
+  EXPECT_EQ(a.optimizer.damped_diagonal.clip_norm, b.optimizer.damped_diagonal.clip_norm);
   EXPECT_EQ(a.optimizer.adamw.regularisation.decoupled_l2,
             b.optimizer.adamw.regularisation.decoupled_l2);
   EXPECT_EQ(a.schedule.kind, b.schedule.kind);
