@@ -80,9 +80,12 @@ bool ModelOptions::flag(const std::string& option, bool fallback) {
 void ModelOptions::done() const {
   for (const auto& [name, value] : name_.options) {
     if (std::find(known_.begin(), known_.end(), name) != known_.end()) continue;
-    std::string list;
-    for (const std::string& option : known_) list += (list.empty() ? "" : ", ") + option;
-    throw InputError(name_.family + " has no option \"" + name + "\"; it has: " + list);
+    std::string why = name_.family + " has no option \"" + name + "\"; it has: ";
+    for (const std::string& option : known_) {
+      why += option;
+      if (&option != &known_.back()) why += ", ";
+    }
+    throw InputError(why);
   }
 }
 
