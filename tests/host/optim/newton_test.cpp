@@ -4,6 +4,7 @@
 #include <string>
 
 #include "support/devices.hpp"
+#include "support/random_data.hpp"
 #include "tests/host/optim/linear_case.hpp"
 
 namespace curvseg {
@@ -168,6 +169,58 @@ TEST_P(NewtonTest, ProductsThatAreNotFiniteLeaveALittleMoreCaution) {
     } else {
       EXPECT_EQ(on->number("lambda"), 4.0 * double{1e-3f});
     }
+  }
+}
+
+/// theta after a step from 0 of a linear softmax classifier of three classes, whose G is its
+/// Hessian.
+Floats step_of_classifier(const std::string& device, unsigned seed,
+                          const OptimizerOptions& options) {
+  const Shape input{2, 5, 4, 3};
+  std::vector<std::int32_t> labels;
+  for (int i = 0; i < input.n * input.h * input.w; ++i)
+    labels.push_back((i * 7 + static_cast<int>(seed)) % 3);
+  TrainingCase on(device, test::linear_model(3, 3), input,
+                  testing::uniform_floats(static_cast<std::size_t>(input.elements()), seed), labels,
+                  LossKind::kCrossEntropy);
+  on.use(options);
+  on.step();
+  EXPECT_EQ(on.number("rejected"), 0.0) << options.name;
+  return on.theta();
+}
+
+void expect_same_step(const Floats& step, const Floats& oracle, const char* what) {
+  double length = 0.0, off = 0.0;
+  for (std::size_t i = 0; i < oracle.size(); ++i) {
+    const double a = double{step[i]}, b = double{oracle[i]};
+    length += b * b;
+    off += (a - b) * (a - b);
+  }
+  EXPECT_GT(length, 1e-4) << what;
+  EXPECT_LT(std::sqrt(off / length), 1e-4) << what;
+}
+
+// With the Hessian formed and factorised in double, newton says what the others should come to.
+TEST_P(NewtonTest, IsTheOracleOfThoseThatDoNotFormTheHessian) {
+  for (unsigned seed = 1; seed <= 4; ++seed) {
+    SCOPED_TRACE(seed);
+    OptimizerOptions newton{.name = "newton", .newton = {.damping = 0.0f, .l2 = 0.2f}};
+    OptimizerOptions newton_cg{.name = "newton-cg"};
+    newton_cg.newton_cg = {.radius = 100.0f,
+                           .max_iterations = 200,
+                           .model_tolerance = 0.0f,
+                           .residual_tolerance = 1e-6f,
+                           .l2 = 0.2f};
+    expect_same_step(step_of_classifier(GetParam(), seed, newton_cg),
+                     step_of_classifier(GetParam(), seed, newton), "newton-cg");
+    newton.newton.damping = 0.3f;
+    OptimizerOptions hessian_free{.name = "hessian-free"};
+    hessian_free.hessian_free.damping = 0.3f;
+    hessian_free.hessian_free.l2 = 0.2f;
+    hessian_free.hessian_free.max_iterations = 200;
+    hessian_free.hessian_free.model_tolerance = 0.0f;
+    expect_same_step(step_of_classifier(GetParam(), seed, hessian_free),
+                     step_of_classifier(GetParam(), seed, newton), "hessian-free");
   }
 }
 
