@@ -34,6 +34,7 @@ struct Row {
 
 std::vector<Row> rows_of(const std::vector<TraceEntry>& entries, int steps) {
   std::vector<Row> rows;
+  rows.reserve(entries.size());
   for (const TraceEntry& e : entries)
     rows.push_back({e, median(e.seconds) * static_cast<double>(e.seconds.size()) / steps});
   std::sort(rows.begin(), rows.end(),

@@ -36,7 +36,7 @@ Arguments::Arguments(int argc, char** argv, const char* usage) {
 std::string Arguments::text(const std::string& name, const std::string& otherwise) {
   const auto found = given_.find(name);
   if (found == given_.end()) return otherwise;
-  const std::string value = found->second;
+  std::string value = found->second;
   given_.erase(found);
   return value;
 }
