@@ -175,8 +175,7 @@ void add_length_options(CLI::App& app, TrainArguments& a) {
          "--batch", a.batch,
          "Images, or crops of them, in one step. Default 8; for gd, which is the full-batch "
          "descent of the textbooks, the whole set, unless --crop is given, or its images have "
-         "different "
-         "sizes or more than 256 MiB")
+         "different sizes or more than 256 MiB")
       ->type_name("N")
       ->group(group);
   app.add_option(
@@ -184,16 +183,14 @@ void add_length_options(CLI::App& app, TrainArguments& a) {
          "The gradient is computed of so many images of the batch after each other: of fewer it "
          "takes less memory; methods that look at curvature keep more of all images. Default 0: "
          "as suits the method, all or half; for gd with the whole set as many as have the pixels "
-         "of "
-         "8 crops of 128")
+         "of 8 crops of 128")
       ->type_name("N")
       ->group(group);
   app.add_option(
          "--crop", a.crop,
          "Train on random crops of this size: pixels, WIDTHxHEIGHT, none (or 0) for whole images, "
          "or auto, the default: 128, or the image where that is smaller, and none for gd with the "
-         "whole "
-         "set. Evaluation is always on whole images")
+         "whole set. Evaluation is always on whole images")
       ->type_name("SIZE")
       ->group(group);
   app.add_option(

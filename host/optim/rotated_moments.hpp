@@ -11,8 +11,8 @@
 // the whole patch would cost T² to T³ times as much. Long sides are cut into groups of channels:
 // L and R are then the blocks on its diagonal, as in Anil et al., "Scalable Second Order
 // Optimization for Deep Learning", 2020, but of the whole G. Biases have no basis: there it is
-// Adam. Source: Vyas et al., "SOAP: Improving and Stabilizing
-// Shampoo using Adam", ICLR 2025, algorithm 3; bases by one step of orthogonal iteration.
+// Adam. Source: Vyas et al., "SOAP: Improving and Stabilizing Shampoo using Adam", ICLR 2025,
+// algorithm 3; bases by one step of orthogonal iteration.
 #pragma once
 
 #include <cstddef>

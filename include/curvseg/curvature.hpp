@@ -113,10 +113,10 @@ class BatchLoss {
   const LossOptions& loss_options() const;  ///< L
   int images_at_once() const;               ///< of a product, see the constructor
 
-  /// Forward pass (later, with kNone and fewer images at once) at theta on images `x` and `labels`
-  /// [N,H,W] of the output; labels outside [0, classes) are ignored. All three must stay as they
-  /// are while products are taken, or with kNone and fewer images at once than all, whose forward
-  /// passes come later, value or gradients.
+  /// Forward pass at theta on images `x` and `labels` [N,H,W] of the output; labels outside
+  /// [0, classes) are ignored. All three must stay as they are while products are taken. With kNone
+  /// and fewer images at once than all the forward passes come later, and they must stay until
+  /// value() and gradients are there.
   void linearise(ConstVectorView theta, ConstTensorView x, const std::int32_t* labels);
 
   ConstVectorView theta() const;       ///< of the last linearise(), as the next two

@@ -157,9 +157,9 @@ struct AutoOptions {
 };
 
 /// Gradient descent: θ ← θ − η·g. For the descent of the textbooks the batch has to be the whole
-/// set: TrainerOptions::batch, of any size in the memory of a few with images_at_once; the command
-/// does so. Steps that lead to a loss that is not finite or far too high are
-/// taken back, and the next ones are shorter.
+/// set: TrainerOptions::batch, in the memory of a few images with images_at_once; the command does
+/// so. Steps that lead to a loss that is not finite or far too high are taken back, and the next
+/// ones are shorter.
 struct GradientDescentOptions {
   float l2 = 0.0f;  ///< of the loss: + ½·l2·|θ|²
 };

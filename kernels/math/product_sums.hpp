@@ -10,56 +10,49 @@ namespace curvseg::CURVSEG_TARGET {
 /// too few for a processor's own prefetching to fill the way to memory.
 inline constexpr std::int64_t kReadAhead = 2048;
 
-/// Σ_{i < n} x[i]·y[i] in the lanes of thread_sum(), for one thread a block.
-__device__ __forceinline__ double product_of_piece(const float* x, const float* y, std::int64_t n) {
-  constexpr int kWidth = kStagedOperands ? 1 : kSumLanes;
-  LaneSums<kWidth> sums;
+/// A sum over i < n in the lanes of thread_sum(), for one thread a block: `add(sums, i, count)`
+/// adds the terms of `count` elements from the i-th, at most kSumWidth.
+inline constexpr int kSumWidth = kStagedOperands ? 1 : kSumLanes;
+template <class Add>
+__device__ __forceinline__ double sum_of_piece(std::int64_t n, const Add& add) {
+  LaneSums<kSumWidth> sums;
   std::int64_t i = 0;
-  for (; i + kWidth <= n; i += kWidth) {
-    prefetch_to_read(x + i + kReadAhead, kWidth);
-    if (y != x) prefetch_to_read(y + i + kReadAhead, kWidth);
-    add_products(sums, load_group<kWidth>(x + i, kWidth), load_group<kWidth>(y + i, kWidth));
-  }
-  const int rest = static_cast<int>(n - i);
-  if (rest > 0)
-    add_products(sums, load_group<kWidth>(x + i, rest), load_group<kWidth>(y + i, rest));
+  for (; i + kSumWidth <= n; i += kSumWidth) add(sums, i, kSumWidth);
+  if (i < n) add(sums, i, static_cast<int>(n - i));
   return sum_lanes(sums);
 }
 
-/// The same of x[i]·(y[i] + z[i]), as two products.
+/// Elements of x from the i-th, those further on asked for.
+__device__ __forceinline__ Lanes<kSumWidth, float> load_ahead(const float* x, std::int64_t i,
+                                                              int count) {
+  prefetch_to_read(x + i + kReadAhead, kSumWidth);
+  return load_group<kSumWidth>(x + i, count);
+}
+
+/// Σ_{i < n} x[i]·y[i]
+__device__ __forceinline__ double product_of_piece(const float* x, const float* y, std::int64_t n) {
+  return sum_of_piece(n, [=](LaneSums<kSumWidth>& sums, std::int64_t i, int count) {
+    const auto at = load_ahead(x, i, count);
+    add_products(sums, at, y == x ? load_group<kSumWidth>(y + i, count) : load_ahead(y, i, count));
+  });
+}
+
+/// Σ_{i < n} x[i]·(y[i] + z[i]), as two products.
 __device__ __forceinline__ double product_with_sum(const float* x, const float* y, const float* z,
                                                    std::int64_t n) {
-  constexpr int kWidth = kStagedOperands ? 1 : kSumLanes;
-  LaneSums<kWidth> sums;
-  const auto add = [&](std::int64_t i, int count) {
-    const auto at = load_group<kWidth>(x + i, count);
-    add_products(sums, at, load_group<kWidth>(y + i, count));
-    add_products(sums, at, load_group<kWidth>(z + i, count));
-  };
-  std::int64_t i = 0;
-  for (; i + kWidth <= n; i += kWidth) {
-    for (const float* each : {x, y, z}) prefetch_to_read(each + i + kReadAhead, kWidth);
-    add(i, kWidth);
-  }
-  if (i < n) add(i, static_cast<int>(n - i));
-  return sum_lanes(sums);
+  return sum_of_piece(n, [=](LaneSums<kSumWidth>& sums, std::int64_t i, int count) {
+    const auto at = load_ahead(x, i, count);
+    add_products(sums, at, load_ahead(y, i, count));
+    add_products(sums, at, load_ahead(z, i, count));
+  });
 }
 
-/// The same of x[i]·(x[i]·y[i]), the product in brackets a float.
+/// Σ_{i < n} x[i]·(x[i]·y[i]), the product in brackets a float.
 __device__ __forceinline__ double weighted_square(const float* x, const float* y, std::int64_t n) {
-  constexpr int kWidth = kStagedOperands ? 1 : kSumLanes;
-  LaneSums<kWidth> sums;
-  const auto add = [&](std::int64_t i, int count) {
-    const auto at = load_group<kWidth>(x + i, count);
-    add_products(sums, at, at * load_group<kWidth>(y + i, count));
-  };
-  std::int64_t i = 0;
-  for (; i + kWidth <= n; i += kWidth) {
-    prefetch_to_read(y + i + kReadAhead, kWidth);
-    add(i, kWidth);
-  }
-  if (i < n) add(i, static_cast<int>(n - i));
-  return sum_lanes(sums);
+  return sum_of_piece(n, [=](LaneSums<kSumWidth>& sums, std::int64_t i, int count) {
+    const auto at = load_group<kSumWidth>(x + i, count);
+    add_products(sums, at, at * load_ahead(y, i, count));
+  });
 }
 
 /// This thread's share of Σ_{i < n} x[i]², in double.

@@ -7,10 +7,10 @@
 //   cg_move          x += α·p,                               and then
 //   cg_residual      r = b − A·x,  rᵀr, rᵀz, φ         `product` holds A·x
 //
-// the second to the last again and again,
-// with φ(x) = ½xᵀA·x − bᵀx = −½xᵀ(b + r). All scalars lie in device memory, and so does the
-// decision to stop: from then on every kernel returns at once, so what comes out does not depend on
-// how many more iterations were enqueued. Sums are in double and in a fixed order.
+// An iteration is all but the first. φ(x) = ½xᵀA·x − bᵀx = −½xᵀ(b + r). All scalars lie in device
+// memory, and so does the decision to stop: from then on every kernel returns at once, so what
+// comes out does not depend on how many more iterations were enqueued. Sums are in double and in a
+// fixed order.
 //
 // Sources: Hestenes and Stiefel 1952; stopping on φ: Martens, ICML 2010, section 4.4; trust region:
 // Steihaug, SIAM J. Numer. Anal. 20 (1983).
